@@ -1,0 +1,369 @@
+"""Every exception this library raises.
+
+::
+
+    MLOpsError
+    ├── ConfigError                 settings missing, contradictory or unsafe
+    ├── SessionStateError           session not entered, closed, or used from another event loop
+    ├── TransportError              no usable HTTP answer arrived
+    │   ├── ConnectError            the server was never reached: nothing was sent
+    │   ├── TimeoutError            a request timeout passed
+    │   ├── ReadError               the connection broke before the answer was whole
+    │   └── ProtocolError           the answer was not HTTP, or not one we may follow
+    ├── APIStatusError              the server answered with an error status
+    │   ├── BadRequestError         400
+    │   ├── AuthenticationError     401
+    │   ├── PermissionDeniedError   403
+    │   ├── NotFoundError           404
+    │   ├── ConflictError           409
+    │   ├── UnprocessableEntityError 422
+    │   ├── RateLimitError          429
+    │   └── ServerError             5xx
+    ├── DecodeError                 the answer was not what the API page promises
+    ├── PaginationError             a list that cannot be read to its end
+    ├── OperationError              a long-running operation
+    │   ├── OperationFailedError    the server says it failed
+    │   └── OperationTimeoutError   it was not over in time; it can be awaited again
+    └── DownloadError               an artifact
+        ├── IntegrityError          the bytes are not the promised ones
+        ├── InsufficientSpaceError  the disk cannot hold them
+        ├── DestinationExistsError  something else is there and ``overwrite`` was not given
+        ├── ObjectChangedError      the object kept changing while it was fetched
+        └── StalledError            bytes stopped coming, or came too slowly
+
+Invalid arguments raise ``ValueError`` or ``TypeError`` before anything is sent. All exceptions
+here pickle, and none of them carries a token or the signature of a pre-signed URL: URLs
+are stored without their query.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from datarobot_mlops_async.operations import Operation
+
+__all__ = [
+    "APIStatusError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigError",
+    "ConflictError",
+    "ConnectError",
+    "DecodeError",
+    "DestinationExistsError",
+    "DownloadError",
+    "InsufficientSpaceError",
+    "IntegrityError",
+    "MLOpsError",
+    "NotFoundError",
+    "ObjectChangedError",
+    "OperationError",
+    "OperationFailedError",
+    "OperationTimeoutError",
+    "PaginationError",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "RateLimitError",
+    "ReadError",
+    "ServerError",
+    "SessionStateError",
+    "StalledError",
+    "TimeoutError",
+    "TransportError",
+    "UnprocessableEntityError",
+]
+
+
+def _rebuild(cls: type[MLOpsError], args: tuple[object, ...], state: dict[str, object]) -> MLOpsError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class MLOpsError(Exception):
+    """Root of everything this library raises on purpose."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # BaseException's own __reduce__ calls the class with ``args`` alone, which fails
+        # for every class below that takes keyword arguments.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class ConfigError(MLOpsError):
+    """Settings are missing, contradictory or unsafe. The message names the source and what to set."""
+
+
+class SessionStateError(MLOpsError, RuntimeError):
+    """The session was used before ``async with``, after ``aclose()``, or from another event loop."""
+
+
+class TransportError(MLOpsError):
+    """No usable HTTP answer arrived.
+
+    Attributes:
+        method: The request's HTTP method.
+        url: The request's URL without its query.
+        attempts: How many times the request was tried.
+    """
+
+    def __init__(self, message: str, *, method: str = "", url: str = "", attempts: int = 1) -> None:
+        super().__init__(message)
+        self.method = method
+        self.url = url
+        self.attempts = attempts
+
+
+class ConnectError(TransportError):
+    """The server was never reached (name, route, TLS, proxy): the request was provably not sent."""
+
+
+class TimeoutError(TransportError, builtins.TimeoutError):  # noqa: A001 - the field's standard name
+    """A request timeout passed. Unrelated to an operation's deadline (`OperationTimeoutError`)."""
+
+
+class ReadError(TransportError):
+    """The connection broke after the request may have reached the server."""
+
+
+class ProtocolError(TransportError):
+    """The answer was not valid HTTP, or a redirect that may not be followed."""
+
+
+class APIStatusError(MLOpsError):
+    """The server answered with an error status.
+
+    Attributes:
+        status: The HTTP status code.
+        method: The request's HTTP method.
+        url: The request's URL without its query.
+        request_id: The server's id for the request, for its support staff; ``None`` if it sent none.
+        errors: The body's ``errors`` (or ``detail``) as decoded from JSON; ``None`` if there was none.
+        retry_after: Seconds the server asked to wait; ``None`` if it did not.
+        attempts: How many times the request was tried.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        method: str,
+        url: str,
+        request_id: str | None = None,
+        errors: object = None,
+        retry_after: float | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.method = method
+        self.url = url
+        self.request_id = request_id
+        self.errors = errors
+        self.retry_after = retry_after
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        request_id = f" (request id {self.request_id})" if self.request_id else ""
+        return f"{self.method} {self.url}: {self.status} {self.message}{request_id}"
+
+
+class BadRequestError(APIStatusError):
+    """400: the request itself is wrong."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the token is missing, wrong or expired."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the token's user may not do this, or the feature is not enabled."""
+
+
+class NotFoundError(APIStatusError):
+    """404: no such thing, or not visible to the token's user."""
+
+
+class ConflictError(APIStatusError):
+    """409: the state does not allow this now (already changing, already so, or a limit is reached)."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: the server understood the request and refuses its content."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests, or a quota is used up (then without ``Retry-After``)."""
+
+
+class ServerError(APIStatusError):
+    """5xx: the server or a gateway before it failed."""
+
+
+class DecodeError(MLOpsError):
+    """The answer was not what the API page promises.
+
+    Attributes:
+        operation: The request that was answered, for example ``GET /deployments/``.
+        path: Where in the body, for example ``$.data[3].model.deployedAt``.
+        expected: What was expected there.
+        actual: What came.
+        text: The start of the raw body, at most 2,000 characters.
+    """
+
+    def __init__(self, message: str, *, operation: str, path: str, expected: str, actual: str, text: str) -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.path = path
+        self.expected = expected
+        self.actual = actual
+        self.text = text
+
+
+class PaginationError(MLOpsError):
+    """A list cannot be read to its end: the server repeats itself or keeps changing its total."""
+
+
+class OperationError(MLOpsError):
+    """A long-running operation did not succeed.
+
+    Attributes:
+        operation: The operation. After unpickling it knows its ``location`` but no session:
+            pass that to ``session.operation()``.
+    """
+
+    def __init__(self, message: str, *, operation: Operation[Any]) -> None:
+        super().__init__(message)
+        self.operation = operation
+
+
+class OperationFailedError(OperationError):
+    """The server reports that the operation failed, was aborted, or that its status expired.
+
+    Attributes:
+        status: The server's status word.
+        code: The server's code, if any.
+        description: The server's description, if any.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: Operation[Any],
+        status: str,
+        code: object = None,
+        description: str | None = None,
+    ) -> None:
+        super().__init__(message, operation=operation)
+        self.status = status
+        self.code = code
+        self.description = description
+
+
+class OperationTimeoutError(OperationError, builtins.TimeoutError):
+    """The operation was not over when the caller's deadline passed. Await it again to go on waiting."""
+
+
+class DownloadError(MLOpsError):
+    """An artifact could not be downloaded.
+
+    Attributes:
+        filename: The artifact's file name.
+        destination: Where it was to go; ``None`` when streaming.
+    """
+
+    def __init__(self, message: str, *, filename: str | None = None, destination: Path | None = None) -> None:
+        super().__init__(message)
+        self.filename = filename
+        self.destination = destination
+
+
+class IntegrityError(DownloadError):
+    """The bytes that came are not the promised ones; nothing was put at the destination.
+
+    Attributes:
+        expected: What was promised: a SHA-256 in lower-case hexadecimal, a size, or a kind of file.
+        actual: What came.
+        size: How many bytes came.
+        object_changed: Whether the metadata changed while the artifact was fetched; ``None`` if unknown.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: str,
+        actual: str,
+        size: int,
+        object_changed: bool | None = None,
+        filename: str | None = None,
+        destination: Path | None = None,
+    ) -> None:
+        super().__init__(message, filename=filename, destination=destination)
+        self.expected = expected
+        self.actual = actual
+        self.size = size
+        self.object_changed = object_changed
+
+
+class InsufficientSpaceError(DownloadError):
+    """The disk cannot hold the artifact. What can be resumed was kept.
+
+    Attributes:
+        required: Bytes still needed.
+        available: Bytes free.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        required: int,
+        available: int,
+        filename: str | None = None,
+        destination: Path | None = None,
+    ) -> None:
+        super().__init__(message, filename=filename, destination=destination)
+        self.required = required
+        self.available = available
+
+
+class DestinationExistsError(DownloadError, FileExistsError):
+    """Another file is at the destination and ``overwrite=True`` was not given."""
+
+
+class ObjectChangedError(DownloadError):
+    """The object on the server kept changing while it was fetched. Nothing of two objects was mixed."""
+
+
+class StalledError(DownloadError, builtins.TimeoutError):
+    """Bytes stopped coming, or came too slowly, on every fresh connection that was tried."""
+
+
+def status_error_class(status: int) -> type[APIStatusError]:
+    """Return the class for an error status, `APIStatusError` itself for one without a class of its own."""
+    if status >= 500:
+        return ServerError
+    return _BY_STATUS.get(status, APIStatusError)
+
+
+_BY_STATUS: Mapping[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
