@@ -7,6 +7,8 @@
     ├── SessionStateError           session not entered, closed, or used from another event loop
     ├── TransportError              no usable HTTP answer arrived
     │   ├── ConnectError            the server was never reached: nothing was sent
+    │   │   ├── CertificateError    the server's certificate is not trusted
+    │   │   └── ConnectTimeoutError (a TimeoutError too)
     │   ├── TimeoutError            a request timeout passed
     │   ├── ReadError               the connection broke before the answer was whole
     │   └── ProtocolError           the answer was not HTTP, or not one we may follow
@@ -31,6 +33,8 @@
         ├── ObjectChangedError      the object kept changing while it was fetched
         └── StalledError            bytes stopped coming, or came too slowly
 
+Warnings: ``InsecureConnectionWarning``, ``ServerDeprecationWarning`` (both ``UserWarning``).
+
 Invalid arguments raise ``ValueError`` or ``TypeError`` before anything is sent. All exceptions
 here pickle, and none of them carries a token or the signature of a pre-signed URL: URLs
 are stored without their query.
@@ -51,12 +55,15 @@ __all__ = [
     "APIStatusError",
     "AuthenticationError",
     "BadRequestError",
+    "CertificateError",
     "ConfigError",
     "ConflictError",
     "ConnectError",
+    "ConnectTimeoutError",
     "DecodeError",
     "DestinationExistsError",
     "DownloadError",
+    "InsecureConnectionWarning",
     "InsufficientSpaceError",
     "IntegrityError",
     "MLOpsError",
@@ -70,6 +77,7 @@ __all__ = [
     "ProtocolError",
     "RateLimitError",
     "ReadError",
+    "ServerDeprecationWarning",
     "ServerError",
     "SessionStateError",
     "StalledError",
@@ -127,8 +135,16 @@ class ConnectError(TransportError):
     """The server was never reached (name, route, TLS, proxy): the request was provably not sent."""
 
 
+class CertificateError(ConnectError):
+    """The server's certificate is not trusted; trying again does not help, ``verify=`` may."""
+
+
 class TimeoutError(TransportError, builtins.TimeoutError):  # noqa: A001 - the field's standard name
     """A request timeout passed. Unrelated to an operation's deadline (`OperationTimeoutError`)."""
+
+
+class ConnectTimeoutError(ConnectError, TimeoutError):
+    """No connection in time: the request was provably not sent."""
 
 
 class ReadError(TransportError):
@@ -221,7 +237,9 @@ class DecodeError(MLOpsError):
         text: The start of the raw body, at most 2,000 characters.
     """
 
-    def __init__(self, message: str, *, operation: str, path: str, expected: str, actual: str, text: str) -> None:
+    def __init__(
+        self, message: str, *, operation: str, path: str, expected: str, actual: str, text: str
+    ) -> None:
         super().__init__(message)
         self.operation = operation
         self.path = path
@@ -349,6 +367,14 @@ class ObjectChangedError(DownloadError):
 
 class StalledError(DownloadError, builtins.TimeoutError):
     """Bytes stopped coming, or came too slowly, on every fresh connection that was tried."""
+
+
+class InsecureConnectionWarning(UserWarning):
+    """The token is sent over plain http to a host that is not this one."""
+
+
+class ServerDeprecationWarning(UserWarning):
+    """The server says, in a ``Deprecation`` header, that a route will go away."""
 
 
 def status_error_class(status: int) -> type[APIStatusError]:

@@ -1,0 +1,67 @@
+"""Addresses on our own endpoint: routes with ids in them, and what servers name in headers and bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+from datarobot_mlops_async._config import API_ROOT
+from datarobot_mlops_async.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Query = Iterable[tuple[str, str]]
+
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+
+
+def route_path(route: str, ids: Mapping[str, str], query: Query = ()) -> str:
+    """Return the path and query, relative to the API's root, of a route with ids in it.
+
+    Args:
+        route: For example ``deployments/{deployment_id}/status/``.
+        ids: A value for each name in the route. Each becomes one path segment whatever it holds.
+        query: Names and values in the order in which they are sent.
+
+    Raises:
+        TypeError: An id is not a string.
+        ValueError: An id is empty, ``.`` or ``..``, or holds control characters: no quoting keeps such an id
+            from naming another route.
+    """
+    path = route.format_map({name: _segment(name, value) for name, value in ids.items()})
+    encoded = urlencode(list(query), quote_via=quote, safe="")
+    return f"{path}?{encoded}" if encoded else path
+
+
+def _segment(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    if value in {"", ".", ".."} or _CONTROL.search(value.replace(" ", "")):
+        raise ValueError(f"{name} must be an id, not {value!r}")
+    return quote(value, safe="")
+
+
+def rebase(location: str) -> str:
+    """Return the path and query, relative to the API's root, that a ``Location`` or ``next`` means.
+
+    Behind proxies these carry the wrong scheme, host or path prefix, and following them as they are would
+    send the token elsewhere: only what stands behind ``/api/v2/`` counts. Relative forms
+    (``status/x/``, ``/api/v2/status/x/``) are taken too.
+
+    Raises:
+        ProtocolError: It cannot name a resource of this API.
+    """
+    try:
+        parts = urlsplit(location.strip())
+    except ValueError:
+        raise ProtocolError("the server sent a Location that is not a URL") from None
+    _, marker, behind = parts.path.partition(API_ROOT + "/")
+    path = behind if marker else parts.path.lstrip("/")
+    # %2e is a dot to any server that decodes before it resolves.
+    segments = path.lower().replace("%2e", ".").split("/")
+    if not path or {".", ".."} & set(segments) or _CONTROL.search(location.strip()) or "\\" in path:
+        raise ProtocolError("the server sent a Location that names no resource of this API")
+    return f"{path}?{parts.query}" if parts.query else path

@@ -1,0 +1,102 @@
+"""Reading answers: error bodies of every shape, ``Retry-After``, request ids. Pure functions."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from datarobot_mlops_async._transport import without_query
+from datarobot_mlops_async.errors import status_error_class
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from datarobot_mlops_async.errors import APIStatusError
+
+_MESSAGE_LIMIT = 500
+_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_REASONS = {
+    401: "the API token is missing, wrong or expired",
+    403: "the API token's user may not do this, or the feature is not enabled",
+    404: "not found",
+    429: "too many requests",
+    502: "a gateway could not reach the service",
+    503: "the service is unavailable",
+    504: "a gateway got no answer in time",
+}
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the server's id for the request; ``None`` if it sent none."""
+    return headers.get("x-request-id") or headers.get("x-datarobot-request-id") or None
+
+
+def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for, given as a number or a date; never negative.
+
+    ``None`` when the header is absent or makes no sense.
+    """
+    value = headers.get("retry-after", "").strip()
+    # At most 15 digits: more is no number of seconds, and int() refuses thousands of them.
+    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", value):
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+        return max(0.0, date.timestamp() - now())
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def status_error(
+    *, status: int, headers: Mapping[str, str], body: bytes, method: str, url: str, attempts: int = 1
+) -> APIStatusError:
+    """Return the exception for an error answer, its message readable whatever the body is.
+
+    Bodies are JSON with ``message`` (a string or an object) or ``detail`` (a string or a list), HTML from a
+    gateway, nothing, bytes that are no text, or any of these cut short.
+    """
+    message, errors = _read_body(body)
+    return status_error_class(status)(
+        message or _REASONS.get(status, "the server gave no reason"),
+        status=status,
+        method=method,
+        url=without_query(url),
+        request_id=request_id(headers),
+        errors=errors,
+        retry_after=retry_after(headers),
+        attempts=attempts,
+    )
+
+
+def _read_body(body: bytes) -> tuple[str, object]:
+    text = body[:100_000].decode("utf-8", "replace")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return _readable(text), None
+    if not isinstance(data, dict):
+        return _one_line(data), None
+    errors: Any = data.get("errors")
+    detail = data.get("detail")
+    message = next(
+        (each for each in (data.get("message"), detail, data.get("errorName"), errors) if each), ""
+    )
+    return _one_line(message), errors if errors is not None else detail
+
+
+def _one_line(value: object) -> str:
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+    return _readable(text)
+
+
+def _readable(text: str) -> str:
+    if "<" in text and ">" in text:
+        text = html.unescape(_TAGS.sub(" ", text))
+    # str.split() knows blanks; the rest of what a terminal obeys is replaced.
+    words = "".join(char if char.isprintable() else " " for char in text).split()
+    line = " ".join(words)
+    return line if len(line) <= _MESSAGE_LIMIT else line[: _MESSAGE_LIMIT - 1] + "…"

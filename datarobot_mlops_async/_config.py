@@ -1,0 +1,319 @@
+"""Settings: validated, frozen, and read from every source that DataRobot users already have."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from attrs import evolve, field, fields, frozen
+
+from datarobot_mlops_async.errors import ConfigError, InsecureConnectionWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    _Values = Mapping[str, Any]
+
+DEFAULT_CONFIG_FILE = "~/.config/datarobot/drconfig.yaml"
+API_ROOT = "/api/v2"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_TRUE, _FALSE = (
+    frozenset({"true", "1", "yes", "on", "t", "y"}),
+    frozenset({"false", "0", "no", "off", "f", "n"}),
+)
+_UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
+_ENVIRONMENT = "the environment"
+_ADVICE = (
+    "set DATAROBOT_ENDPOINT and DATAROBOT_API_TOKEN, or write both to "
+    f"{DEFAULT_CONFIG_FILE} (keys endpoint and token), or pass endpoint= and token="
+)
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Return an absolute URL's origin: scheme, host and port, the scheme's default port filled in."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
+
+
+def normalize_endpoint(endpoint: str, source: str) -> str:
+    """Return the endpoint ending in ``/api/v2``, a path prefix kept, without a trailing slash.
+
+    Accepted are the forms people paste: with and without the suffix, with and without a slash.
+    The value is never echoed, because a pasted URL can hold credentials.
+    """
+    try:
+        parts = urlsplit(endpoint.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError(f"the endpoint from {source} is not a valid URL") from None
+    if parts.scheme not in _DEFAULT_PORTS or not host:
+        raise ConfigError(
+            f"the endpoint from {source} is not an http(s) URL: write it whole, "
+            "for example https://app.datarobot.com"
+        )
+    if (
+        parts.username is not None
+        or parts.query
+        or parts.fragment
+        or re.search(r"[\s\x00-\x1f\x7f]", endpoint.strip())
+    ):
+        raise ConfigError(
+            f"the endpoint from {source} holds more than scheme, host, port and path: remove user names, "
+            "query, fragment and blanks"
+        )
+    netloc = f"[{host}]" if ":" in host else host
+    if port is not None and port != _DEFAULT_PORTS[parts.scheme]:
+        netloc = f"{netloc}:{port}"
+    path = parts.path.rstrip("/").removesuffix(API_ROOT).rstrip("/")
+    return urlunsplit((parts.scheme, netloc, path + API_ROOT, "", ""))
+
+
+def _check_token(token: str, source: str, what: str = "token") -> str:
+    # Header injection, and a classic: the text of a "newline in header" error prints the token.
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"the {what} from {source} holds a line break, blank, control or non-ASCII character: "
+            "copy it again without surrounding white space (its value is not shown)"
+        )
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Where the service is, who asks, and how to connect.
+
+    Picklable, and without its token unless `with_token_pickled` was called: a worker process that
+    unpickles settings reads the token from its own environment or configuration file.
+
+    Attributes:
+        endpoint: Base URL, ending in ``/api/v2``.
+        token: API token; ``None`` only after unpickling.
+        token_type: Scheme of the ``Authorization`` header, ``Bearer`` or ``Token``.
+        verify: ``True`` for the system's trusted authorities, ``False`` for no check, or a CA file's path.
+        proxy: Proxy URL; ``None`` to follow ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``.
+        connect_timeout: Seconds to wait for a connection.
+        max_retries: Retries of a request after its first attempt; ``None`` for the retry policy's own.
+        source: Where endpoint and token came from, for messages.
+    """
+
+    endpoint: str
+    token: str | None = field(repr=False, default=None)
+    token_type: str = "Bearer"  # noqa: S105 - a scheme's name
+    verify: bool | str = True
+    proxy: str | None = field(repr=False, default=None)
+    connect_timeout: float = 10.0
+    max_retries: int | None = None
+    source: str = "arguments"
+    _pickle_token: bool = field(repr=False, eq=False, default=False)
+
+    @classmethod
+    def load(
+        cls,
+        endpoint: str | None = None,
+        token: str | None = None,
+        *,
+        token_type: str | None = None,
+        config_file: str | os.PathLike[str] | None = None,
+        verify: bool | str | os.PathLike[str] | None = None,
+        proxy: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Read the settings from the first source that has them.
+
+        The order is: arguments, ``config_file``, the file named by ``DATAROBOT_CONFIG_FILE``, the
+        environment (``DATAROBOT_ENDPOINT``, ``DATAROBOT_API_TOKEN``, ``DATAROBOT_SSL_VERIFY``,
+        ``DATAROBOT_MAX_RETRIES``), ``~/.config/datarobot/drconfig.yaml``. Endpoint and token come from ONE
+        source, so that a token never travels to another source's endpoint. The default file is read
+        only when nothing before it named an endpoint, and a file's ``ssl_verify`` counts only for that
+        file's endpoint.
+
+        Raises:
+            ConfigError: Nothing, or half of what is needed, was found; or a value is unsafe.
+        """
+        arguments = {
+            "endpoint": endpoint,
+            "token": token,
+            "token_type": token_type,
+            "ssl_verify": os.fspath(verify) if isinstance(verify, os.PathLike) else verify,
+        }
+        read: dict[str, _Values] = {}
+        source = ""
+        for name, values in _sources(arguments, config_file, os.environ if environ is None else environ):
+            read[name] = values
+            if not source and (values.get("endpoint") or values.get("token")):
+                source = name
+                _check_complete(values, source)
+            if source and name == _ENVIRONMENT:
+                break
+        if not source:
+            raise ConfigError(f"no endpoint and token found in {', '.join(read)}: {_ADVICE}")
+        own = [arguments, read[source]]
+        found = {
+            "endpoint": read[source]["endpoint"],
+            "token": read[source]["token"],
+            "token_type": _first("token_type", own),
+            "ssl_verify": _first("ssl_verify", [*own, read.get(_ENVIRONMENT, {})]),
+            "connect_timeout": _first("connect_timeout", read.values()),
+            "max_retries": _first("max_retries", read.values()),
+        }
+        return cls(**_validated(found, source), proxy=_check_proxy(proxy), source=source)
+
+    @property
+    def authorization(self) -> str:
+        """The ``Authorization`` header's value."""
+        return f"{self.token_type} {self.token}"
+
+    @property
+    def origin(self) -> tuple[str, str, int | None]:
+        """The endpoint's origin: scheme, host and port. The token goes nowhere else."""
+        return origin_of(self.endpoint)
+
+    def with_token_pickled(self) -> Self:
+        """Return settings that keep their token when they are pickled."""
+        return evolve(self, pickle_token=True)
+
+    def with_token(self) -> Self:
+        """Return settings that have a token: their own, or after unpickling this process's.
+
+        Raises:
+            ConfigError: This process has no token for the same endpoint.
+        """
+        if self.token is not None:
+            return self
+        local = type(self).load()
+        if local.endpoint != self.endpoint:
+            raise ConfigError(
+                f"the settings are for {self.endpoint} and came without a token, but {local.source} here is "
+                f"for {local.endpoint}: set DATAROBOT_ENDPOINT and DATAROBOT_API_TOKEN in the worker to the "
+                "same service"
+            )
+        return evolve(self, token=local.token, token_type=local.token_type, source=local.source)
+
+    def warn_if_insecure(self) -> None:
+        """Warn when the token would cross a network unencrypted."""
+        scheme, host, _ = self.origin
+        if scheme == "http" and not _is_loopback(host):
+            warnings.warn(
+                f"the endpoint {self.endpoint} is plain http: the API token is sent unencrypted",
+                InsecureConnectionWarning,
+                stacklevel=4,
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {each.name: getattr(self, each.name) for each in fields(Settings)}
+        if not self._pickle_token:
+            # A proxy URL can hold a password.
+            state |= {"token": None, "proxy": None}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
+
+def _sources(
+    arguments: dict[str, Any], config_file: str | os.PathLike[str] | None, environ: Mapping[str, str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each source's name and values, the most binding first; a missing default file is skipped."""
+    yield "arguments", arguments
+    if config_file is not None:
+        yield _read_file(Path(config_file))
+    if environ.get("DATAROBOT_CONFIG_FILE"):
+        yield _read_file(Path(environ["DATAROBOT_CONFIG_FILE"]), named_by="DATAROBOT_CONFIG_FILE")
+    yield (
+        _ENVIRONMENT,
+        {
+            "endpoint": environ.get("DATAROBOT_ENDPOINT") or None,
+            "token": environ.get("DATAROBOT_API_TOKEN") or None,
+            "ssl_verify": environ.get("DATAROBOT_SSL_VERIFY") or None,
+            "max_retries": environ.get("DATAROBOT_MAX_RETRIES") or None,
+        },
+    )
+    default = Path(DEFAULT_CONFIG_FILE).expanduser()
+    if default.is_file():
+        yield _read_file(default)
+
+
+def _read_file(path: Path, named_by: str = "") -> tuple[str, dict[str, Any]]:
+    import yaml  # noqa: PLC0415 - costs 15 ms, and most processes read no file
+
+    path = path.expanduser()
+    name = f"{path}" + (f" ({named_by})" if named_by else "")
+    try:
+        values = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"the configuration file {name} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # The parser's own message quotes the line, and the line may be the token's.
+        raise ConfigError(f"the configuration file {name} is not valid YAML") from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"the configuration file {name} must hold keys and values such as endpoint and token"
+        )
+    known = ("endpoint", "token", "token_type", "connect_timeout", "ssl_verify", "max_retries")
+    return name, {key: values.get(key) for key in known}
+
+
+def _first(key: str, where: Iterable[_Values]) -> Any:  # noqa: ANN401 - values of a YAML file
+    return next((values[key] for values in where if values.get(key) is not None), None)
+
+
+def _check_complete(values: Mapping[str, Any], source: str) -> None:
+    for present, missing in (("endpoint", "token"), ("token", "endpoint")):
+        if values.get(present) and not values.get(missing):
+            raise ConfigError(
+                f"{source}: {present} is set but {missing} is not; both must come from one source, so that a "
+                f"token never travels to another source's endpoint: {_ADVICE}"
+            )
+        if not isinstance(values[present], str):
+            raise ConfigError(f"{source}: {present} must be a string, not {type(values[present]).__name__}")
+
+
+def _validated(found: Mapping[str, Any], source: str) -> dict[str, Any]:
+    verify = found["ssl_verify"]
+    values: dict[str, Any] = {
+        "endpoint": normalize_endpoint(found["endpoint"], source),
+        "token": _check_token(found["token"], source),
+        "token_type": _check_token(str(found["token_type"] or "Bearer"), source, "token_type"),
+        "verify": True if verify is None else _verify(verify),
+    }
+    for key, convert, lowest in (("connect_timeout", float, 0.001), ("max_retries", int, 0)):
+        if found[key] is not None:
+            try:
+                values[key] = convert(found[key])
+            except (TypeError, ValueError):
+                raise ConfigError(f"{key} must be a number, not {found[key]!r}") from None
+            if not values[key] >= lowest:
+                raise ConfigError(f"{key} must be at least {lowest}, not {found[key]!r}")
+    return values
+
+
+def _verify(value: bool | str) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        raise ConfigError(f"ssl_verify must be true, false or the path of a CA file, not {value!r}")
+    if value.lower() in _TRUE | _FALSE:
+        return value.lower() in _TRUE
+    path = Path(value).expanduser()
+    if not path.exists():
+        raise ConfigError(f"ssl_verify names a CA file that is not there: {path} (or write true or false)")
+    return str(path)
+
+
+def _check_proxy(proxy: str | None) -> str | None:
+    if proxy is not None and (urlsplit(proxy).scheme not in {*_DEFAULT_PORTS, "socks5", "socks5h"}):
+        raise ConfigError("proxy is not an http, https or socks5 URL")
+    return proxy
