@@ -1,0 +1,47 @@
+"""What every response class shares: how its fields are declared and where unknown fields are kept."""
+
+# ruff: noqa: TC003 - the decoder resolves the annotations at run time
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from attrs import field, frozen
+
+# Three defaults say what the page promises of a field. All of them are ``None`` at run
+# time; ``Any`` lets a required field keep its documented type.
+#
+#   label: str = REQUIRED               the page calls it required
+#   description: str | None = REQUIRED  required, and ``null`` is documented
+#   importance: str | None = None       optional; where it is present it is not ``null``
+#   plugin: str | None = NULLABLE       optional, and ``null`` is documented
+REQUIRED: Final[Any] = field(default=None, metadata={"required": True})
+NULLABLE: Final[Any] = field(default=None, metadata={"nullable": True})
+
+_NOTHING_UNKNOWN: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+# The slot for unknown fields takes the place of the weak-reference slot that attrs gives
+# slotted classes by default, so that an instance without unknown fields pays nothing for it.
+@frozen(kw_only=True, weakref_slot=False)
+class Record:
+    """Base of every response class: immutable, compared and hashed by its documented fields."""
+
+    _extra: Mapping[str, Any] | None = field(default=None, eq=False, repr=False, alias="extra")
+
+
+def extra(instance: Record) -> Mapping[str, Any]:
+    """Return the fields the server sent that the API page does not document.
+
+    Args:
+        instance: Any response object; nested objects keep their own unknown fields.
+
+    Returns:
+        The unknown fields under their JSON names with their decoded JSON values, read-only;
+        empty when there were none. They take no part in equality, hash and ``repr``, and
+        survive pickling, copying and ``attrs.evolve``.
+    """
+    unknown = instance._extra  # noqa: SLF001 - the one reader of the private field
+    return MappingProxyType(dict(unknown)) if unknown else _NOTHING_UNKNOWN
