@@ -1,0 +1,231 @@
+"""Large bodies off the event loop: the transport of downloads.
+
+httpx and httpcore pass every byte of a body through h11, their nested generators and the event loop; with a
+hash and a write that leaves a quarter of what the machine can do. Here the loop sees heads only, and a thread
+reads each body from its socket. One `BulkClient` belongs to one download: connections are kept alive between
+its pieces and closed with it.
+"""
+
+from __future__ import annotations
+
+import builtins
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+from anyio import CapacityLimiter
+
+from datarobot_mlops_async._transport._bulk_general import proxied_transport, send_general
+from datarobot_mlops_async._transport._bulk_http import exchange_heads
+from datarobot_mlops_async._transport._bulk_route import Address, Route
+from datarobot_mlops_async._transport._bulk_thread import run_interruptible
+from datarobot_mlops_async._transport._network import proxy_for, ssl_context
+from datarobot_mlops_async._transport._translate import without_query
+from datarobot_mlops_async.errors import (
+    ConnectError,
+    ConnectTimeoutError,
+    ReadError,
+    TimeoutError,  # noqa: A004 - ours
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator, Mapping
+
+    import httpx
+
+    from datarobot_mlops_async._config import Settings
+    from datarobot_mlops_async._transport._bulk_http import Head, Sink
+    from datarobot_mlops_async._transport._bulk_wire import Wire
+
+
+class BulkResponse(Protocol):
+    """An answer whose body is still on the way.
+
+    Attributes:
+        status: The HTTP status code.
+        headers: Header fields by lower-case name.
+        url: The URL asked for.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+
+    async def drain(self, sink: Sink) -> None:
+        """Put the body, as it is on the wire, into a sink until either ends; off the event loop."""
+        ...
+
+    def interrupt(self) -> None:
+        """Make `drain` raise `ReadError` at once."""
+        ...
+
+    async def aclose(self) -> None:
+        """Keep the connection if its body was read to the end, close it otherwise."""
+        ...
+
+
+class BulkClient:
+    """One download's connections. It sends what it is told and follows nothing.
+
+    Args:
+        settings: For proxy, trusted authorities and the connect timeout.
+        read_timeout: Seconds of silence that end a request.
+        max_threads: How many bodies are read at the same time.
+        foreign_transport: The caller's own transport, used in place of connections of our own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        read_timeout: float,
+        max_threads: int,
+        foreign_transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._settings = settings
+        self._read_timeout = read_timeout
+        self._limiter = CapacityLimiter(max_threads)
+        self._foreign = foreign_transport
+        self._proxied: dict[str, httpx.AsyncBaseTransport] = {}
+        self._idle: dict[tuple[str, str, int], list[Wire]] = {}
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> BulkResponse:
+        """Send a GET and return its answer, the body unread.
+
+        Args:
+            url: An absolute URL; it goes out byte for byte.
+            headers: All header fields but ``Host``.
+
+        Raises:
+            TransportError: No answer came.
+        """
+        with _named(url):
+            proxy = None if self._foreign else proxy_for(url, self._settings)
+            route = None if self._foreign else Route.find(url, proxy)
+            if route is not None:
+                return await self._get_directly(url, route, route.request_headers(headers))
+            return await send_general(
+                self._foreign or self._transport_through(proxy or ""),
+                url,
+                Address.parse(url),
+                headers,
+                timeouts={
+                    "connect": self._settings.connect_timeout,
+                    "read": self._read_timeout,
+                    "write": self._read_timeout,
+                    "pool": None,
+                },
+                limiter=self._limiter,
+            )
+
+    async def aclose(self) -> None:
+        """Close all idle connections."""
+        for wires in self._idle.values():
+            for wire in wires:
+                wire.close()
+        self._idle.clear()
+        for transport in self._proxied.values():
+            with anyio.CancelScope(shield=True):
+                await transport.aclose()
+
+    async def _get_directly(self, url: str, route: Route, headers: Mapping[str, str]) -> BulkResponse:
+        wire = self._reuse(route.key)
+        if wire is not None:
+            try:
+                return self._response(url, route, wire, await self._exchange(wire, route, headers))
+            except ReadError:
+                # The server closed an idle connection just then: a GET may be sent again.
+                pass
+        wire = await self._connect(route)
+        return self._response(url, route, wire, await self._exchange(wire, route, headers))
+
+    def _response(self, url: str, route: Route, wire: Wire, head: Head) -> BulkResponse:
+        def keep() -> None:
+            self._idle.setdefault(route.key, []).append(wire)
+
+        return _WireResponse(url, wire, head, self._limiter, keep)
+
+    def _reuse(self, key: tuple[str, str, int]) -> Wire | None:
+        wires = self._idle.get(key, [])
+        while wires:
+            wire = wires.pop()
+            if not wire.is_stale():
+                return wire
+            wire.close()
+        return None
+
+    async def _connect(self, route: Route) -> Wire:
+        timeout = self._settings.connect_timeout
+        try:
+            with anyio.fail_after(timeout):
+                return await route.open(self._context(route), read_timeout=self._read_timeout)
+        except builtins.TimeoutError as error:
+            raise ConnectTimeoutError(f"no connection within {timeout:g} s") from error
+        except ReadError as error:
+            # Only a proxy was spoken to so far.
+            raise ConnectError(error.message) from error
+
+    async def _exchange(self, wire: Wire, route: Route, headers: Mapping[str, str]) -> Head:
+        try:
+            with anyio.fail_after(self._read_timeout):
+                return await exchange_heads(wire, "GET", route.target, headers)
+        except builtins.TimeoutError as error:
+            wire.close()
+            raise TimeoutError(f"no answer within {self._read_timeout:g} s") from error
+        except BaseException:
+            wire.close()
+            raise
+
+    def _context(self, route: Route) -> ssl.SSLContext:
+        return ssl_context(self._settings.verify if route.address.scheme == "https" else False)
+
+    def _transport_through(self, proxy: str) -> httpx.AsyncBaseTransport:
+        if proxy not in self._proxied:
+            self._proxied[proxy] = proxied_transport(proxy, ssl_context(self._settings.verify))
+        return self._proxied[proxy]
+
+
+class _WireResponse:
+    """An answer on a connection of our own."""
+
+    def __init__(
+        self, url: str, wire: Wire, head: Head, limiter: CapacityLimiter, keep: Callable[[], None]
+    ) -> None:
+        self.url = url
+        self.status = head.status
+        self.headers = head.headers
+        self._wire = wire
+        self._body = head.body(wire)
+        self._limiter = limiter
+        self._keep = keep
+
+    async def drain(self, sink: Sink) -> None:
+        self._wire.lend_to_thread()
+        await run_interruptible(
+            lambda: self._body.drain(sink), interrupt=self.interrupt, limiter=self._limiter
+        )
+        self._wire.return_to_loop()
+
+    def interrupt(self) -> None:
+        self._wire.interrupt()
+
+    async def aclose(self) -> None:
+        if self._body.reusable:
+            self._keep()
+        else:
+            self._wire.close()
+
+
+@contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Give transport errors the request they belong to."""
+    try:
+        yield
+    except TransportError as error:
+        if not error.url:
+            error.method, error.url = "GET", without_query(url)
+            error.message = f"GET {error.url}: {error.message}"
+            error.args = (error.message,)
+        raise

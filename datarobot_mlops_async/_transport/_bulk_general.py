@@ -1,0 +1,112 @@
+"""Bodies through httpx's own transports: whatever needs more than a socket of our own.
+
+That is a transport the caller brought, and proxies spoken to under TLS or SOCKS. Slower (each chunk passes the
+event loop), and otherwise the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import httpx
+
+from datarobot_mlops_async._transport._bulk_http import pour
+from datarobot_mlops_async._transport._bulk_thread import run_interruptible
+from datarobot_mlops_async._transport._quiet import quiet
+from datarobot_mlops_async._transport._translate import translate_error
+from datarobot_mlops_async.errors import ConfigError, ReadError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from anyio import CapacityLimiter
+
+    from datarobot_mlops_async._transport._bulk_http import Sink
+    from datarobot_mlops_async._transport._bulk_route import Address
+
+# A hop to a thread costs what reading this many bytes costs.
+_GATHER = 1024 * 1024
+
+
+def proxied_transport(proxy: str, context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
+    """Return httpx's transport through a proxy."""
+    try:
+        return httpx.AsyncHTTPTransport(verify=context, proxy=proxy, trust_env=False)
+    except ImportError as error:
+        raise ConfigError("a SOCKS proxy needs an extra package: pip install 'httpx[socks]'") from error
+
+
+class GeneralResponse:
+    """An answer from an httpx transport."""
+
+    def __init__(self, response: httpx.Response, url: str, limiter: CapacityLimiter) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.url = url
+        self._response = response
+        self._limiter = limiter
+        self._scope = anyio.CancelScope()
+        self._interrupted = False
+
+    async def drain(self, sink: Sink) -> None:
+        """Put the body into a sink until either ends."""
+        with self._scope:
+            await self._drain(sink)
+        if self._interrupted:
+            raise ReadError("the connection was dropped")
+
+    async def _drain(self, sink: Sink) -> None:
+        gathered = bytearray()
+        try:
+            with quiet():
+                async for chunk in self._response.aiter_raw():
+                    gathered += chunk
+                    if len(gathered) >= _GATHER and not await self._pour(gathered, sink):
+                        return
+        except httpx.HTTPError as error:
+            raise translate_error(error, method="GET", url=self.url) from error
+        finally:
+            # What came before a break counts: the next attempt starts behind it.
+            if gathered and not self._interrupted:
+                await self._pour(gathered, sink)
+
+    async def _pour(self, gathered: bytearray, sink: Sink) -> bool:
+        data = bytes(gathered)
+        gathered.clear()
+        return await run_interruptible(
+            lambda: pour(data, sink), interrupt=self.interrupt, limiter=self._limiter
+        )
+
+    def interrupt(self) -> None:
+        """Make `drain` raise at once; called in the event loop."""
+        self._interrupted = True
+        self._scope.cancel()
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it."""
+        with anyio.CancelScope(shield=True), quiet():
+            await self._response.aclose()
+
+
+async def send_general(
+    transport: httpx.AsyncBaseTransport,
+    url: str,
+    address: Address,
+    headers: Mapping[str, str],
+    *,
+    timeouts: Mapping[str, float | None],
+    limiter: CapacityLimiter,
+) -> GeneralResponse:
+    """GET a URL, byte for byte, over an httpx transport."""
+    request = httpx.Request(
+        "GET", url, headers=headers, extensions={"timeout": dict(timeouts), "target": address.target.encode()}
+    )
+    try:
+        with quiet():
+            response = await transport.handle_async_request(request)
+    except httpx.HTTPError as error:
+        raise translate_error(error, method="GET", url=url) from error
+    response.request = request
+    return GeneralResponse(response, url, limiter)
