@@ -1,1 +1,79 @@
-"""The asyncio client for DataRobot's deployment management API."""
+"""The asyncio client for DataRobot's deployment management API.
+
+::
+
+    async with AsyncSession() as session:
+        async for deployment in session.deployments.list(status=["active"]):
+            print(deployment.label)
+
+Names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async import errors, models
+    from datarobot_mlops_async._config import Settings
+    from datarobot_mlops_async._resources import UNSET, RawValue
+    from datarobot_mlops_async._retry import RetryPolicy
+    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress
+    from datarobot_mlops_async.errors import MLOpsError
+    from datarobot_mlops_async.operations import Operation, OperationStatus
+    from datarobot_mlops_async.pagination import Page, Paginator
+    from datarobot_mlops_async.session import AsyncSession, SessionView
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "UNSET",
+    "Artifact",
+    "AsyncSession",
+    "DownloadResult",
+    "MLOpsError",
+    "Operation",
+    "OperationStatus",
+    "Page",
+    "Paginator",
+    "Progress",
+    "RawValue",
+    "RetryPolicy",
+    "SessionView",
+    "Settings",
+    "__version__",
+    "errors",
+    "models",
+]
+
+_HOMES = {
+    "UNSET": "_resources",
+    "Artifact": "artifacts",
+    "AsyncSession": "session",
+    "DownloadResult": "artifacts",
+    "MLOpsError": "errors",
+    "Operation": "operations",
+    "OperationStatus": "operations",
+    "Page": "pagination",
+    "Paginator": "pagination",
+    "Progress": "artifacts",
+    "RawValue": "_resources",
+    "RetryPolicy": "_retry",
+    "SessionView": "session",
+    "Settings": "_config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"errors", "models"}:
+        return import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

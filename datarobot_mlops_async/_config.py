@@ -266,7 +266,7 @@ def _read_file(path: Path, named_by: str = "") -> tuple[str, dict[str, Any]]:
     return name, {key: values.get(key) for key in known}
 
 
-def _first(key: str, where: Iterable[_Values]) -> Any:  # noqa: ANN401 - values of a YAML file
+def _first(key: str, where: Iterable[_Values]) -> Any:
     return next((values[key] for values in where if values.get(key) is not None), None)
 
 

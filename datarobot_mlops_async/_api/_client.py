@@ -6,7 +6,6 @@ import json as jsonlib
 import logging
 import time
 import warnings
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -30,6 +29,8 @@ from datarobot_mlops_async.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from datarobot_mlops_async._config import Settings
     from datarobot_mlops_async._decoding import Decoder
     from datarobot_mlops_async._transport import HTTPClient

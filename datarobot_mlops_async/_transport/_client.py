@@ -6,6 +6,7 @@ import builtins
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 import httpx
 from attrs import frozen
 
@@ -53,10 +54,19 @@ class HTTPClient:
         max_connections: int,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._connect_timeout = settings.connect_timeout
+        self._settings = settings
+        self._max_connections = max_connections
         self.foreign_transport = transport
         """The caller's own transport; downloads use it too, in place of connections of their own."""
-        self._transport = transport or _transport(settings, max_connections)
+        self._transport: httpx.AsyncBaseTransport | None = transport
+
+    async def open(self) -> None:
+        """Prepare for exchanges; no connection is made yet."""
+        if self._transport is None:
+            # Reading the trusted authorities blocks for 10 to 20 ms the first time.
+            self._transport = await anyio.to_thread.run_sync(
+                _transport, self._settings, self._max_connections
+            )
 
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes, timeout: float
@@ -80,7 +90,7 @@ class HTTPClient:
             content=content or None,
             extensions={
                 "timeout": {
-                    "connect": min(timeout, self._connect_timeout),
+                    "connect": min(timeout, self._settings.connect_timeout),
                     "read": timeout,
                     "write": timeout,
                     # The limiter before the pool keeps requests from ever waiting in it.
@@ -101,9 +111,11 @@ class HTTPClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._transport.aclose()
+        if self._transport is not None:
+            await self._transport.aclose()
 
     async def _exchange(self, request: httpx.Request) -> Response:
+        assert self._transport is not None  # noqa: S101 - the session's lifetime is checked before
         response = await self._transport.handle_async_request(request)
         # httpx raises decoding and reading errors through the request it knows.
         response.request = request

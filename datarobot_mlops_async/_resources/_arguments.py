@@ -1,0 +1,204 @@
+"""What callers pass, checked and written as the API page wants it, before anything is sent."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from datarobot_mlops_async._api import Query
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+OneOrMore: TypeAlias = "str | Iterable[str]"
+
+
+class RawValue(str):
+    """A value for a newer server that this library does not know: ``status=[RawValue("hibernating")]``."""
+
+    __slots__ = ()
+
+
+class Unset(Enum):
+    """The type of `UNSET`."""
+
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final[Literal[Unset.UNSET]] = Unset.UNSET
+"""Not passed, and so not sent; ``None`` is sent as null."""
+
+
+def query_of(**values: str | Iterable[str] | None) -> Query:
+    """Return names and values to send: ``None`` is left out, a list repeats its name.
+
+    The names are given in the page's own spelling.
+    """
+    pairs: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, str):
+            pairs.append((name, value))
+        elif value is not None:
+            pairs.extend((name, each) for each in value)
+    return tuple(pairs)
+
+
+def choice(name: str, value: str | None, enum: type[E]) -> str | None:
+    """Return an enum parameter's text.
+
+    Raises:
+        ValueError: A string that the API page does not know and that is no `RawValue`.
+    """
+    if value is None or isinstance(value, RawValue):
+        return value
+    known = [str(member.value) for member in enum]
+    text = value.value if isinstance(value, Enum) else value
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a {enum.__name__} or a string, not {type(value).__name__}")
+    if text in known:
+        return text
+    near = difflib.get_close_matches(text, known, n=3, cutoff=0.5) or known
+    raise ValueError(
+        f"{name}: {text!r} is not one of the {enum.__name__} values; did you mean {', '.join(map(repr, near))}? "
+        "(for a newer server pass RawValue(...))"
+    )
+
+
+def choices(name: str, values: OneOrMore | None, enum: type[E]) -> str | None:
+    """Return an enum list's text: one value, joined by commas."""
+    if values is None:
+        return None
+    return joined(name, [choice(name, each, enum) or "" for each in _several(name, values)])
+
+
+def joined(name: str, values: OneOrMore | None) -> str | None:
+    """Return a list of strings as one value, joined by commas.
+
+    Raises:
+        ValueError: A value holds a comma, which would make it two, or the list is empty.
+    """
+    if values is None:
+        return None
+    several = texts(name, values)
+    for each in several:
+        if "," in each:
+            raise ValueError(f"{name}: {each!r} holds a comma, and the API joins these values by commas")
+    return ",".join(several)
+
+
+def repeated(name: str, values: OneOrMore | None) -> list[str] | None:
+    """Return a list of strings whose name is repeated for each value."""
+    return None if values is None else texts(name, values)
+
+
+def texts(name: str, values: OneOrMore) -> list[str]:
+    """Return strings as a list; a single string is a list of one.
+
+    Raises:
+        TypeError: A value is not a string.
+        ValueError: There are none, or one is empty: the server would read that as no filter at all.
+    """
+    several = _several(name, values)
+    for each in several:
+        if not isinstance(each, str):
+            raise TypeError(f"{name} must hold strings, not {type(each).__name__}")
+        if not each:
+            raise ValueError(f"{name} must not hold an empty string")
+    if not several:
+        raise ValueError(f"{name} must not be empty: leave it out instead")
+    return several
+
+
+def flag(name: str, value: bool | None) -> str | None:
+    """Return a boolean as the lower-case text that the API takes."""
+    if value is None:
+        return None
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
+    return "true" if value else "false"
+
+
+def moment(name: str, value: datetime | None) -> str | None:
+    """Return a point in time in ISO 8601.
+
+    Raises:
+        ValueError: It has no time zone, so nobody can know which moment it means.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise ValueError(f"{name}: {value} has no time zone; write datetime(..., tzinfo=timezone.utc)")
+    return value.isoformat()
+
+
+def whole(name: str, value: int | None, *, lowest: int = 0, highest: int | None = None) -> str | None:
+    """Return a whole number's text.
+
+    Raises:
+        ValueError: It is out of the page's bounds.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < lowest or (highest is not None and value > highest):
+        bounds = f"at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        raise ValueError(f"{name} must be {bounds}, not {value}")
+    return str(value)
+
+
+def fraction(name: str, value: float | None) -> float | None:
+    """Return a number from 0 to 1.
+
+    Raises:
+        ValueError: It is out of these bounds.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    # Not "value < 0 or value > 1": that lets NaN through.
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, not {value}")
+    return value
+
+
+def text(name: str, value: str, *, longest: int | None = None) -> str:
+    """Return a string that the page bounds in length.
+
+    Raises:
+        ValueError: It is longer than the page allows, or empty where there is no bound.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    if longest is not None and len(value) > longest:
+        raise ValueError(f"{name} must have at most {longest} characters, not {len(value)}: {value[:40]!r}…")
+    return value
+
+
+def body_of(**values: Any) -> dict[str, Any]:
+    """Return a JSON body: what is `UNSET` is left out. The names are given in the page's own spelling."""
+    return {name: value for name, value in values.items() if value is not UNSET}
+
+
+def unless_unset(check: Callable[[str, Any], T], name: str, value: Any) -> T | Unset | None:
+    """Return ``UNSET`` and ``None`` as they are, all else checked."""
+    return value if value is UNSET or value is None else check(name, value)
+
+
+def _several(name: str, values: OneOrMore) -> list[str]:
+    if isinstance(values, str):
+        return [values]
+    if not isinstance(values, Iterable) or isinstance(values, (bytes, dict)):
+        raise TypeError(f"{name} must be a string or several strings, not {type(values).__name__}")
+    return list(values)

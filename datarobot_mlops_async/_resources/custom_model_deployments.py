@@ -1,0 +1,90 @@
+"""Deployments of custom models and their logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datarobot_mlops_async._api import route_path
+from datarobot_mlops_async._resources._arguments import OneOrMore, query_of, repeated
+from datarobot_mlops_async._resources._base import Resource, by_id
+from datarobot_mlops_async.errors import ProtocolError
+from datarobot_mlops_async.models import AcceptedOperation, CustomModelDeployment
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async.artifacts import Artifact
+    from datarobot_mlops_async.operations import Operation
+    from datarobot_mlops_async.pagination import Paginator
+
+_LOGS = "customModelDeployments/{deployment_id}/logs/"
+
+
+class CustomModelDeployments(Resource):
+    """``session.custom_model_deployments``: routes under ``/customModelDeployments/``."""
+
+    def list(
+        self,
+        *,
+        custom_model_ids: OneOrMore | None = None,
+        environment_ids: OneOrMore | None = None,
+        page_size: int = 100,
+        limit: int | None = None,
+    ) -> Paginator[CustomModelDeployment]:
+        """List the user's custom model deployments, newest first. Implements ``GET /customModelDeployments/``.
+
+        Args:
+            custom_model_ids: Only those of these custom models.
+            environment_ids: Only those of these execution environments.
+            page_size: Rows a request, 1 to 1,000.
+            limit: The most rows wanted; ``None`` for all.
+        """
+        query = query_of(
+            customModelIds=repeated("custom_model_ids", custom_model_ids),
+            environmentIds=repeated("environment_ids", environment_ids),
+        )
+        return self._paginator(
+            CustomModelDeployment,
+            "customModelDeployments/",
+            query=query,
+            key=by_id,
+            page_size=page_size,
+            limit=limit,
+            largest_page=1000,
+        )
+
+    def deployment_log(self, deployment_id: str) -> Artifact:
+        """Return the log of the model's deployment. Implements ``GET /customModelDeployments/{deploymentId}/logs/``.
+
+        Nothing is sent until it is downloaded or streamed.
+        """
+        return self._results.log(route_path(_LOGS, {"deployment_id": deployment_id}))
+
+    async def begin_prediction_log(self, deployment_id: str) -> Operation[Artifact]:
+        """Ask for the log of predictions. Implements ``POST /customModelDeployments/{deploymentId}/logs/``.
+
+        Returns:
+            An operation whose result is the log to download.
+
+        Raises:
+            UnprocessableEntityError: The deployed model is not a custom model.
+        """
+        response = await self._api.send("POST", _LOGS, ids={"deployment_id": deployment_id})
+        accepted = self._api.decoder.decode(
+            response.content or b"{}", AcceptedOperation, operation=f"POST /{_LOGS}"
+        )
+
+        async def log(resource: str | None) -> Artifact:
+            if resource is None:
+                raise ProtocolError("the server did not say where the log is: ask for it again")
+            return self._results.log(resource)
+
+        return self._operation(response, log, status_id=accepted.status_id)
+
+    def prediction_log(self, deployment_id: str, log_id: str) -> Artifact:
+        """Return a log of predictions that was asked for before.
+
+        Nothing is sent until it is downloaded or streamed. Implements
+        ``GET /customModelDeployments/{deploymentId}/logs/{logId}/``.
+        """
+        return self._results.log(
+            route_path(_LOGS + "{log_id}/", {"deployment_id": deployment_id, "log_id": log_id})
+        )

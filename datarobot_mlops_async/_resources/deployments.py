@@ -1,0 +1,435 @@
+"""Deployments: list, read, change, and everything that is asked of one deployment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from datarobot_mlops_async._resources._arguments import (
+    UNSET,
+    OneOrMore,
+    Unset,
+    body_of,
+    choice,
+    choices,
+    flag,
+    fraction,
+    joined,
+    moment,
+    query_of,
+    repeated,
+    text,
+    unless_unset,
+    whole,
+)
+from datarobot_mlops_async._resources._base import Resource, by_id, nothing
+from datarobot_mlops_async._resources._scoring_code import ScoringCode
+from datarobot_mlops_async.models import (
+    BuildEnvironmentType,
+    CreatedDeployment,
+    Deployment,
+    DeploymentCapability,
+    DeploymentOrder,
+    DeploymentStatus,
+    ExecutionEnvironmentType,
+    Feature,
+    FeatureOrder,
+    HealthFilter,
+    Importance,
+    ModelExecutionType,
+    ModelHistory,
+    PredictionEnvironmentPlatform,
+    Role,
+    TargetDeploymentStatus,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from datarobot_mlops_async.operations import Operation
+    from datarobot_mlops_async.pagination import Paginator
+
+_LABEL_LIMIT = 512
+_DESCRIPTION_LIMIT = 10_000
+
+
+class Deployments(ScoringCode, Resource):
+    """``session.deployments``: routes under ``/deployments/``.
+
+    Every method that takes a ``deployment_id`` raises ``ValueError`` for one that cannot be an id,
+    `NotFoundError` for one that does not exist or is not visible, and what every request can raise
+    (see `errors`).
+    """
+
+    def list(
+        self,
+        *,
+        order_by: DeploymentOrder | str | None = DeploymentOrder.CREATED_AT_TIMESTAMP,
+        search: str | None = None,
+        service_health: OneOrMore | None = None,
+        model_health: OneOrMore | None = None,
+        accuracy_health: OneOrMore | None = None,
+        role: Role | str | None = None,
+        status: OneOrMore | None = None,
+        importance: OneOrMore | None = None,
+        last_prediction_timestamp_start: datetime | None = None,
+        last_prediction_timestamp_end: datetime | None = None,
+        prediction_usage_daily_avg_greater_than: int | None = None,
+        prediction_usage_daily_avg_less_than: int | None = None,
+        default_prediction_server_id: OneOrMore | None = None,
+        build_environment_type: OneOrMore | None = None,
+        execution_environment_type: OneOrMore | None = None,
+        prediction_environment_platform: OneOrMore | None = None,
+        created_by_me: bool | None = None,
+        created_by: str | None = None,
+        champion_model_execution_type: ModelExecutionType | str | None = None,
+        champion_model_target_type: str | None = None,
+        tag_keys: OneOrMore | None = None,
+        tag_values: OneOrMore | None = None,
+        page_size: int = 100,
+        limit: int | None = None,
+    ) -> Paginator[Deployment]:
+        """List the deployments that the token's user can see.
+
+        Filters narrow the list together; several values of one filter widen it. Enum filters take members
+        or their strings. Implements ``GET /deployments/``.
+
+        Args:
+            order_by: Order; a leading ``-`` turns it round. Creation time by default, oldest first, because the
+                server's own order (last prediction, newest first: pass ``None``) changes while it is read
+                and makes a list skip and repeat rows.
+            search: Text in label or description, in any case.
+            service_health: `HealthFilter` values.
+            model_health: `HealthFilter` values.
+            accuracy_health: `HealthFilter` values.
+            role: Only those in which the user has this role.
+            status: `DeploymentStatus` values.
+            importance: `Importance` values.
+            last_prediction_timestamp_start: Last prediction at or after this moment (with a time zone).
+            last_prediction_timestamp_end: Last prediction before this moment (with a time zone).
+            prediction_usage_daily_avg_greater_than: More predictions a day than this over the past week.
+            prediction_usage_daily_avg_less_than: Fewer predictions a day than this over the past week.
+            default_prediction_server_id: Ids of prediction servers.
+            build_environment_type: `BuildEnvironmentType` values of the current model.
+            execution_environment_type: `ExecutionEnvironmentType` values.
+            prediction_environment_platform: `PredictionEnvironmentPlatform` values.
+            created_by_me: Only the user's own, or only those of others.
+            created_by: Id of the user who created them.
+            champion_model_execution_type: How the champion model is executed.
+            champion_model_target_type: The champion model's target type, for example ``Binary``.
+            tag_keys: With a tag of any of these names.
+            tag_values: With a tag of any of these values.
+            page_size: Rows a request, 1 to 100.
+            limit: The most rows wanted; ``None`` for all.
+
+        Raises:
+            ValueError: An argument is out of the API's bounds. Nothing was sent.
+        """
+        query = query_of(
+            orderBy=choice("order_by", order_by, DeploymentOrder),
+            search=None if search is None else text("search", search),
+            serviceHealth=choices("service_health", service_health, HealthFilter),
+            modelHealth=choices("model_health", model_health, HealthFilter),
+            accuracyHealth=choices("accuracy_health", accuracy_health, HealthFilter),
+            role=choice("role", role, Role),
+            status=choices("status", status, DeploymentStatus),
+            importance=choices("importance", importance, Importance),
+            lastPredictionTimestampStart=moment(
+                "last_prediction_timestamp_start", last_prediction_timestamp_start
+            ),
+            lastPredictionTimestampEnd=moment("last_prediction_timestamp_end", last_prediction_timestamp_end),
+            predictionUsageDailyAvgGreaterThan=whole(
+                "prediction_usage_daily_avg_greater_than", prediction_usage_daily_avg_greater_than
+            ),
+            predictionUsageDailyAvgLessThan=whole(
+                "prediction_usage_daily_avg_less_than", prediction_usage_daily_avg_less_than
+            ),
+            defaultPredictionServerId=joined("default_prediction_server_id", default_prediction_server_id),
+            buildEnvironmentType=choices(
+                "build_environment_type", build_environment_type, BuildEnvironmentType
+            ),
+            executionEnvironmentType=choices(
+                "execution_environment_type", execution_environment_type, ExecutionEnvironmentType
+            ),
+            predictionEnvironmentPlatform=choices(
+                "prediction_environment_platform",
+                prediction_environment_platform,
+                PredictionEnvironmentPlatform,
+            ),
+            createdByMe=flag("created_by_me", created_by_me),
+            createdBy=None if created_by is None else text("created_by", created_by),
+            championModelExecutionType=choice(
+                "champion_model_execution_type", champion_model_execution_type, ModelExecutionType
+            ),
+            championModelTargetType=None
+            if champion_model_target_type is None
+            else text("champion_model_target_type", champion_model_target_type),
+            tagKeys=repeated("tag_keys", tag_keys),
+            tagValues=repeated("tag_values", tag_values),
+        )
+        return self._paginator(
+            Deployment, "deployments/", query=query, key=by_id, page_size=page_size, limit=limit
+        )
+
+    async def get(self, deployment_id: str) -> Deployment:
+        """Read one deployment. Implements ``GET /deployments/{deploymentId}/``."""
+        return await self._api.get(
+            Deployment, "deployments/{deployment_id}/", ids={"deployment_id": deployment_id}
+        )
+
+    async def update(
+        self,
+        deployment_id: str,
+        *,
+        label: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        importance: Importance | str | Unset | None = UNSET,
+    ) -> None:
+        """Change a deployment's label, description or importance.
+
+        What is not passed is not sent; ``None`` is sent as null. Implements
+        ``PATCH /deployments/{deploymentId}/``.
+
+        Args:
+            deployment_id: The deployment.
+            label: At most 512 characters.
+            description: At most 10,000 characters.
+            importance: An `Importance`.
+
+        Raises:
+            ValueError: Nothing to change was passed, or a value is out of bounds. Nothing was sent.
+        """
+        body = body_of(
+            label=unless_unset(_label, "label", label),
+            description=unless_unset(_description, "description", description),
+            importance=unless_unset(_importance, "importance", importance),
+        )
+        if not body:
+            raise ValueError("update() needs at least one of label, description and importance")
+        await self._api.send(
+            "PATCH", "deployments/{deployment_id}/", ids={"deployment_id": deployment_id}, json=body
+        )
+
+    async def delete(self, deployment_id: str, *, ignore_management_agent: bool | None = None) -> None:
+        """Delete a deployment. It may stay readable for a while after this returns.
+
+        A 404 to a repeated attempt whose predecessor's answer was lost counts as deleted. Implements
+        ``DELETE /deployments/{deploymentId}/``.
+
+        Args:
+            deployment_id: The deployment.
+            ignore_management_agent: Do not wait for a management agent to delete it first.
+
+        Raises:
+            UnprocessableEntityError: The server cannot delete it, for example while it is active.
+        """
+        await self._api.send(
+            "DELETE",
+            "deployments/{deployment_id}/",
+            ids={"deployment_id": deployment_id},
+            query=query_of(ignoreManagementAgent=flag("ignore_management_agent", ignore_management_agent)),
+            gone_is_done=True,
+        )
+
+    async def begin_create_from_learning_model(
+        self,
+        model_id: str,
+        label: str,
+        *,
+        description: str | None = None,
+        default_prediction_server_id: str | None = None,
+        grant_initial_deployment_roles_from_project: bool | None = None,
+        importance: Importance | str | None = None,
+        prediction_threshold: float | None = None,
+        status: TargetDeploymentStatus | str | None = None,
+    ) -> Operation[Deployment]:
+        """Deploy a model. Implements ``POST /deployments/fromLearningModel/``.
+
+        Never sent twice: if its answer is lost, list the deployments before trying again. What is ``None``
+        is not sent, but for ``description``, which the API requires and takes null for.
+
+        Args:
+            model_id: The model.
+            label: At most 512 characters.
+            description: At most 10,000 characters.
+            default_prediction_server_id: Required on DataRobot's cloud, forbidden elsewhere.
+            grant_initial_deployment_roles_from_project: Give the project's users their roles on the deployment;
+                the server's default is yes.
+            importance: An `Importance`; the server's default is ``LOW``.
+            prediction_threshold: From 0 to 1, for binary classification; the model's own by default.
+            status: ``active`` or ``inactive`` once it is created.
+
+        Returns:
+            An operation whose result is the new deployment. Creation can take more than ten minutes.
+
+        Raises:
+            ConflictError: The organisation has as many deployments as it may.
+            ValueError: An argument is out of the API's bounds. Nothing was sent.
+        """
+        flag("grant_initial_deployment_roles_from_project", grant_initial_deployment_roles_from_project)
+        optional = {
+            "defaultPredictionServerId": default_prediction_server_id,
+            "grantInitialDeploymentRolesFromProject": grant_initial_deployment_roles_from_project,
+            "importance": choice("importance", importance, Importance),
+            "predictionThreshold": fraction("prediction_threshold", prediction_threshold),
+            "status": choice("status", status, TargetDeploymentStatus),
+        }
+        body = {
+            "modelId": text("model_id", model_id),
+            "label": _label("label", label),
+            "description": None if description is None else _description("description", description),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+        route = "deployments/fromLearningModel/"
+        response = await self._api.send("POST", route, json=body)
+        created = self._api.decoder.decode(
+            response.content or b"{}", CreatedDeployment, operation=f"POST /{route}"
+        )
+
+        async def read(resource: str | None) -> Deployment:
+            return await self.get(created.id) if created.id else await self._results.deployment(resource)
+
+        return self._operation(response, read)
+
+    async def begin_set_status(
+        self, deployment_id: str, status: TargetDeploymentStatus | str
+    ) -> Operation[Deployment]:
+        """Activate or deactivate a deployment. Implements ``PATCH /deployments/{deploymentId}/status/``.
+
+        Args:
+            deployment_id: The deployment.
+            status: ``active`` or ``inactive``.
+
+        Returns:
+            An operation whose result is the refreshed deployment.
+
+        Raises:
+            ConflictError: It already has that status, or is changing.
+            UnprocessableEntityError: The server cannot change it.
+        """
+        response = await self._api.send(
+            "PATCH",
+            "deployments/{deployment_id}/status/",
+            ids={"deployment_id": deployment_id},
+            json={"status": choice("status", status, TargetDeploymentStatus)},
+        )
+
+        async def read(_resource: str | None) -> Deployment:
+            return await self.get(deployment_id)
+
+        return self._operation(response, read)
+
+    async def begin_activate(self, deployment_id: str) -> Operation[Deployment]:
+        """Begin to activate a deployment; see `begin_set_status`."""
+        return await self.begin_set_status(deployment_id, TargetDeploymentStatus.ACTIVE)
+
+    async def begin_deactivate(self, deployment_id: str) -> Operation[Deployment]:
+        """Begin to deactivate a deployment; see `begin_set_status`."""
+        return await self.begin_set_status(deployment_id, TargetDeploymentStatus.INACTIVE)
+
+    async def capabilities(self, deployment_id: str) -> tuple[DeploymentCapability, ...]:
+        """Read what a deployment supports, and why not.
+
+        Implements ``GET /deployments/{deploymentId}/capabilities/``.
+        """
+        route = "deployments/{deployment_id}/capabilities/"
+        response = await self._api.send("GET", route, ids={"deployment_id": deployment_id})
+        self._api.require_ok(response, f"GET /{route}")
+        page = self._api.decoder.decode_page(
+            response.content, DeploymentCapability, operation=f"GET /{route}"
+        )
+        return tuple(page.items)
+
+    def features(
+        self,
+        deployment_id: str,
+        *,
+        include_non_prediction_features: bool | None = None,
+        for_segmented_analysis: bool | None = None,
+        search: str | None = None,
+        order_by: FeatureOrder | str | None = FeatureOrder.NAME,
+        page_size: int = 100,
+        limit: int | None = None,
+    ) -> Paginator[Feature]:
+        """List a deployment's features. Implements ``GET /deployments/{deploymentId}/features/``.
+
+        Args:
+            deployment_id: The deployment.
+            include_non_prediction_features: All raw features of the data set, and not only those that
+                predictions need.
+            for_segmented_analysis: Only those that segmented analysis can use.
+            search: Text in the name, in any case.
+            order_by: Order; by name by default, ``None`` for the server's own.
+            page_size: Rows a request, 1 to 100.
+            limit: The most rows wanted; ``None`` for all.
+        """
+        query = query_of(
+            includeNonPredictionFeatures=flag(
+                "include_non_prediction_features", include_non_prediction_features
+            ),
+            forSegmentedAnalysis=flag("for_segmented_analysis", for_segmented_analysis),
+            search=None if search is None else text("search", search),
+            orderBy=choice("order_by", order_by, FeatureOrder),
+        )
+        return self._paginator(
+            Feature,
+            "deployments/{deployment_id}/features/",
+            ids={"deployment_id": deployment_id},
+            query=query,
+            key=_by_name,
+            page_size=page_size,
+            limit=limit,
+        )
+
+    def model_history(
+        self, deployment_id: str, *, page_size: int = 100, limit: int | None = None
+    ) -> Paginator[ModelHistory]:
+        """List a deployment's champion models, in the server's order.
+
+        Entries have no id, so none is dropped as seen. Implements
+        ``GET /deployments/{deploymentId}/modelHistory/``.
+
+        Args:
+            deployment_id: The deployment.
+            page_size: Rows a request, 1 to 100.
+            limit: The most rows wanted; ``None`` for all.
+        """
+        return self._paginator(
+            ModelHistory,
+            "deployments/{deployment_id}/modelHistory/",
+            ids={"deployment_id": deployment_id},
+            query=(),
+            key=None,
+            page_size=page_size,
+            limit=limit,
+        )
+
+    async def begin_report(self, deployment_id: str, report_id: str) -> Operation[None]:
+        """Run a scheduled report now. Implements ``POST /deployments/{deploymentId}/onDemandReports/``.
+
+        Args:
+            deployment_id: The deployment.
+            report_id: The scheduled report.
+        """
+        response = await self._api.send(
+            "POST",
+            "deployments/{deployment_id}/onDemandReports/",
+            ids={"deployment_id": deployment_id},
+            json={"id": text("report_id", report_id)},
+        )
+        return self._operation(response, nothing)
+
+
+def _by_name(feature: Feature) -> str:
+    return feature.name
+
+
+def _label(name: str, value: Any) -> str:
+    return text(name, value, longest=_LABEL_LIMIT)
+
+
+def _description(name: str, value: Any) -> str:
+    return text(name, value, longest=_DESCRIPTION_LIMIT)
+
+
+def _importance(name: str, value: Any) -> str | None:
+    return choice(name, value, Importance)

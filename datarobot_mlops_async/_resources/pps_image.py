@@ -1,0 +1,52 @@
+"""The Portable Prediction Server's Docker image."""
+
+from __future__ import annotations
+
+from datarobot_mlops_async._resources._base import Resource
+from datarobot_mlops_async.artifacts import Artifact, Expectation
+from datarobot_mlops_async.models import PPSImageMetadata
+
+_IMAGE = "mlops/portablePredictionServerImage/"
+
+
+class PPSImage(Resource):
+    """``session.pps_image``: the latest image, 14 GB or more, ready for ``docker load``."""
+
+    async def metadata(self) -> PPSImageMetadata:
+        """Read file name, size and hash of the latest image.
+
+        Implements ``GET /mlops/portablePredictionServerImage/metadata/``.
+
+        Raises:
+            NotFoundError: The installation has no image.
+        """
+        return await self._api.get(PPSImageMetadata, f"{_IMAGE}metadata/")
+
+    async def artifact(self) -> Artifact:
+        """Return the latest image, with file name, size and SHA-256 from its metadata.
+
+        Implements ``GET /mlops/portablePredictionServerImage/``, which is requested when the artifact is
+        downloaded or streamed.
+        """
+        metadata = await self.metadata()
+        expectation = _expectation(metadata)
+        return Artifact(
+            self._api,
+            _IMAGE,
+            kind="image",
+            filename=metadata.filename,
+            size=expectation.size,
+            sha256=expectation.sha256,
+            refresh=self._refresh,
+        )
+
+    async def _refresh(self) -> Expectation:
+        return _expectation(await self.metadata())
+
+
+def _expectation(metadata: PPSImageMetadata) -> Expectation:
+    # The page knows one algorithm; a hash of another one is no SHA-256 to compare with.
+    sha256 = (
+        metadata.hash if (metadata.hash_algorithm or "SHA256").replace("-", "").upper() == "SHA256" else None
+    )
+    return Expectation(size=metadata.image_size, sha256=sha256.lower() if sha256 else None)

@@ -1,0 +1,54 @@
+"""Resource bundles: the sizes of machine that models, jobs and applications can be given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datarobot_mlops_async._resources._arguments import OneOrMore, choice, query_of, texts
+from datarobot_mlops_async._resources._base import Resource, by_id
+from datarobot_mlops_async.models import ResourceBundle, ResourceBundleUseCase
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async.pagination import Paginator
+
+
+class ResourceBundles(Resource):
+    """``session.resource_bundles``: routes under ``/mlops/compute/bundles/``, a public preview of the API.
+
+    They raise `PermissionDeniedError` where the feature is not enabled.
+    """
+
+    def list(
+        self, *, use_cases: OneOrMore | None = None, page_size: int = 100, limit: int | None = None
+    ) -> Paginator[ResourceBundle]:
+        """List the bundles that the user may choose. Implements ``GET /mlops/compute/bundles/``.
+
+        Args:
+            use_cases: `ResourceBundleUseCase` values.
+            page_size: Rows a request, 1 to 100.
+            limit: The most rows wanted; ``None`` for all.
+        """
+        names = None if use_cases is None else texts("use_cases", use_cases)
+        query = query_of(
+            useCases=None
+            if names is None
+            else [choice("use_cases", each, ResourceBundleUseCase) or "" for each in names]
+        )
+        return self._paginator(
+            ResourceBundle,
+            "mlops/compute/bundles/",
+            query=query,
+            key=by_id,
+            page_size=page_size,
+            limit=limit,
+        )
+
+    async def get(self, bundle_id: str) -> ResourceBundle:
+        """Read one bundle. Implements ``GET /mlops/compute/bundles/{resourceRequestBundleId}/``.
+
+        Raises:
+            NotFoundError: There is no such bundle.
+        """
+        return await self._api.get(
+            ResourceBundle, "mlops/compute/bundles/{bundle_id}/", ids={"bundle_id": bundle_id}
+        )

@@ -1,0 +1,132 @@
+"""What an answer of the status route means, and when to ask again. Pure functions."""
+
+from __future__ import annotations
+
+import random
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from datarobot_mlops_async._api import rebase
+from datarobot_mlops_async._retry import is_transient
+from datarobot_mlops_async.errors import APIStatusError, MLOpsError, ProtocolError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from datarobot_mlops_async._api import Response
+    from datarobot_mlops_async._decoding import Decoder
+
+_FAILED = frozenset({"ERROR", "ABORTED", "EXPIRED"})
+_MAX_DELAY = 10.0
+
+
+class State(Enum):
+    """What the client knows of an operation."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@frozen(kw_only=True)
+class OperationStatus:
+    """One look at a long-running operation.
+
+    Attributes:
+        state: What it means: running, succeeded or failed.
+        status: The server's word, such as ``INITIALIZED`` or ``RUNNING``, in upper case; a word this
+            library does not know means that the operation is still running.
+        message: The server's message; ``None`` if it sent none.
+        code: The server's code; ``None`` if it sent none.
+        description: The server's description; ``None`` if it sent none.
+        resource: Path of the finished resource, relative to the API's root; ``None`` if the server named none.
+        moved_to: Where to ask from now on; ``None`` to ask at the same place.
+        retry_after: Seconds that the server asks to wait before the next look; ``None`` if it does not say.
+    """
+
+    state: State
+    status: str
+    message: str | None = None
+    code: object = None
+    description: str | None = None
+    resource: str | None = None
+    moved_to: str | None = None
+    retry_after: float | None = None
+
+
+@frozen(kw_only=True)
+class _StatusDocument:
+    """The body of ``GET /status/{statusId}/``; the page names the route but not its schema."""
+
+    status: str | None = None
+    message: Any = None
+    code: Any = None
+    description: Any = None
+
+
+def read_status(response: Response, decoder: Decoder, *, retry_after: float | None) -> OperationStatus:
+    """Tell what an answer of the status route means.
+
+    Raises:
+        DecodeError: The body is no status document.
+        ProtocolError: A redirect that names nothing of this API.
+    """
+    location = response.headers.get("location")
+    if response.status == 303:
+        return OperationStatus(
+            state=State.SUCCEEDED, status="COMPLETED", resource=rebase(location) if location else None
+        )
+    if 300 <= response.status < 400:
+        if not location:
+            raise ProtocolError(
+                f"the status route answered {response.status} without a Location", method="GET"
+            )
+        return OperationStatus(
+            state=State.RUNNING, status="MOVED", moved_to=rebase(location), retry_after=0.0
+        )
+    if not response.content.strip():
+        return OperationStatus(state=State.SUCCEEDED, status="COMPLETED")
+    document = decoder.decode(response.content, _StatusDocument, operation="GET /status/{status_id}/")
+    word = (document.status or "").strip().upper()
+    return OperationStatus(
+        state=State.FAILED if word in _FAILED else State.SUCCEEDED if word == "COMPLETED" else State.RUNNING,
+        status=word,
+        message=_text(document.message),
+        code=document.code,
+        description=_text(document.description),
+        resource=rebase(location) if location and word == "COMPLETED" else None,
+        retry_after=retry_after,
+    )
+
+
+def next_delay(
+    elapsed: float, polls: int, retry_after: float | None, draw: Callable[[], float] = random.random
+) -> float:
+    """Return the seconds until the next poll.
+
+    The first two polls come early, within the first second, for operations that take no time. After that
+    the wait is a seventh of the time gone by, from 1 s to 10 s as is customary, spread by a tenth so
+    that operations that were started together are not polled together. A longer ``Retry-After`` counts.
+
+    Args:
+        elapsed: Seconds since the wait began.
+        polls: Polls made so far.
+        retry_after: What the server asked for.
+        draw: Source of jitter, uniform over 0 to 1.
+    """
+    delay = (0.25, 0.6)[polls] if polls < 2 else min(_MAX_DELAY, max(1.0, elapsed / 7))
+    delay *= 0.95 + 0.1 * draw()
+    return delay if retry_after is None else max(delay, retry_after)
+
+
+def is_blip(error: MLOpsError) -> bool:
+    """Tell whether a failed poll says nothing about the operation, so that polling goes on."""
+    if isinstance(error, APIStatusError):
+        return error.status >= 500 or error.status == 429
+    return isinstance(error, TransportError) and is_transient(error, idempotent=True)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or value == "" else str(value)

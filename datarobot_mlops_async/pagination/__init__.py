@@ -1,0 +1,96 @@
+"""Lists that come in pages.
+
+A `Paginator` is lazy and can be used any number of times; each use starts at the first page. The
+rules for all of them:
+
+- Of a page's ``next`` only the query is used, on our own endpoint, whatever host it names.
+- ``null`` and ``""`` end the list; an empty page that has a ``next`` does not.
+- An item that was seen already is dropped: rows shift while a list that is being changed is read.
+- A server that repeats itself, or sends nothing but empty pages, raises `PaginationError`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from datarobot_mlops_async.pagination._concurrent import ConcurrentReading, Prefetch
+from datarobot_mlops_async.pagination._reading import ItemIterator, ListRequest, Page, PageIterator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from datarobot_mlops_async._api import Api
+
+__all__ = ["ListRequest", "Page", "Paginator", "Prefetch"]
+
+T = TypeVar("T")
+
+
+class Paginator(Generic[T]):
+    """A list that is read page by page.
+
+    ``async for item in paginator`` reads one page after the other and leaves nothing behind when it is
+    broken out of. `collect` and `prefetch` read pages concurrently.
+    """
+
+    def __init__(self, api: Api, request: ListRequest[T]) -> None:
+        self._api = api
+        self._request = request
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._request.item_type.__name__} at /{self._request.route}>"
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return ItemIterator(self.pages())
+
+    def pages(self) -> AsyncIterator[Page[T]]:
+        """Iterate over the pages, one request each."""
+        return PageIterator(self._api, self._request)
+
+    async def first_page(self) -> Page[T]:
+        """Return the first page, with the total count where the server tells it."""
+        async for page in self.pages():
+            return page
+        return Page(items=(), total_count=0)
+
+    async def collect(self, *, max_concurrency: int = 8) -> list[T]:
+        """Return all items in order, pages fetched concurrently once the first one has told the total.
+
+        When the total moves while the pages are read, those that told another total are read again, at
+        most 5 times: then what was read last is returned and a warning logged.
+
+        Args:
+            max_concurrency: Pages to fetch at a time; the session's own limit holds besides.
+
+        Raises:
+            ValueError: ``max_concurrency`` is below 1.
+        """
+        _check_concurrency(max_concurrency)
+        pages = PageIterator(self._api, self._request)
+        first = await anext(pages, None)
+        if first is None:
+            return []
+        offsets = pages.offsets_ahead()
+        if not offsets:
+            return [*first.items, *[item async for item in ItemIterator(pages)]]
+        read = ConcurrentReading(self._api, self._request, max_concurrency)
+        return await read.all(pages.last_raw, offsets)
+
+    def prefetch(self, pages: int = 4) -> Prefetch[T]:
+        """Read ahead of the consumer: ``async with paginator.prefetch(4) as items: async for item in items: ...``
+
+        Items come in the list's order. Lists without a total are read one page after the other.
+
+        Args:
+            pages: How many pages to fetch concurrently and hold in memory.
+
+        Raises:
+            ValueError: ``pages`` is below 1.
+        """
+        _check_concurrency(pages)
+        return Prefetch(self._api, self._request, pages)
+
+
+def _check_concurrency(value: int) -> None:
+    if value < 1:
+        raise ValueError(f"the number of pages to fetch at a time must be at least 1, not {value}")

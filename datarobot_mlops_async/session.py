@@ -1,0 +1,231 @@
+"""The session: what users open, and the only thing they must close."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from datarobot_mlops_async._api import Api, Options, rebase
+from datarobot_mlops_async._config import Settings
+from datarobot_mlops_async._decoding import Decoder
+from datarobot_mlops_async._limiter import Limiter
+from datarobot_mlops_async._resources import (
+    CustomModelDeployments,
+    DeletedDeployments,
+    Deployments,
+    PPSImage,
+    ResourceBundles,
+    Results,
+)
+from datarobot_mlops_async._retry import RetryPolicy
+from datarobot_mlops_async._transport import HTTPClient
+from datarobot_mlops_async.operations import Operation, Poller
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+    import httpx
+
+__all__ = ["AsyncSession", "SessionView"]
+
+DEFAULT_TIMEOUT = 60.0
+DEFAULT_MAX_CONCURRENCY = 32
+
+
+class SessionView:
+    """What can be done with a session. `AsyncSession` is one; `with_options` gives others.
+
+    Attributes:
+        deployments: Routes under ``/deployments/``.
+        deleted_deployments: Routes under ``/deletedDeployments/``.
+        custom_model_deployments: Routes under ``/customModelDeployments/``.
+        resource_bundles: Routes under ``/mlops/compute/bundles/``.
+        pps_image: The Portable Prediction Server's image.
+    """
+
+    def __init__(self, api: Api, poller: Poller) -> None:
+        self._api = api
+        self._poller = poller
+        self.deployments = Deployments(api, poller)
+        self.deleted_deployments = DeletedDeployments(api, poller)
+        self.custom_model_deployments = CustomModelDeployments(api, poller)
+        self.resource_bundles = ResourceBundles(api, poller)
+        self.pps_image = PPSImage(api, poller)
+
+    @property
+    def settings(self) -> Settings:
+        """Where the session talks to, and how; safe to print and to pickle."""
+        return self._api.settings
+
+    def with_options(
+        self, *, timeout: float | None = None, retry: RetryPolicy | int | None = None
+    ) -> SessionView:
+        """Return a view of this session with other clocks, for some calls only.
+
+        ``await session.with_options(timeout=5).deployments.get(deployment_id)``. The view shares connections,
+        limits and lifetime with its session.
+
+        Args:
+            timeout: Seconds for one attempt of a request, connecting included; ``None`` for the session's own.
+            retry: Patience with one request, or just the number of retries; ``None`` for the session's own.
+        """
+        policy = None if retry is None else _policy(retry, self._api.options.retry)
+        return SessionView(
+            self._api.with_options(timeout=_check_timeout(timeout), retry=policy), self._poller
+        )
+
+    def operation(self, location: str) -> Operation[Any]:
+        """Return the operation at a stored `Operation.location`, also one begun by another process.
+
+        Its result is what its kind has: the refreshed `Deployment`, an `Artifact`, or ``None``.
+
+        Args:
+            location: As stored, or as a server sent it. Only the part behind ``/api/v2/`` counts.
+
+        Raises:
+            ProtocolError: It names nothing of this API.
+        """
+        locations = tuple(rebase(each) for each in location.split())
+        return Operation(self._poller, locations, Results(self._api).any)
+
+
+class AsyncSession(SessionView):
+    """A session with a DataRobot installation: ``async with AsyncSession() as session: ...``
+
+    It belongs to the event loop that enters it, may be shared by any number of its tasks, and leaves
+    no task, thread, socket or file behind when it is closed. Works on asyncio, uvloop and trio.
+
+    Args:
+        endpoint: Base URL, with or without ``/api/v2``. With ``token`` left out as well, both are read from the
+            first source that has them: ``config_file``, the file that ``DATAROBOT_CONFIG_FILE`` names, the
+            environment (``DATAROBOT_ENDPOINT``, ``DATAROBOT_API_TOKEN``), ``~/.config/datarobot/drconfig.yaml``.
+        token: API token. It goes to the endpoint's origin and nowhere else.
+        token_type: ``Bearer`` (the default, unless the configuration says otherwise) or ``Token``.
+        config_file: A ``drconfig.yaml`` to read.
+        verify: ``True`` (the default, unless the configuration says otherwise), ``False`` to trust any server,
+            or the path of a CA file.
+        proxy: Proxy URL; by default the environment's (``HTTPS_PROXY``, ``NO_PROXY``, ...).
+        timeout: Seconds for one attempt of a request, connecting included.
+        retry: Patience with one request, or just the number of retries.
+        max_concurrency: The most requests in flight at a time; further ones wait their turn.
+        strict: Raise `DecodeError` for everything that is tolerated by default: missing or unknown fields,
+            unknown enum values, nulls and fractions where the API page promises otherwise.
+        transport: An httpx transport to use instead of real connections, for tests. The session closes it.
+
+    Raises:
+        ConfigError: Settings are missing, contradictory or unsafe.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        token: str | None = None,
+        *,
+        token_type: str | None = None,
+        config_file: str | os.PathLike[str] | None = None,
+        verify: bool | str | os.PathLike[str] | None = None,
+        proxy: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        retry: RetryPolicy | int | None = None,
+        max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
+        strict: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        settings = Settings.load(
+            endpoint, token, token_type=token_type, config_file=config_file, verify=verify, proxy=proxy
+        )
+        self._start(settings, timeout, retry, max_concurrency, strict=strict, transport=transport)
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        retry: RetryPolicy | int | None = None,
+        max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
+        strict: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> Self:
+        """Make a session from another one's settings, for example in a worker process.
+
+        Settings are pickled without their token; the worker's own environment or configuration file
+        must have one for the same endpoint.
+
+        Raises:
+            ConfigError: It has not.
+        """
+        session = cls.__new__(cls)
+        session._start(  # noqa: SLF001 - a constructor
+            settings.with_token(), timeout, retry, max_concurrency, strict=strict, transport=transport
+        )
+        return session
+
+    def _start(
+        self,
+        settings: Settings,
+        timeout: float,
+        retry: RetryPolicy | int | None,
+        max_concurrency: int,
+        *,
+        strict: bool,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        if max_concurrency < 1:
+            raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}")
+        settings.warn_if_insecure()
+        if retry is None:
+            retry = RetryPolicy() if settings.max_retries is None else settings.max_retries
+        api = Api(
+            settings=settings,
+            client=HTTPClient(settings, max_connections=max_concurrency, transport=transport),
+            decoder=Decoder(strict=strict),
+            limiter=Limiter(max_concurrency),
+            options=Options(
+                timeout=_check_timeout(timeout) or DEFAULT_TIMEOUT, retry=_policy(retry, RetryPolicy())
+            ),
+        )
+        super().__init__(api, Poller(api))
+
+    async def __aenter__(self) -> Self:
+        self._api.lifetime.enter()
+        await self._api.client.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections. Harmless when repeated."""
+        self._api.lifetime.close()
+        # A cancelled task must still close its sockets.
+        with anyio.CancelScope(shield=True):
+            await self._api.client.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self.settings.endpoint}>"
+
+
+def _policy(retry: RetryPolicy | int, default: RetryPolicy) -> RetryPolicy:
+    if isinstance(retry, RetryPolicy):
+        return retry
+    return RetryPolicy(
+        max_retries=retry,
+        budget=default.budget,
+        initial_backoff=default.initial_backoff,
+        max_backoff=default.max_backoff,
+    )
+
+
+def _check_timeout(timeout: float | None) -> float | None:
+    # Not "timeout <= 0": that lets NaN through.
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
+    return timeout
