@@ -56,7 +56,7 @@ class OperationStatus:
     retry_after: float | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class _StatusDocument:
     """The body of ``GET /status/{statusId}/``; the page names the route but not its schema."""
 
