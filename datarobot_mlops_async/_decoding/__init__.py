@@ -7,17 +7,20 @@ tolerates none of that. Whatever the bytes are, nothing but a `DecodeError` come
 
 from __future__ import annotations
 
-import json
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from attrs import frozen
 
+from datarobot_mlops_async._decoding._body import parse
 from datarobot_mlops_async._decoding._converter import converter
-from datarobot_mlops_async._decoding._mismatch import Mismatch
+from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch
 from datarobot_mlops_async._decoding._records import array_hook
 from datarobot_mlops_async.errors import DecodeError
-from datarobot_mlops_async.models import DeletedDeployment, DeploymentCapability
+from datarobot_mlops_async.models import DeletedDeployment, DeploymentCapability, Record
 from datarobot_mlops_async.models._record import REQUIRED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Decoder", "RawPage"]
 
@@ -32,10 +35,10 @@ class RawPage(Generic[T]):
 
     Attributes:
         items: The page's items, in the server's order.
-        count: How many items the server says this page has.
+        count: How many items the server says this page has; ``None`` if it does not say.
         total_count: How many items all pages have; ``None`` for lists that do not say.
-        next: The URL of the next page as the server wrote it; ``None`` on the last page.
-        previous: The URL of the previous page; ``None`` on the first page.
+        next: The next page's URL as the server wrote it; ``None`` on the last page.
+        previous: The previous page's URL as the server wrote it; ``None`` on the first page.
     """
 
     items: tuple[T, ...]
@@ -45,38 +48,40 @@ class RawPage(Generic[T]):
     previous: str | None = None
 
 
-@frozen(kw_only=True)
-class _Envelope:
-    data: list = REQUIRED
-    count: int | None = None
-    next: str | None = REQUIRED
-    previous: str | None = REQUIRED
-    total_count: int = REQUIRED
+@frozen(kw_only=True, weakref_slot=False)
+class _BareEnvelope(Record):
+    """What surrounds ``data`` in a list that is always whole. The rest is for servers that page it."""
 
-
-@frozen(kw_only=True)
-class _EnvelopeWithoutTotal:
-    data: list = REQUIRED
     count: int | None = None
-    next: str | None = REQUIRED
-    previous: str | None = REQUIRED
     total_count: int | None = None
-
-
-@frozen(kw_only=True)
-class _BareEnvelope:
-    data: list = REQUIRED
-    count: int | None = None
     next: str | None = None
     previous: str | None = None
+
+
+@frozen(kw_only=True, weakref_slot=False)
+class _EnvelopeWithoutTotal(Record):
+    count: int | None = None
     total_count: int | None = None
+    next: str | None = REQUIRED
+    previous: str | None = REQUIRED
 
 
-_ENVELOPES: dict[type, type] = {DeletedDeployment: _EnvelopeWithoutTotal, DeploymentCapability: _BareEnvelope}
+@frozen(kw_only=True, weakref_slot=False)
+class _Envelope(Record):
+    count: int | None = None
+    total_count: int = REQUIRED
+    next: str | None = REQUIRED
+    previous: str | None = REQUIRED
+
+
+_ENVELOPES: Final[Mapping[type, type]] = {
+    DeletedDeployment: _EnvelopeWithoutTotal,
+    DeploymentCapability: _BareEnvelope,
+}
 
 
 class Decoder:
-    """Turns answers into objects. Safe to share between tasks and threads.
+    """Turns answers into objects. It keeps no state: tasks and threads may share one.
 
     Args:
         strict: Whether everything that is tolerated by default is an error.
@@ -84,22 +89,26 @@ class Decoder:
 
     def __init__(self, *, strict: bool = False) -> None:
         self._strict = strict
+        self._find_hook = converter(strict=strict).get_structure_hook
 
     def decode(self, body: bytes, type_: type[T], *, operation: str) -> T:
         """Decode one object.
 
         Args:
             body: The answer's body.
-            type_: A class of `models`, or any attrs class whose fields all have defaults.
+            type_: A class of `models`, or another slotted attrs class whose fields all have
+                defaults, for an answer whose schema the page does not document.
             operation: The request that was answered, for the error message.
 
         Raises:
             DecodeError: The body is not JSON, or not what the API page promises.
         """
         try:
-            return self._structure(_parse(body, strict=self._strict), type_)
+            parsed = parse(body, strict=self._strict)
+            return cast("T", self._find_hook(type_)(parsed, type_))
         except Mismatch as mismatch:
             error = _decode_error(mismatch, body, operation)
+        # Outside the handler, so that the error does not drag the whole parsed body along.
         raise error
 
     def decode_page(self, body: bytes, item_type: type[T], *, operation: str) -> RawPage[T]:
@@ -114,53 +123,38 @@ class Decoder:
             DecodeError: The body is not JSON, or not what the API page promises.
         """
         try:
-            return self._page(_parse(body, strict=self._strict), item_type)
+            return self._page(parse(body, strict=self._strict), item_type)
         except Mismatch as mismatch:
             error = _decode_error(mismatch, body, operation)
         raise error
 
-    def _structure(self, parsed: object, type_: Any) -> Any:
-        return converter(strict=self._strict).get_structure_hook(type_)(parsed, type_)
-
     def _page(self, parsed: object, item_type: type[T]) -> RawPage[T]:
-        envelope = self._structure(parsed, _ENVELOPES.get(item_type, _Envelope))
-        if envelope.data is None:
-            raise Mismatch("an array", None).under("data")
-        items = array_hook(item_type, converter(strict=self._strict).get_structure_hook, nulls=False)
+        data = parsed.pop("data", ABSENT) if type(parsed) is dict else ABSENT
+        envelope_type = _ENVELOPES.get(item_type, _Envelope)
+        envelope = self._find_hook(envelope_type)(parsed, envelope_type)
         try:
-            decoded = items(envelope.data, None)
+            items = array_hook(item_type, self._find_hook, nulls=False)(data, item_type)
         except Mismatch as mismatch:
-            raise mismatch.under("data")
+            mismatch.under("data")
+            raise
         return RawPage(
-            items=decoded,
+            items=items,
             count=envelope.count,
             total_count=envelope.total_count,
+            # Some routes end with an empty string instead of null.
             next=envelope.next or None,
             previous=envelope.previous or None,
         )
 
 
-def _parse(body: bytes, *, strict: bool) -> object:
-    try:
-        return json.loads(body, parse_constant=_refuse) if strict else json.loads(body)
-    except (ValueError, RecursionError) as error:
-        actual = str(error)
-    raise Mismatch("JSON", actual)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
 def _decode_error(mismatch: Mismatch, body: bytes, operation: str) -> DecodeError:
-    path, expected, actual = mismatch.path, mismatch.expected, mismatch.actual
-    # Four bytes a character at most, so that a large body is not decoded to be cut.
+    # At most four bytes make a character: there is no need to decode all of a large body.
     text = body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace")[:_TEXT_LIMIT]
     return DecodeError(
-        f"{operation}: expected {expected} at {path}, got {actual}",
+        f"{operation}: expected {mismatch.expected} at {mismatch.path}, got {mismatch.actual}",
         operation=operation,
-        path=path,
-        expected=expected,
-        actual=actual,
+        path=mismatch.path,
+        expected=mismatch.expected,
+        actual=mismatch.actual,
         text=text,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -13,61 +13,53 @@ from cattrs import Converter
 from datarobot_mlops_async._decoding import _values
 from datarobot_mlops_async._decoding._records import array_hook, record_hook
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 @cache
 def converter(*, strict: bool) -> Converter:
-    """Return the converter. Its hooks are made when a type is first met and shared by all sessions."""
+    """Return the converter. It makes a type's hook when it first meets the type, for all sessions."""
     made = Converter(detailed_validation=False)
-    for type_, hook in _hooks(strict=strict).items():
+    for type_, hook in _value_hooks(strict=strict).items():
         made.register_structure_hook_func(_is(type_), hook)
-    made.register_structure_hook_factory(_is_array, lambda t: _array(made, t, strict=strict))
-    made.register_structure_hook_factory(_is_enum, _closed if strict else _open)
-    made.register_structure_hook_factory(
-        attrs.has, lambda cls: record_hook(cls, made.get_structure_hook, strict=strict)
-    )
+
+    @made.register_structure_hook_factory(_is_array)
+    def _(type_: object) -> _values.Hook:
+        return array_hook(get_args(type_)[0], made.get_structure_hook, nulls=not strict)
+
+    @made.register_structure_hook_factory(lambda type_: bool(_enums(type_)))
+    def _(type_: object) -> _values.Hook:
+        (enum,) = _enums(type_)
+        return _values.closed_enum(enum) if strict else _values.open_enum(enum)
+
+    @made.register_structure_hook_factory(attrs.has)
+    def _(type_: type[attrs.AttrsInstance]) -> _values.Hook:
+        return record_hook(type_, made.get_structure_hook, strict=strict)
+
     return made
 
 
-def _hooks(*, strict: bool) -> dict[Any, _values.Hook]:
-    integer = _values.integer_strictly if strict else _values.integer
+def _value_hooks(*, strict: bool) -> dict[object, _values.Hook]:
     return {
         str: _values.text,
         bool: _values.boolean,
-        int: integer,
-        int | float: integer if strict else _values.count,
-        float: _values.number,
-        list: _values.array,
+        int: _values.integer_strictly if strict else _values.integer,
+        int | float: _values.integer_strictly if strict else _values.quantity,
+        float: _values.number_strictly if strict else _values.number,
         datetime: _values.timestamp_strictly if strict else _values.timestamp,
         datetime | str: _values.timestamp_or_text,
     }
 
 
-def _is(wanted: Any) -> Any:
+def _is(wanted: object) -> Callable[[object], bool]:
     return lambda type_: type_ == wanted
 
 
-def _is_array(type_: Any) -> bool:
+def _is_array(type_: object) -> bool:
     return get_origin(type_) is tuple
 
 
-def _array(made: Converter, type_: Any, *, strict: bool) -> _values.Hook:
-    return array_hook(get_args(type_)[0], made.get_structure_hook, nulls=not strict)
-
-
-def _enum(type_: Any) -> type[StrEnum] | None:
-    members = (
-        member for member in get_args(type_) if isinstance(member, type) and issubclass(member, StrEnum)
-    )
-    return next(members, None)
-
-
-def _is_enum(type_: Any) -> bool:
-    return _enum(type_) is not None
-
-
-def _open(type_: Any) -> _values.Hook:
-    return _values.open_enum(_enum(type_))
-
-
-def _closed(type_: Any) -> _values.Hook:
-    return _values.closed_enum(_enum(type_))
+def _enums(type_: object) -> list[type[StrEnum]]:
+    """Return the enumeration in an annotation such as ``HealthStatus | str``, if there is one."""
+    return [member for member in get_args(type_) if isinstance(member, type) and issubclass(member, StrEnum)]

@@ -1,27 +1,34 @@
-"""Where a body is not what was promised: collected on the way out, worded once at the end."""
+"""Where a body is not what was promised: noticed deep inside, completed with its path on the way out."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from types import NoneType
+from typing import Final
 
-ABSENT: Final[Any] = type("Absent", (), {"__slots__": ()})()
+ABSENT: Final = type("Absent", (), {"__slots__": ()})()
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,79}")
 _LONGEST_QUOTE = 40
+_WORDS: Final = {NoneType: "null", list: "an array", dict: "an object", type(ABSENT): "nothing"}
 
 
 class Mismatch(Exception):  # noqa: N818 - never leaves the room: the decoder turns it into a DecodeError
-    """A value that is not the promised one. Each level it passes adds its step to the path."""
+    """A value that is not the promised one.
 
-    def __init__(self, expected: str, value: object) -> None:
-        super().__init__(expected)
+    Attributes:
+        expected: What was promised, in words.
+        actual: What came, in words.
+    """
+
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(expected, actual)
         self.expected = expected
-        self.value = value
+        self.actual = actual
         self._steps: list[str | int] = []
 
     def under(self, step: str | int) -> Mismatch:
-        """Add the field name or array index that led here."""
+        """Add the field name or array index that led here. The innermost step comes first."""
         self._steps.append(step)
         return self
 
@@ -30,35 +37,20 @@ class Mismatch(Exception):  # noqa: N818 - never leaves the room: the decoder tu
         """The place in the body, for example ``$.data[3].model.deployedAt``."""
         return "$" + "".join(map(_render, reversed(self._steps)))
 
-    @property
-    def actual(self) -> str:
-        """What was there, in words."""
-        return describe(self.value)
+
+def describe(value: object) -> str:
+    """Word a JSON value for an error message: its type, and its content where that is short."""
+    if type(value) is str:
+        return f"the string {_quote(value)}"
+    if type(value) is bool:
+        return f"the boolean {str(value).lower()}"
+    return _WORDS.get(type(value)) or f"the number {str(value)[:_LONGEST_QUOTE]}"
 
 
 def _render(step: str | int) -> str:
     if isinstance(step, int):
         return f"[{step}]"
     return f".{step}" if _PLAIN_NAME.fullmatch(step) else f"[{_quote(step)}]"
-
-
-def describe(value: object) -> str:
-    """Word a JSON value for an error message: its type, and what it is where that is short."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return f"the boolean {str(value).lower()}"
-        case int() | float():
-            return f"the number {str(value)[:_LONGEST_QUOTE]}"
-        case str():
-            return f"the string {_quote(value)}"
-        case list():
-            return "an array"
-        case dict():
-            return "an object"
-        case _:
-            return "nothing"
 
 
 def _quote(text: str) -> str:

@@ -1,16 +1,17 @@
 """Single JSON values: text, booleans, numbers, timestamps and open enumerations.
 
-A hook here takes a value that is not ``null`` and returns the Python value or raises
-`Mismatch`. Hooks that tolerate something have a strict sibling that does not.
+A hook takes a value that is not ``null`` and returns the Python value or raises
+`Mismatch`. A hook that tolerates something has a strict sibling that does not.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from datarobot_mlops_async._decoding._mismatch import Mismatch
+from datarobot_mlops_async._decoding._mismatch import Mismatch, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +30,6 @@ def boolean(value: object, _: object) -> bool:
     return value if type(value) is bool else _reject("a boolean", value)
 
 
-def array(value: object, _: object) -> list[Any]:
-    """Take an array as it is, for a caller that looks at the items itself."""
-    return value if type(value) is list else _reject("an array", value)
-
-
 def integer(value: object, _: object) -> int:
     """Take an integer, or a float that is one (``3.0``)."""
     if type(value) is float and value.is_integer():
@@ -46,7 +42,7 @@ def integer_strictly(value: object, _: object) -> int:
     return value if type(value) is int else _reject("an integer", value)
 
 
-def count(value: object, _: object) -> int | float:
+def quantity(value: object, _: object) -> int | float:
     """Take what the page calls an integer and servers send with fractions: half a CPU."""
     if type(value) is float and math.isfinite(value):
         return value
@@ -55,28 +51,34 @@ def count(value: object, _: object) -> int | float:
 
 def number(value: object, _: object) -> float:
     """Take a number as a float. Python servers write ``NaN`` for one they do not have."""
+    if type(value) is float:
+        return value
     if type(value) is int:
-        try:
+        with suppress(OverflowError):
             return float(value)
-        except OverflowError:
-            _reject("a number", value)
-    return value if type(value) is float else _reject("a number", value)
+    return _reject("a number", value)
+
+
+def number_strictly(value: object, _: object) -> float:
+    """Take a finite number as a float."""
+    taken = number(value, _)
+    return taken if math.isfinite(taken) else _reject("a finite number", value)
 
 
 def timestamp(value: object, _: object) -> datetime:
-    """Take an ISO 8601 timestamp; one without an offset is in UTC, as everything the API sends."""
-    moment = _parse(value)
+    """Take an ISO 8601 timestamp. One without an offset is taken as UTC."""
+    moment = _moment(value)
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def timestamp_strictly(value: object, _: object) -> datetime:
     """Take an ISO 8601 timestamp with an offset."""
-    moment = _parse(value)
+    moment = _moment(value)
     return moment if moment.tzinfo is not None else _reject("an ISO 8601 timestamp with an offset", value)
 
 
 def timestamp_or_text(value: object, _: object) -> datetime | str:
-    """Take a timestamp where the page promises one in words and any string by its type."""
+    """Take a string that the page calls a timestamp in words only: any string will do."""
     try:
         return timestamp(value, _)
     except Mismatch:
@@ -85,7 +87,7 @@ def timestamp_or_text(value: object, _: object) -> datetime | str:
 
 def open_enum(enum: type[StrEnum]) -> Hook:
     """Return a hook that turns known values into members and leaves unknown strings alone."""
-    members = {member.value: member for member in enum}
+    members: dict[str, str] = {member.value: member for member in enum}
 
     def structure(value: object, _: object) -> str:
         return members.get(value, value) if type(value) is str else _reject("a string", value)
@@ -95,26 +97,25 @@ def open_enum(enum: type[StrEnum]) -> Hook:
 
 def closed_enum(enum: type[StrEnum]) -> Hook:
     """Return a hook that takes known values only."""
-    members = {member.value: member for member in enum}
-    expected = "one of " + ", ".join(members)
+    members: dict[object, str] = {member.value: member for member in enum}
+    expected = "one of " + ", ".join(enum)
 
     def structure(value: object, _: object) -> str:
-        member = members.get(value) if type(value) is str else None
-        return _reject(expected, value) if member is None else member
+        return members[value] if type(value) is str and value in members else _reject(expected, value)
 
     return structure
 
 
-def _parse(value: object) -> datetime:
-    try:
-        return datetime.fromisoformat(value)  # type: ignore[arg-type] # a TypeError is a mismatch, too
-    except (TypeError, ValueError):
-        pass
-    # RFC 3339 allows a lower-case "t" and "z"; fromisoformat() does not.
-    if type(value) is str and value != value.upper():
-        return _parse(value.upper())
-    _reject("an ISO 8601 timestamp", value)
+def _moment(value: object) -> datetime:
+    if type(value) is str:
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            # RFC 3339 allows a lower-case "z", which fromisoformat() does not know.
+            with suppress(ValueError):
+                return datetime.fromisoformat(value.replace("z", "Z"))
+    return _reject("an ISO 8601 timestamp", value)
 
 
 def _reject(expected: str, value: object) -> NoReturn:
-    raise Mismatch(expected, value)
+    raise Mismatch(expected, describe(value))
