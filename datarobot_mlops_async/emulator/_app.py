@@ -1,0 +1,41 @@
+"""The routes, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.routing import Mount
+
+from ._gate import Gate
+from ._problems import Problem, answer_problem
+from ._routes.deployments import DeploymentRoutes
+from ._routes.image import ImageRoutes
+from ._routes.status import StatusRoutes
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from ._world import World
+
+
+def build_app(world: World) -> ASGIApp:
+    """Return the ASGI application that serves a world."""
+    families = (DeploymentRoutes(world), ImageRoutes(world), StatusRoutes(world))
+    routes = [route for family in families for route in family.routes()]
+    app = Starlette(
+        routes=[Mount(world.api_root, routes=routes)],
+        exception_handlers={Problem: answer_problem, HTTPException: _answer_http_exception},
+    )
+    app.router.redirect_slashes = False
+    return Gate(app, world)
+
+
+async def _answer_http_exception(_request: Request, exception: Exception) -> JSONResponse:
+    # Starlette hands an exception handler the class it was registered for, but types it as Exception.
+    refusal = cast("HTTPException", exception)
+    body = {"message": refusal.detail, "errors": {}}
+    return JSONResponse(body, status_code=refusal.status_code, headers=refusal.headers)

@@ -1,0 +1,146 @@
+"""The deployments: drawn when they are first looked at, kept as JSON bytes, sorted and filtered once."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ._drawing import Json, Surroundings, draw_deployment, draw_surroundings, object_id, timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_TEN_DAYS = 10 * 86_400
+_THREE_YEARS = 3 * 365 * 86_400
+
+
+class Row:
+    """One deployment: its sort keys, and its body once somebody has asked for it."""
+
+    __slots__ = ("_body", "_draw", "_encoded", "created", "deployment_id", "last_prediction")
+
+    def __init__(
+        self,
+        deployment_id: str,
+        created: datetime,
+        last_prediction: datetime | None,
+        draw: Callable[[Row], Json],
+    ) -> None:
+        self.deployment_id = deployment_id
+        self.created = created
+        self.last_prediction = last_prediction
+        self._draw = draw
+        self._body: Json | None = None
+        self._encoded: bytes | None = None
+
+    @property
+    def body(self) -> Json:
+        """The deployment as the API answers it. Change it through `change` only."""
+        if self._body is None:
+            self._body = self._draw(self)
+        return self._body
+
+    @property
+    def encoded(self) -> bytes:
+        """The body in JSON."""
+        if self._encoded is None:
+            self._encoded = encode(self.body)
+        return self._encoded
+
+    def change(self, **fields: Any) -> None:
+        """Set fields of the body, by their JSON names."""
+        self.body.update(fields)
+        self._encoded = None
+
+
+def encode(value: Any) -> bytes:
+    """Return compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+class Fleet:
+    """Every deployment that has not been deleted."""
+
+    def __init__(self, count: int, *, seed: int, epoch: datetime) -> None:
+        self.surroundings: Surroundings = draw_surroundings(seed, epoch)
+        self._seed = seed
+        self._drawn = random.Random(f"fleet {seed}")  # noqa: S311 - test data, not a secret
+        self._rows: dict[str, Row] = {}
+        self._selections: dict[object, list[Row]] = {}
+        for index in range(count):
+            row = self._draw_row(index, epoch)
+            self._rows[row.deployment_id] = row
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows.values())
+
+    def get(self, deployment_id: str) -> Row | None:
+        """Return the row, `None` where there is none of that id."""
+        return self._rows.get(deployment_id)
+
+    def new_id(self) -> str:
+        """Draw an id for something that comes to be now."""
+        return object_id(self._drawn, datetime.now(UTC))
+
+    def add(self, body: Json) -> Row:
+        """Add a deployment created now, drawn around the fields of `body`."""
+        now = datetime.now(UTC)
+        seed = self._drawn.getrandbits(64)
+
+        def draw(row: Row) -> Json:
+            return self._draw_body(row, seed) | body
+
+        row = Row(self.new_id(), now, None, draw)
+        self._rows[row.deployment_id] = row
+        self.forget_selections()
+        return row
+
+    def remove(self, row: Row) -> None:
+        """Take a deployment out."""
+        del self._rows[row.deployment_id]
+        self.forget_selections()
+
+    def change(self, row: Row, **fields: Any) -> None:
+        """Set fields of one deployment, by their JSON names."""
+        row.change(**fields)
+        self.forget_selections()
+
+    def predict(self, row: Row) -> None:
+        """Let a prediction request arrive: the deployment moves to the front of the default order."""
+        row.last_prediction = datetime.now(UTC)
+        usage = row.body["predictionUsage"] | {"lastTimestamp": timestamp(row.last_prediction, offset=True)}
+        self.change(row, predictionUsage=usage)
+
+    def select(self, key: object, choose: Callable[[list[Row]], list[Row]]) -> Sequence[Row]:
+        """Return `choose` of all rows, computed once for this `key` until the fleet changes."""
+        if key not in self._selections:
+            self._selections[key] = choose(list(self._rows.values()))
+        return self._selections[key]
+
+    def forget_selections(self) -> None:
+        """Let every list be computed again."""
+        self._selections.clear()
+
+    def _draw_row(self, index: int, epoch: datetime) -> Row:
+        drawn = self._drawn
+        created = epoch - timedelta(seconds=3600 + drawn.random() * _THREE_YEARS)
+        last = None
+        if drawn.random() < 0.93:
+            age = min(drawn.expovariate(1 / _TEN_DAYS), (epoch - created).total_seconds())
+            last = epoch - timedelta(seconds=int(age))
+        seed = (self._seed << 32) + index
+        return Row(object_id(drawn, created), created, last, lambda row: self._draw_body(row, seed))
+
+    def _draw_body(self, row: Row, seed: int) -> Json:
+        return draw_deployment(
+            random.Random(seed),  # noqa: S311 - test data, not a secret
+            self.surroundings,
+            deployment_id=row.deployment_id,
+            created=row.created,
+            last_prediction=row.last_prediction,
+        )
