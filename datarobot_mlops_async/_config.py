@@ -277,8 +277,9 @@ def _check_complete(values: Mapping[str, Any], source: str) -> None:
                 f"{source}: {present} is set but {missing} is not; both must come from one source, so that a "
                 f"token never travels to another source's endpoint: {_ADVICE}"
             )
-        if not isinstance(values[present], str):
-            raise ConfigError(f"{source}: {present} must be a string, not {type(values[present]).__name__}")
+    for name in ("endpoint", "token"):
+        if not isinstance(values[name], str):
+            raise ConfigError(f"{source}: {name} must be a string, not {type(values[name]).__name__}")
 
 
 def _validated(found: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -101,6 +101,10 @@ class MLOpsError(Exception):
         super().__init__(message)
         self.message = message
 
+    def __str__(self) -> str:
+        # Those that are an OSError too would print its "[Errno None] None".
+        return self.message
+
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException's own __reduce__ calls the class with ``args`` alone, which fails
         # for every class below that takes keyword arguments.

@@ -6,6 +6,7 @@ import html
 import json
 import re
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,8 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
         return float(value)
     try:
         date = parsedate_to_datetime(value)
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
         return max(0.0, date.timestamp() - now())
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

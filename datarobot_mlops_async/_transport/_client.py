@@ -112,20 +112,21 @@ class HTTPClient:
     async def aclose(self) -> None:
         """Close all connections."""
         if self._transport is not None:
-            await self._transport.aclose()
+            with quiet():
+                await self._transport.aclose()
 
     async def _exchange(self, request: httpx.Request) -> Response:
         assert self._transport is not None  # noqa: S101 - the session's lifetime is checked before
         response = await self._transport.handle_async_request(request)
-        # httpx raises decoding and reading errors through the request it knows.
-        response.request = request
         try:
-            content = await response.aread()
+            # Nothing else may fail while the stream is being read: its generators would stay unfinished.
+            raw = b"".join([chunk async for chunk in response.stream])
         finally:
             # Cancelled or not, the connection goes back to the pool or is closed.
             with anyio.CancelScope(shield=True):
                 await response.aclose()
-        return Response(status=response.status_code, headers=response.headers, content=content)
+        whole = httpx.Response(response.status_code, headers=response.headers, content=raw, request=request)
+        return Response(status=whole.status_code, headers=whole.headers, content=whole.content)
 
 
 def _transport(settings: Settings, max_connections: int) -> httpx.AsyncBaseTransport:

@@ -1,0 +1,89 @@
+"""The project's checks. ``nox`` runs what a change must pass; ``nox -l`` lists all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "typing", "tests", "tests-httpx2", "build"]
+nox.options.error_on_external_run = True
+nox.options.reuse_existing_virtualenvs = True
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def _install(session: nox.Session, *groups: str, extras: str = "demo") -> None:
+    session.install(
+        "--quiet", "-e", f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups), "--no-warn-conflicts"
+    )
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests on asyncio, uvloop and trio, and require every branch to be covered."""
+    _install(session, "test")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session(name="tests-httpx2")
+def tests_httpx2(session: nox.Session) -> None:
+    """Run the tests on asyncio with httpx2, httpx's continuation, in httpx's place."""
+    _install(session, "test")
+    session.install("--quiet", "httpx2")
+    session.run("pytest", "-k", "not uvloop and not trio", *session.posargs, env={"TEST_WITH_HTTPX2": "1"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, and that imports go down the layers only."""
+    _install(session, "lint")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check all types twice."""
+    _install(session, "typing", "test")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel, install it into a clean environment and run the demo there."""
+    session.install("--quiet", "build")
+    with tempfile.TemporaryDirectory() as directory:
+        session.run("python", "-m", "build", "--outdir", directory, silent=True)
+        wheel = next(Path(directory).glob("*.whl"))
+        session.run("python", "-m", "venv", f"{directory}/venv")
+        scripts = Path(directory, "venv", "Scripts" if os.name == "nt" else "bin")
+        python = str(scripts / "python")
+        # Without extras first: the library must import with its run-time dependencies alone.
+        session.run(python, "-m", "pip", "install", "--quiet", str(wheel), external=True)
+        names = "import datarobot_mlops_async as d; [getattr(d, name) for name in d.__all__]"
+        session.run(python, "-W", "error", "-c", names, external=True)
+        session.run(python, "-m", "pip", "install", "--quiet", f"{wheel}[demo]", external=True)
+        session.chdir(directory)
+        session.run(str(scripts / "dr-mlops"), "demo", "--image-size", "256MiB", external=True)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks, all of them or those named after ``--``."""
+    _install(session, "bench")
+    names = session.posargs or ["startup", "decoding", "listing", "operations", "bulk", "download"]
+    if "download" in names and shutil.which("nginx") is None:
+        session.error("benchmarks/download.py needs nginx (Debian: nginx-light)")
+    for name in names:
+        session.run("python", f"benchmarks/{name}.py")
