@@ -13,7 +13,7 @@ from attrs import frozen
 
 from datarobot_mlops_async._decoding._body import parse
 from datarobot_mlops_async._decoding._converter import converter
-from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch
+from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook
 from datarobot_mlops_async.errors import DecodeError
 from datarobot_mlops_async.models import DeletedDeployment, DeploymentCapability, Record
@@ -96,8 +96,8 @@ class Decoder:
 
         Args:
             body: The answer's body.
-            type_: A class of `models`, or another slotted attrs class whose fields all have
-                defaults, for an answer whose schema the page does not document.
+            type_: A class of `models`; or, for an answer whose schema the page does not document,
+                another attrs class with slots and without weak references.
             operation: The request that was answered, for the error message.
 
         Raises:
@@ -129,14 +129,16 @@ class Decoder:
         raise error
 
     def _page(self, parsed: object, item_type: type[T]) -> RawPage[T]:
-        data = parsed.pop("data", ABSENT) if type(parsed) is dict else ABSENT
-        envelope_type = _ENVELOPES.get(item_type, _Envelope)
-        envelope = self._find_hook(envelope_type)(parsed, envelope_type)
+        if type(parsed) is not dict:
+            raise Mismatch("an object", describe(parsed))
+        data = parsed.pop("data", ABSENT)
         try:
             items = array_hook(item_type, self._find_hook, nulls=False)(data, item_type)
         except Mismatch as mismatch:
             mismatch.under("data")
             raise
+        envelope_type = _ENVELOPES.get(item_type, _Envelope)
+        envelope = self._find_hook(envelope_type)(parsed, envelope_type)
         return RawPage(
             items=items,
             count=envelope.count,
@@ -150,8 +152,9 @@ class Decoder:
 def _decode_error(mismatch: Mismatch, body: bytes, operation: str) -> DecodeError:
     # At most four bytes make a character: there is no need to decode all of a large body.
     text = body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace")[:_TEXT_LIMIT]
+    place = "" if mismatch.path == "$" else f" at {mismatch.path}"
     return DecodeError(
-        f"{operation}: expected {mismatch.expected} at {mismatch.path}, got {mismatch.actual}",
+        f"{operation}: expected {mismatch.expected}{place}, got {mismatch.actual}",
         operation=operation,
         path=mismatch.path,
         expected=mismatch.expected,

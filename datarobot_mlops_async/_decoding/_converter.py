@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -13,16 +13,13 @@ from cattrs import Converter
 from datarobot_mlops_async._decoding import _values
 from datarobot_mlops_async._decoding._records import array_hook, record_hook
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 @cache
 def converter(*, strict: bool) -> Converter:
     """Return the converter. It makes a type's hook when it first meets the type, for all sessions."""
     made = Converter(detailed_validation=False)
     for type_, hook in _value_hooks(strict=strict).items():
-        made.register_structure_hook_func(_is(type_), hook)
+        made.register_structure_hook(type_, hook)
 
     @made.register_structure_hook_factory(_is_array)
     def _(type_: object) -> _values.Hook:
@@ -40,7 +37,7 @@ def converter(*, strict: bool) -> Converter:
     return made
 
 
-def _value_hooks(*, strict: bool) -> dict[object, _values.Hook]:
+def _value_hooks(*, strict: bool) -> dict[Any, _values.Hook]:
     return {
         str: _values.text,
         bool: _values.boolean,
@@ -50,10 +47,6 @@ def _value_hooks(*, strict: bool) -> dict[object, _values.Hook]:
         datetime: _values.timestamp_strictly if strict else _values.timestamp,
         datetime | str: _values.timestamp_or_text,
     }
-
-
-def _is(wanted: object) -> Callable[[object], bool]:
-    return lambda type_: type_ == wanted
 
 
 def _is_array(type_: object) -> bool:

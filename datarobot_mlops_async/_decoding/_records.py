@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     FindHook = Callable[[object], Hook]
 
 # Values of exactly this type are already what the hook of that type would return.
-_PASSING: Final[Mapping[object, type]] = {str: str, bool: bool, int: int, float: float, int | float: int}
+_PASSING: Final[Mapping[object, type]] = {str: str, bool: bool, int: int, int | float: int}
 
 # The one JSON name that is not the attribute's name in camel case.
 _JSON_NAMES: Final = {"datarobot_key": "datarobot-key"}
@@ -51,9 +51,9 @@ def record_hook(cls: type[attrs.AttrsInstance], find_hook: FindHook, *, strict: 
     """Return the function that makes an instance of ``cls`` from a parsed JSON object.
 
     Args:
-        cls: A slotted attrs class without converters and validators. One that is no `Record`
-            stands for an answer whose schema is not documented: all its fields are optional
-            and others are ignored.
+        cls: An attrs class with slots, without weak references, converters and validators. One
+            that is no `Record` stands for an answer whose schema is not documented: all its
+            fields are optional and others are ignored.
         find_hook: Finds the hook of a field's type.
         strict: Whether missing required fields, unpromised nulls and unknown fields are errors.
     """
@@ -183,7 +183,8 @@ def _draft(cls: type) -> type:
 
     A frozen class sets its attributes through ``object.__setattr__``, one call each, which takes
     most of the time of making an instance. Filling in a draft and then declaring it to be a
-    ``cls`` takes a quarter of it. Python refuses that for classes of different layout.
+    ``cls`` takes a quarter of it. Python refuses that for classes of different layout, and takes
+    any two with a weak-reference slot for such.
     """
     return type(
         f"{cls.__name__}Draft",

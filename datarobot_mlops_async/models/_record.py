@@ -44,4 +44,4 @@ def extra(instance: Record) -> Mapping[str, Any]:
         survive pickling, copying and ``attrs.evolve``.
     """
     unknown = instance._extra  # noqa: SLF001 - the one reader of the private field
-    return MappingProxyType(dict(unknown)) if unknown else _NOTHING_UNKNOWN
+    return MappingProxyType(unknown) if unknown else _NOTHING_UNKNOWN

@@ -1,0 +1,617 @@
+"""From bytes to objects: everything the page promises, everything servers do instead, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datarobot_mlops_async import models
+from datarobot_mlops_async._decoding import Decoder, RawPage
+from datarobot_mlops_async._decoding._records import json_name
+from datarobot_mlops_async.errors import DecodeError
+from datarobot_mlops_async.models import Deployment, extra
+from tests.schemas import FRACTIONAL, LISTS, RESPONSES, SCHEMA_ENUMS, SCHEMAS, TIMESTAMP_IN_WORDS
+
+OPERATION = "GET /deployments/"
+TOLERANT, STRICT = Decoder(), Decoder(strict=True)
+BOTH = pytest.mark.parametrize("decoder", [TOLERANT, STRICT], ids=["tolerant", "strict"])
+
+PROPERTIES = [
+    pytest.param(schema, name, id=f"{schema}.{name}")
+    for schema in RESPONSES
+    for name in SCHEMAS[schema]["properties"]
+]
+PROMISED = SCHEMAS["DeploymentRetrieveResponse"]["example"]
+
+
+def example(schema, **changes):
+    return copy.deepcopy(SCHEMAS[schema]["example"]) | changes
+
+
+def to_bytes(value):
+    return json.dumps(value).encode()
+
+
+def decode(value, type_=Deployment, *, decoder=TOLERANT):
+    body = value if isinstance(value, bytes) else to_bytes(value)
+    return decoder.decode(body, type_, operation=OPERATION)
+
+
+def decode_page(value, item_type=Deployment, *, decoder=TOLERANT):
+    body = value if isinstance(value, bytes) else to_bytes(value)
+    return decoder.decode_page(body, item_type, operation=OPERATION)
+
+
+def failure(value, type_=Deployment, *, decoder=TOLERANT, read=decode):
+    with pytest.raises(DecodeError) as caught:
+        read(value, type_, decoder=decoder)
+    return caught.value
+
+
+def attribute_of(schema, name):
+    (field,) = (field for field in attrs.fields(RESPONSES[schema]) if json_name(field.name) == name)
+    return field.name
+
+
+def promised_value(schema, name, value):
+    """Return what a value of the schema's example decodes to."""
+    kind = SCHEMAS[schema]["properties"][name]["type"]
+    if (schema, name) in SCHEMA_ENUMS:
+        return SCHEMA_ENUMS[schema, name](value)
+    if "date-time" in kind:
+        return datetime(2019, 8, 24, 14, 15, 22, tzinfo=UTC)
+    if kind.startswith("["):
+        item = kind.strip("[]")
+        return tuple(promised_object(item, part) if item in RESPONSES else part for part in value)
+    return promised_object(kind, value) if kind in RESPONSES else float(value) if "number" in kind else value
+
+
+def promised_object(schema, value):
+    parts = {attribute_of(schema, name): promised_value(schema, name, part) for name, part in value.items()}
+    return RESPONSES[schema](**parts)
+
+
+def same(one, other):
+    """Tell whether two decoded values are equal and of the same types all the way down."""
+    if type(one) is not type(other):
+        return False
+    if attrs.has(type(one)):
+        return all(same(getattr(one, f.name), getattr(other, f.name)) for f in attrs.fields(type(one)))
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+# The page's examples, property by property.
+
+
+@BOTH
+@pytest.mark.parametrize("schema", RESPONSES)
+def test_example_decodes_to_every_promised_value(schema, decoder):
+    decoded = decode(example(schema), RESPONSES[schema], decoder=decoder)
+    assert same(decoded, promised_object(schema, example(schema)))
+    assert extra(decoded) == {}
+
+
+@BOTH
+@pytest.mark.parametrize("schema", LISTS)
+def test_example_of_a_list_decodes_to_a_page(schema, decoder):
+    page = decode_page(example(schema), LISTS[schema], decoder=decoder)
+    (item_schema,) = (name for name, cls in RESPONSES.items() if cls is LISTS[schema])
+    assert same(page.items, (promised_object(item_schema, example(item_schema)),))
+    promises = SCHEMAS[schema]["properties"]
+    assert page.count == (0 if "count" in promises else None)
+    assert page.total_count == (0 if "totalCount" in promises else None)
+    assert page.next == page.previous == ("http://example.com" if "next" in promises else None)
+
+
+@pytest.mark.parametrize(("schema", "name"), PROPERTIES)
+def test_property_that_is_missing_reads_none(schema, name):
+    body = example(schema)
+    del body[name]
+    assert getattr(decode(body, RESPONSES[schema]), attribute_of(schema, name)) is None
+
+
+@pytest.mark.parametrize(("schema", "name"), PROPERTIES)
+def test_property_that_is_missing_fails_strictly_if_required(schema, name):
+    body = example(schema)
+    del body[name]
+    if SCHEMAS[schema]["properties"][name]["required"]:
+        error = failure(body, RESPONSES[schema], decoder=STRICT)
+        assert (error.path, error.expected, error.actual) == (f"$.{name}", "a required field", "nothing")
+    else:
+        assert getattr(decode(body, RESPONSES[schema], decoder=STRICT), attribute_of(schema, name)) is None
+
+
+@pytest.mark.parametrize(("schema", "name"), PROPERTIES)
+def test_property_that_is_null_reads_none_and_fails_strictly_unless_promised(schema, name):
+    body = example(schema, **{name: None})
+    assert getattr(decode(body, RESPONSES[schema]), attribute_of(schema, name)) is None
+    if ",null" in SCHEMAS[schema]["properties"][name]["type"]:
+        assert getattr(decode(body, RESPONSES[schema], decoder=STRICT), attribute_of(schema, name)) is None
+    else:
+        error = failure(body, RESPONSES[schema], decoder=STRICT)
+        assert (error.path, error.expected, error.actual) == (f"$.{name}", "a value", "null")
+
+
+def wrong_values(schema, name):
+    """Yield a value of each JSON type that the property may not have."""
+    kind = SCHEMAS[schema]["properties"][name]["type"]
+    array = kind.startswith("[")
+    if kind in RESPONSES or kind.strip("[]") in RESPONSES:
+        right = dict
+    elif "string" in kind:
+        right = str
+    elif "boolean" in kind:
+        right = bool
+    else:
+        right = int
+    for wrong in ("true", 1, 2.5, True, [[]], {"a": {}}):
+        fraction = isinstance(wrong, float) and ("number" in kind or (schema, name) in FRACTIONAL)
+        if not (type(wrong) is right or fraction):
+            yield [wrong] if array else wrong
+        if array and not isinstance(wrong, list):
+            yield wrong
+
+
+@BOTH
+@pytest.mark.parametrize(("schema", "name"), PROPERTIES)
+def test_property_of_a_wrong_type_is_named(schema, name, decoder):
+    for wrong in wrong_values(schema, name):
+        error = failure(example(schema, **{name: wrong}), RESPONSES[schema], decoder=decoder)
+        assert error.path.startswith(f"$.{name}")
+        assert error.operation == OPERATION
+        assert error.expected.startswith(("a", "one of"))
+        assert error.message == f"{OPERATION}: expected {error.expected} at {error.path}, got {error.actual}"
+
+
+@pytest.mark.parametrize("schema", RESPONSES)
+def test_unknown_field_is_kept_and_changes_nothing_else(schema):
+    body = example(schema, brandNew={"deep": [1, None]}, id_2="x")
+    decoded = decode(body, RESPONSES[schema])
+    assert extra(decoded) == {"brandNew": {"deep": [1, None]}, "id_2": "x"}
+    assert same(attrs.evolve(decoded, extra=None), promised_object(schema, example(schema)))
+
+
+@pytest.mark.parametrize("schema", RESPONSES)
+def test_unknown_field_fails_strictly(schema):
+    error = failure(example(schema, brandNew=1), RESPONSES[schema], decoder=STRICT)
+    assert (error.path, error.expected, error.actual) == (
+        "$.brandNew",
+        "no field of this name",
+        "the number 1",
+    )
+
+
+def test_unknown_field_is_found_although_a_documented_one_is_missing_or_null():
+    assert extra(decode({"id": "1", "role": "x", "email": None}, models.DeploymentOwner)) == {"role": "x"}
+    assert extra(decode({"id": "1", "first": "x", "email": "", "lastName": ""}, models.DeploymentOwner)) == {
+        "first": "x"
+    }
+
+
+def test_unknown_fields_of_nested_objects_stay_with_them():
+    body = example("DeploymentRetrieveResponse")
+    body["model"]["framework"] = "xgboost"
+    body["owners"]["preview"][0]["role"] = "OWNER"
+    deployment = decode(body)
+    assert extra(deployment) == {}
+    assert extra(deployment.model) == {"framework": "xgboost"}
+    assert extra(deployment.owners.preview[0]) == {"role": "OWNER"}
+    assert failure(body, decoder=STRICT).path == "$.model.framework"
+
+
+def test_unknown_field_named_as_an_attribute_is_unknown():
+    decoded = decode(example("DeletedDeploymentResponse", deleted_at="x", _extra=1), models.DeletedDeployment)
+    assert decoded.deleted_at.year == 2019
+    assert extra(decoded) == {"deleted_at": "x", "_extra": 1}
+
+
+# Enumerations.
+
+ENUM_VALUES = [
+    pytest.param(schema, name, value, id=f"{schema}.{name}-{value}")
+    for (schema, name) in SCHEMA_ENUMS
+    if schema in RESPONSES
+    for value in SCHEMAS[schema]["properties"][name]["enum"]
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("schema", "name", "value"), ENUM_VALUES)
+def test_known_enum_value_is_the_member(schema, name, value, decoder):
+    decoded = decode(example(schema, **{name: value}), RESPONSES[schema], decoder=decoder)
+    member = getattr(decoded, attribute_of(schema, name))
+    assert member is SCHEMA_ENUMS[schema, name](value)
+    assert member == value
+
+
+@pytest.mark.parametrize(("schema", "name"), [key for key in SCHEMA_ENUMS if key[0] in RESPONSES])
+def test_unknown_enum_value_stays_a_string_and_fails_strictly(schema, name):
+    body = example(schema, **{name: "brandNew"})
+    value = getattr(decode(body, RESPONSES[schema]), attribute_of(schema, name))
+    assert value == "brandNew"
+    assert not isinstance(value, StrEnum)
+    error = failure(body, RESPONSES[schema], decoder=STRICT)
+    assert error.path == f"$.{name}"
+    assert error.expected == "one of " + ", ".join(SCHEMA_ENUMS[schema, name])
+    assert error.actual == "the string 'brandNew'"
+
+
+# Timestamps.
+
+
+def deleted_at(stamp, *, decoder=TOLERANT):
+    return decode(
+        example("DeletedDeploymentResponse", deletedAt=stamp), models.DeletedDeployment, decoder=decoder
+    ).deleted_at
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("stamp", "moment"),
+    [
+        ("2024-02-29T23:59:59Z", datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)),
+        ("2024-02-29T23:59:59.5Z", datetime(2024, 2, 29, 23, 59, 59, 500000, tzinfo=UTC)),
+        ("2024-02-29T23:59:59.123456789Z", datetime(2024, 2, 29, 23, 59, 59, 123456, tzinfo=UTC)),
+        ("2024-02-29t23:59:59.123456z", datetime(2024, 2, 29, 23, 59, 59, 123456, tzinfo=UTC)),
+        ("2024-02-29 23:59:59+00:00", datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)),
+        ("2024-02-29T23:59:59-05:30", datetime(2024, 3, 1, 5, 29, 59, tzinfo=UTC)),
+        ("2024-02-29T23:59:59.000001+0100", datetime(2024, 2, 29, 22, 59, 59, 1, tzinfo=UTC)),
+    ],
+)
+def test_timestamp_with_an_offset_is_an_aware_datetime(stamp, moment, decoder):
+    decoded = deleted_at(stamp, decoder=decoder)
+    assert decoded == moment
+    assert decoded.utcoffset() is not None
+
+
+def test_timestamp_keeps_its_offset():
+    assert deleted_at("2024-02-29T12:00:00+02:00").tzinfo == timezone(timedelta(hours=2))
+
+
+@pytest.mark.parametrize("stamp", ["2024-02-29T12:00:00", "2024-02-29T12:00:00.25", "2024-02-29"])
+def test_timestamp_without_an_offset_is_taken_as_utc_and_fails_strictly(stamp):
+    assert deleted_at(stamp) == datetime.fromisoformat(stamp).replace(tzinfo=UTC)
+    error = failure(
+        example("DeletedDeploymentResponse", deletedAt=stamp), models.DeletedDeployment, decoder=STRICT
+    )
+    assert (error.path, error.expected) == ("$.deletedAt", "an ISO 8601 timestamp with an offset")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "stamp", ["", "yesterday", "2024-02-30T00:00:00Z", "1709164800", "\ud800", "2024-02-29T12:00:00ż"]
+)
+def test_string_that_is_no_timestamp_is_named(stamp, decoder):
+    body = example("DeletedDeploymentResponse", deletedAt=stamp)
+    error = failure(body, models.DeletedDeployment, decoder=decoder)
+    assert (error.path, error.expected) == ("$.deletedAt", "an ISO 8601 timestamp")
+    assert error.actual == f"the string {stamp!a}"
+
+
+@BOTH
+def test_timestamp_that_is_only_described_as_one_may_be_any_string(decoder):
+    ((schema, name),) = TIMESTAMP_IN_WORDS
+    for stamp, value in [
+        ("2024-02-29T12:00:00Z", datetime(2024, 2, 29, 12, tzinfo=UTC)),
+        ("last week", "last week"),
+    ]:
+        decoded = decode(example(schema, **{name: stamp}), RESPONSES[schema], decoder=decoder)
+        assert getattr(decoded, name) == value
+
+
+# Numbers.
+
+
+def bundle(*, decoder=TOLERANT, **changes):
+    return decode(example("ResourceRequestBundleResponse", **changes), models.ResourceBundle, decoder=decoder)
+
+
+def test_fractions_pass_where_servers_send_them_and_fail_strictly():
+    assert (bundle(cpuCount=0.5).cpu_count, bundle(gpuCount=0.25).gpu_count) == (0.5, 0.25)
+    usage = example("DeploymentPredictionUsageResponse", dailyRates=[1, 2.5, 0])
+    assert decode(usage, models.PredictionUsage).daily_rates == (1, 2.5, 0)
+    assert failure(usage, models.PredictionUsage, decoder=STRICT).path == "$.dailyRates[1]"
+    with pytest.raises(DecodeError, match=r"expected an integer at \$\.cpuCount, got the number 0\.5$"):
+        bundle(cpuCount=0.5, decoder=STRICT)
+
+
+def test_integer_written_as_a_float_is_an_integer_and_fails_strictly():
+    assert type(bundle(memoryBytes=3.0).memory_bytes) is int
+    with pytest.raises(DecodeError, match="expected an integer at"):
+        bundle(memoryBytes=3.0, decoder=STRICT)
+
+
+@BOTH
+@pytest.mark.parametrize("value", [2.5, math.nan, math.inf])
+def test_fraction_of_a_byte_is_refused(value, decoder):
+    with pytest.raises(DecodeError):
+        bundle(memoryBytes=value, decoder=decoder)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_cpu_count_that_is_not_finite_is_refused(value):
+    with pytest.raises(DecodeError, match=r"expected an integer at \$\.cpuCount"):
+        bundle(cpuCount=value)
+
+
+def test_number_is_a_float():
+    feature = decode(example("Feature", importance=1), models.Feature)
+    assert type(feature.importance) is float
+
+
+def test_number_that_is_not_json_is_let_through_and_fails_strictly():
+    body = example("Feature", importance=math.nan)
+    assert math.isnan(decode(body, models.Feature).importance)
+    error = failure(body, models.Feature, decoder=STRICT)
+    assert (error.path, error.expected) == ("$", "JSON")
+    overflowing = to_bytes(example("Feature")).replace(b'"importance": 0', b'"importance": 1e999')
+    assert decode(overflowing, models.Feature).importance == math.inf
+    assert failure(overflowing, models.Feature, decoder=STRICT).expected == "a finite number"
+
+
+@BOTH
+def test_integer_too_large_for_a_float_is_named(decoder):
+    error = failure(example("Feature", importance=10**400), models.Feature, decoder=decoder)
+    assert (error.path, error.actual) == ("$.importance", "the number 1" + "0" * 39)
+
+
+# Bodies that are not JSON, or not the promised kind of JSON.
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("body", "actual"),
+    [
+        (b"", "an empty body"),
+        (b" \r\n", "an empty body"),
+        (b"<!DOCTYPE html><html><body>502</body></html>", "an HTML page"),
+        (b"\n<HTML>", "an HTML page"),
+        (b'\xef\xbb\xbf{"label": "\xff"}', "bytes that are not UTF-8"),
+        (b"\x80\x81\x82", "bytes that are not UTF-8"),
+        (b'{"label": "Chu', "JSON that is cut short"),
+        (b'{"label": "Churn",', "JSON that is cut short"),
+        (b'{"hasError": tru', "JSON that is cut short"),
+        (b"upstream timed out", "text that is not JSON (line 1, column 1)"),
+        (b'{"id": "1"}\n{"id": "2"}', "text that is not JSON (line 2, column 1)"),
+        (b"[" * 100_000, "JSON nested too deeply"),
+        (b'{"count": ' + b"9" * 5000 + b"}", "a number that is not JSON or has too many digits"),
+    ],
+)
+def test_body_that_is_not_json_is_told_apart(body, actual, decoder):
+    for read in (decode, decode_page):
+        error = failure(body, decoder=decoder, read=read)
+        assert (error.path, error.expected, error.actual) == ("$", "JSON", actual)
+        assert error.message == f"{OPERATION}: expected JSON, got {actual}"
+        assert error.text == body.decode("utf-8", "replace")[:2000]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("body", "actual"),
+    [
+        (b"null", "null"),
+        (b"[]", "an array"),
+        (b"true", "the boolean true"),
+        (b"-1.5", "the number -1.5"),
+        (b'"' + b"x" * 50 + b'"', f"the string '{'x' * 37}...'"),
+    ],
+)
+def test_body_that_is_no_object_is_told_apart(body, actual, decoder):
+    for read in (decode, decode_page):
+        error = failure(body, decoder=decoder, read=read)
+        assert (error.path, error.expected, error.actual) == ("$", "an object", actual)
+
+
+@BOTH
+def test_byte_order_mark_is_ignored(decoder):
+    assert (
+        decode(b"\xef\xbb\xbf" + to_bytes({"id": "1"}), models.CreatedDeployment, decoder=decoder).id == "1"
+    )
+
+
+def test_failure_keeps_the_start_of_the_raw_body():
+    error = failure(b'{"id": 1, "rest": "' + "\u20ac".encode() * 3000 + b'"}')
+    assert len(error.text) == 2000
+    assert error.text.startswith('{"id": 1, "rest": "\u20ac')
+    assert len(error.message) < 100
+
+
+def test_failure_pickles_and_drags_nothing_along():
+    error = failure({"id": 1})
+    again = pickle.loads(pickle.dumps(error))
+    assert vars(again) == vars(error)
+    assert str(again) == str(error) == f"{OPERATION}: expected a string at $.id, got the number 1"
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    assert failure(b"{").__context__ is None
+
+
+# Lists.
+
+
+def page_of(*items, **changes):
+    return {
+        "data": list(items),
+        "count": len(items),
+        "next": None,
+        "previous": None,
+        "totalCount": 9,
+    } | changes
+
+
+@BOTH
+def test_page_without_neighbours_has_none(decoder):
+    page = decode_page(page_of(PROMISED, next="", previous=None), decoder=decoder)
+    assert (page.next, page.previous, page.count, page.total_count) == (None, None, 1, 9)
+    assert isinstance(page, RawPage)
+
+
+@pytest.mark.parametrize("name", ["next", "previous", "totalCount"])
+def test_envelope_may_be_incomplete_and_fails_strictly(name):
+    body = page_of(PROMISED)
+    del body[name]
+    page = decode_page(body)
+    assert {"next": page.next, "previous": page.previous, "totalCount": page.total_count}[name] is None
+    assert failure(body, decoder=STRICT, read=decode_page).path == f"$.{name}"
+
+
+def test_envelope_may_hold_unknown_fields_and_fails_strictly():
+    body = page_of(PROMISED, filters={})
+    assert len(decode_page(body).items) == 1
+    assert failure(body, decoder=STRICT, read=decode_page).path == "$.filters"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("change", "path", "actual"),
+    [
+        ({"data": None}, "$.data", "null"),
+        ({"data": {}}, "$.data", "an object"),
+        ({"data": [PROMISED, None]}, "$.data[1]", "null"),
+        ({"data": ["x"]}, "$.data[0]", "the string 'x'"),
+        ({"count": "1"}, "$.count", "the string '1'"),
+        ({"totalCount": True}, "$.totalCount", "the boolean true"),
+        ({"next": 2}, "$.next", "the number 2"),
+        ({"previous": []}, "$.previous", "an array"),
+    ],
+)
+def test_envelope_of_wrong_types_is_named(change, path, actual, decoder):
+    error = failure(page_of() | change, decoder=decoder, read=decode_page)
+    assert (error.path, error.actual) == (path, actual)
+
+
+@BOTH
+def test_list_without_data_is_named(decoder):
+    error = failure({"count": 0}, decoder=decoder, read=decode_page)
+    assert (error.path, error.expected, error.actual) == ("$.data", "an array", "nothing")
+
+
+@BOTH
+def test_path_leads_through_lists_and_objects(decoder):
+    broken = example("DeploymentRetrieveResponse")
+    broken["model"]["deployedAt"] = 5
+    error = failure(page_of(PROMISED, PROMISED, PROMISED, broken), decoder=decoder, read=decode_page)
+    assert error.path == "$.data[3].model.deployedAt"
+    broken = example("DeploymentRetrieveResponse")
+    broken["defaultPredictionServer"]["datarobot-key"] = {}
+    assert failure(broken, decoder=decoder).path == "$.defaultPredictionServer.datarobot-key"
+    broken = example("DeploymentRetrieveResponse")
+    broken["owners"]["preview"].append({"id": False})
+    assert failure(broken, decoder=TOLERANT).path == "$.owners.preview[1].id"
+
+
+def test_null_in_a_nested_array_reads_none_and_fails_strictly():
+    body = example("DeploymentCapability", messages=["a", None])
+    assert decode(body, models.DeploymentCapability).messages == ("a", None)
+    assert failure(body, models.DeploymentCapability, decoder=STRICT).path == "$.messages[1]"
+
+
+@pytest.mark.parametrize(
+    ("name", "rendered"), [("a-b_9", ".a-b_9"), ("a b", "['a b']"), ("", "['']"), ("é", "['\\xe9']")]
+)
+def test_unknown_name_is_quoted_in_the_path_where_it_must_be(name, rendered):
+    assert failure(
+        example("DeploymentTagRetrieveResponse", **{name: 1}), models.DeploymentTag, decoder=STRICT
+    ).path == ("$" + rendered)
+
+
+# Answers that the page does not document.
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Undocumented:
+    status: str | None = None
+    code: Any = None
+
+
+@BOTH
+def test_undocumented_answer_has_only_its_types_checked(decoder):
+    assert decode({"status": None, "other": 1}, Undocumented, decoder=decoder) == Undocumented()
+    assert decode({"status": "x", "code": [1]}, Undocumented, decoder=decoder) == Undocumented(
+        status="x", code=[1]
+    )
+    assert failure({"status": 1}, Undocumented, decoder=decoder).path == "$.status"
+
+
+def test_decoders_are_shared_between_threads():
+    body = to_bytes(page_of(*[PROMISED] * 50))
+    with ThreadPoolExecutor(4) as threads:
+        pages = list(
+            threads.map(lambda _: Decoder().decode_page(body, Deployment, operation=OPERATION), range(20))
+        )
+    assert all(page == pages[0] for page in pages)
+
+
+def test_decoded_objects_are_the_frozen_classes_themselves():
+    deployment = decode(PROMISED)
+    assert type(deployment) is Deployment
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        deployment.label = "x"
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del deployment.model.id
+
+
+# Anything at all.
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+ANY_CLASS = st.sampled_from([*RESPONSES.values()])
+
+
+def attempt(body, cls, decoder, read=decode):
+    """Return what was decoded, or why not."""
+    try:
+        return read(body, cls, decoder=decoder)
+    except DecodeError as error:
+        return error
+
+
+@given(
+    body=st.binary() | ANY_JSON.map(to_bytes) | ANY_JSON.map(lambda v: to_bytes({"data": [v]})), cls=ANY_CLASS
+)
+def test_nothing_but_a_decode_error_comes_out_of_any_bytes(body, cls):
+    for decoder in (TOLERANT, STRICT):
+        for read in (decode, decode_page):
+            outcome = attempt(body, cls, decoder, read)
+            if isinstance(outcome, DecodeError):
+                assert len(outcome.message) < 300
+                assert outcome.message.isascii()
+
+
+def places(value, path="$"):
+    """Yield every place in a JSON value: its path, what holds it, and under which key."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        below = f"{path}.{key}" if isinstance(value, dict) else f"{path}[{key}]"
+        yield below, value, key
+        yield from places(part, below)
+
+
+@given(data=st.data(), schema=st.sampled_from([*RESPONSES]), wrong=ANY_JSON)
+def test_failure_is_named_wherever_one_value_is_replaced(data, schema, wrong):
+    body = example(schema)
+    path, holder, key = data.draw(st.sampled_from(list(places(body))))
+    holder[key] = wrong
+    tolerant, strict = (attempt(body, RESPONSES[schema], decoder) for decoder in (TOLERANT, STRICT))
+    for outcome in (tolerant, strict):
+        if isinstance(outcome, DecodeError):
+            assert outcome.path.startswith(path) or (outcome.path, outcome.expected) == ("$", "JSON")
+    assert isinstance(strict, DecodeError) or same(tolerant, strict), (
+        "what is right strictly is so tolerantly"
+    )
