@@ -99,7 +99,16 @@ def test_location_is_rebased_onto_our_endpoint(location, path):
 
 @pytest.mark.parametrize(
     "location",
-    ["", "https://evil.example", "/api/v2/../../x", "/api/v2/%2e%2E/x", "status/\nx", "http://[", "a\\b", "../x"],
+    [
+        "",
+        "https://evil.example",
+        "/api/v2/../../x",
+        "/api/v2/%2e%2E/x",
+        "status/\nx",
+        "http://[",
+        "a\\b",
+        "../x",
+    ],
 )
 def test_location_that_names_nothing_of_the_api_is_refused(location):
     with pytest.raises(ProtocolError, match="Location"):
@@ -132,7 +141,9 @@ async def test_get_is_repeated_after_a_broken_connection(instead):
     assert len(server.asked) == 2
 
 
-@pytest.mark.parametrize("broken", [Answer(instead="reset"), Answer(status=502), Answer(status=503), Answer(status=429)])
+@pytest.mark.parametrize(
+    "broken", [Answer(instead="reset"), Answer(status=502), Answer(status=503), Answer(status=429)]
+)
 async def test_patch_is_never_repeated_when_it_may_have_arrived(broken):
     with ScriptedServer(broken, MOVED) as server:
         async with session_for(server) as session:
@@ -253,12 +264,20 @@ async def test_every_transport_failure_has_its_error(raised, expected):
     ("body", "message", "errors"),
     [
         (b'{"message": "No such thing"}', "No such thing", None),
-        (b'{"message": {"label": "too long"}, "errors": {"label": ["x"]}}', '{"label": "too long"}', {"label": ["x"]}),
+        (
+            b'{"message": {"label": "too long"}, "errors": {"label": ["x"]}}',
+            '{"label": "too long"}',
+            {"label": ["x"]},
+        ),
         (b'{"detail": "Quota used up"}', "Quota used up", "Quota used up"),
         (b'{"detail": [{"loc": ["body"], "msg": "bad"}]}', '"msg": "bad"', [{"loc": ["body"], "msg": "bad"}]),
         (b'{"errorName": "E1", "message": ""}', "E1", None),
         (b'{"errors": ["a"]}', '["a"]', ["a"]),
-        (b"<html><style>x{}</style><h1>502 Bad&nbsp;Gateway</h1>\n<p>nginx</p></html>", "502 Bad Gateway nginx", None),
+        (
+            b"<html><style>x{}</style><h1>502 Bad&nbsp;Gateway</h1>\n<p>nginx</p></html>",
+            "502 Bad Gateway nginx",
+            None,
+        ),
         (b"", "no reason", None),
         (b"null", "no reason", None),
         (b"{}", "no reason", None),
@@ -288,7 +307,9 @@ async def test_error_body_of_every_shape_becomes_a_readable_message(body, messag
 
 @given(st.binary(), st.integers(400, 599))
 def test_any_error_body_gives_our_error(body, status):
-    error = status_error(status=status, headers={}, body=body, method="GET", url="https://h/x?signature=c4n4ry")
+    error = status_error(
+        status=status, headers={}, body=body, method="GET", url="https://h/x?signature=c4n4ry"
+    )
     assert isinstance(error, APIStatusError)
     assert "c4n4ry" not in str(error)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
@@ -416,7 +437,9 @@ def test_session_from_another_event_loop_is_refused():
         anyio.run(use, session)
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": float("nan")}, {"max_concurrency": 0}, {"retry": -1}])
+@pytest.mark.parametrize(
+    "options", [{"timeout": 0}, {"timeout": float("nan")}, {"max_concurrency": 0}, {"retry": -1}]
+)
 def test_session_options_out_of_bounds_are_refused(options):
     with pytest.raises(ValueError, match=r"must be|'max_retries'"):
         AsyncSession("https://h", TOKEN, **options)

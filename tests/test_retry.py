@@ -71,7 +71,9 @@ def test_retry_ends_with_attempts_or_budget():
     assert retry_delay(answer(429, 3600.0), policy, attempt=1) is None
 
 
-@pytest.mark.parametrize("bad", [{"max_retries": -1}, {"budget": -1}, {"max_backoff": -1}, {"initial_backoff": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"max_retries": -1}, {"budget": -1}, {"max_backoff": -1}, {"initial_backoff": -1}]
+)
 def test_policy_out_of_bounds_is_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         RetryPolicy(**bad)
