@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datarobot_mlops_async import models
@@ -582,6 +582,7 @@ def attempt(body, cls, decoder, read=decode):
         return error
 
 
+@settings(deadline=None)  # how fast it decodes is for the benchmark to say
 @given(
     body=st.binary() | ANY_JSON.map(to_bytes) | ANY_JSON.map(lambda v: to_bytes({"data": [v]})), cls=ANY_CLASS
 )
@@ -603,6 +604,7 @@ def places(value, path="$"):
         yield from places(part, below)
 
 
+@settings(deadline=None)
 @given(data=st.data(), schema=st.sampled_from([*RESPONSES]), wrong=ANY_JSON)
 def test_failure_is_named_wherever_one_value_is_replaced(data, schema, wrong):
     body = example(schema)
