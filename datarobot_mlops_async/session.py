@@ -180,7 +180,7 @@ class AsyncSession(SessionView):
             retry = RetryPolicy() if settings.max_retries is None else settings.max_retries
         api = Api(
             settings=settings,
-            client=HTTPClient(settings, max_connections=max_concurrency, transport=transport),
+            client=HTTPClient(settings, transport=transport),
             decoder=Decoder(strict=strict),
             limiter=Limiter(max_concurrency),
             options=Options(
@@ -191,7 +191,6 @@ class AsyncSession(SessionView):
 
     async def __aenter__(self) -> Self:
         self._api.lifetime.enter()
-        await self._api.client.open()
         return self
 
     async def __aexit__(

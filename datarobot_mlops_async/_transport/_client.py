@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import builtins
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 import httpx
 from attrs import frozen
 
 from datarobot_mlops_async._transport._network import proxy_for, ssl_context
+from datarobot_mlops_async._transport._pool import ConnectionPool
 from datarobot_mlops_async._transport._quiet import quiet
 from datarobot_mlops_async._transport._translate import translate_error, without_query
 from datarobot_mlops_async.errors import (
@@ -19,7 +20,7 @@ from datarobot_mlops_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from datarobot_mlops_async._config import Settings
 
@@ -47,26 +48,11 @@ class HTTPClient:
     cost of a small request.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        max_connections: int,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
-        self._max_connections = max_connections
         self.foreign_transport = transport
         """The caller's own transport; downloads use it too, in place of connections of their own."""
-        self._transport: httpx.AsyncBaseTransport | None = transport
-
-    async def open(self) -> None:
-        """Prepare for exchanges; no connection is made yet."""
-        if self._transport is None:
-            # Reading the trusted authorities blocks for 10 to 20 ms the first time.
-            self._transport = await anyio.to_thread.run_sync(
-                _transport, self._settings, self._max_connections
-            )
+        self._pool = None if transport else ConnectionPool(_transport_maker(settings))
 
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes, timeout: float
@@ -111,33 +97,42 @@ class HTTPClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._transport is not None:
-            with quiet():
-                await self._transport.aclose()
+        with quiet():
+            if self.foreign_transport is not None:
+                await self.foreign_transport.aclose()
+            if self._pool is not None:
+                await self._pool.aclose()
 
     async def _exchange(self, request: httpx.Request) -> Response:
-        assert self._transport is not None  # noqa: S101 - the session's lifetime is checked before
-        response = await self._transport.handle_async_request(request)
-        try:
-            # Nothing else may fail while the stream is being read: its generators would stay unfinished.
-            raw = b"".join([chunk async for chunk in response.stream])
-        finally:
-            # Cancelled or not, the connection goes back to the pool or is closed.
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
-        whole = httpx.Response(response.status_code, headers=response.headers, content=raw, request=request)
-        return Response(status=whole.status_code, headers=whole.headers, content=whole.content)
+        if self._pool is None:
+            assert self.foreign_transport is not None  # noqa: S101 - for the type checker: it is one or the other
+            return await _exchange(self.foreign_transport, request)
+        async with self._pool.connection() as transport:
+            return await _exchange(transport, request)
 
 
-def _transport(settings: Settings, max_connections: int) -> httpx.AsyncBaseTransport:
-    proxy = proxy_for(settings.endpoint, settings)
+async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
+    response = await transport.handle_async_request(request)
     try:
-        return httpx.AsyncHTTPTransport(
-            # A plain-http endpoint never needs the 20 ms that reading the authorities takes.
-            verify=ssl_context(settings.verify if settings.endpoint.startswith("https:") or proxy else False),
-            proxy=proxy,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
-        )
-    except ImportError as error:
-        raise ConfigError("a SOCKS proxy needs an extra package: pip install 'httpx[socks]'") from error
+        # Nothing else may fail while the stream is being read: its generators would stay unfinished.
+        raw = b"".join([chunk async for chunk in response.stream])
+    finally:
+        # Cancelled or not, the connection is kept for the next request or closed.
+        with anyio.CancelScope(shield=True):
+            await response.aclose()
+    whole = httpx.Response(response.status_code, headers=response.headers, content=raw, request=request)
+    return Response(status=whole.status_code, headers=whole.headers, content=whole.content)
+
+
+def _transport_maker(settings: Settings) -> Callable[[], httpx.AsyncBaseTransport]:
+    proxy = proxy_for(settings.endpoint, settings)
+    # A plain-http endpoint never needs the 20 ms that reading the authorities takes.
+    verify = ssl_context(settings.verify if settings.endpoint.startswith("https:") or proxy else False)
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
+
+    def make() -> httpx.AsyncBaseTransport:
+        return httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False, limits=limits)
+
+    if proxy is not None and proxy.startswith("socks") and find_spec("socksio") is None:
+        raise ConfigError("a SOCKS proxy needs an extra package: pip install 'httpx[socks]'")
+    return make

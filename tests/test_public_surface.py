@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import datarobot_mlops_async
+from datarobot_mlops_async import AsyncSession, errors
+
+PROMISED = {
+    "deployments": [
+        "list", "get", "update", "delete", "begin_create_from_learning_model", "begin_set_status",
+        "begin_activate", "begin_deactivate", "capabilities", "features", "model_history", "begin_report",
+        "begin_scoring_code_build", "scoring_code",
+    ],
+    "deleted_deployments": ["list", "begin_erase"],
+    "custom_model_deployments": ["list", "deployment_log", "begin_prediction_log", "prediction_log"],
+    "resource_bundles": ["list", "get"],
+    "pps_image": ["metadata", "artifact"],
+}  # fmt: skip
+
+
+def test_every_exported_name_exists_and_every_lazy_name_is_exported():
+    exported = set(datarobot_mlops_async.__all__)
+    assert exported == {*datarobot_mlops_async._HOMES, "__version__", "errors", "models"}
+    assert list(datarobot_mlops_async.__all__) == sorted(
+        exported, key=lambda n: (not n.isupper(), n.startswith("_") or n.islower(), n)
+    )
+    for name in exported:
+        assert getattr(datarobot_mlops_async, name) is not None
+        assert name in dir(datarobot_mlops_async)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = datarobot_mlops_async.nonsense
+
+
+@pytest.mark.parametrize("resource", PROMISED)
+def test_resource_has_its_promised_methods_and_no_others(resource):
+    instance = getattr(AsyncSession("https://h", "t"), resource)
+    public = [name for name, _ in inspect.getmembers(instance, callable) if not name.startswith("_")]
+    assert sorted(public) == sorted(PROMISED[resource])
+
+
+def test_everything_public_has_a_docstring():
+    session = AsyncSession("https://h", "t")
+    for resource, names in PROMISED.items():
+        for name in names:
+            assert inspect.getdoc(getattr(getattr(session, resource), name)), (resource, name)
+    for name in errors.__all__:
+        assert getattr(errors, name).__doc__
+        assert name in errors.__doc__, f"the tree in the docstring lacks {name}"
+
+
+def test_version_is_the_distributions_own():
+    from importlib.metadata import version
+
+    assert datarobot_mlops_async.__version__ == version("datarobot-mlops-async")
+
+
+def test_import_loads_nothing_that_is_not_needed():
+    code = (
+        "import sys, datarobot_mlops_async;"
+        "heavy = {'httpx', 'cattrs', 'tenacity', 'attrs', 'anyio', 'yaml', 'starlette', 'typer'} & set(sys.modules);"
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
