@@ -200,18 +200,24 @@ class _WireResponse:
         self._body = head.body(wire)
         self._limiter = limiter
         self._keep = keep
+        self._closed = False
 
     async def drain(self, sink: Sink) -> None:
+        def interrupt() -> None:
+            self._wire.interrupt()
+            sink.abandon()
+
         self._wire.lend_to_thread()
-        await run_interruptible(
-            lambda: self._body.drain(sink), interrupt=self.interrupt, limiter=self._limiter
-        )
+        await run_interruptible(lambda: self._body.drain(sink), interrupt=interrupt, limiter=self._limiter)
         self._wire.return_to_loop()
 
     def interrupt(self) -> None:
         self._wire.interrupt()
 
     async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         if self._body.reusable:
             self._keep()
         else:

@@ -76,7 +76,7 @@ class GeneralResponse:
         data = bytes(gathered)
         gathered.clear()
         return await run_interruptible(
-            lambda: pour(data, sink), interrupt=self.interrupt, limiter=self._limiter
+            lambda: pour(data, sink), interrupt=sink.abandon, limiter=self._limiter
         )
 
     def interrupt(self) -> None:

@@ -22,7 +22,7 @@ _CHUNK = 256 * 1024
 
 
 class Sink(Protocol):
-    """Where a body goes. Both methods may block, and are called in a worker thread."""
+    """Where a body goes. `room` and `took` may block, and are called in a worker thread."""
 
     def room(self) -> memoryview:
         """Return where the next bytes go; it is empty when no more bytes are wanted."""
@@ -30,6 +30,10 @@ class Sink(Protocol):
 
     def took(self, count: int) -> None:
         """Accept the first bytes of what `room` returned last."""
+        ...
+
+    def abandon(self) -> None:
+        """Make `room` and `took` raise, also where they block now; called in the event loop."""
         ...
 
 

@@ -1,0 +1,156 @@
+"""The end of the line: bytes in order are hashed, written, and noted in the journal."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from datarobot_mlops_async._download._journal import Checkpoint
+from datarobot_mlops_async.errors import DownloadError
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async._download._journal import Journal
+    from datarobot_mlops_async._download._partial import Partial
+    from datarobot_mlops_async._download._promise import Promise
+    from datarobot_mlops_async._download._shelf import Block, Shelf
+
+_SCRATCH = 1024 * 1024
+_MAGIC = 4
+
+
+class PrefixError(Exception):
+    """What an earlier download left is not what its journal says.
+
+    Attributes:
+        good: Bytes, from the first, that are.
+    """
+
+    def __init__(self, good: int) -> None:
+        super().__init__(good)
+        self.good = good
+
+
+class Hasher:
+    """The digest of bytes in order, and a look at the first of them.
+
+    Args:
+        promise: Judges the first bytes.
+    """
+
+    def __init__(self, promise: Promise) -> None:
+        self._sha256 = hashlib.sha256()
+        self._promise = promise
+        self._start = b""
+        self.size = 0
+
+    def update(self, view: memoryview) -> None:
+        """Take the next bytes.
+
+        Raises:
+            IntegrityError: They are the first, and of the wrong kind.
+        """
+        self._sha256.update(view)
+        self.size += len(view)
+        if len(self._start) < _MAGIC:
+            self._start += bytes(view[: _MAGIC - len(self._start)])
+            if len(self._start) == _MAGIC:
+                self._promise.check_start(self._start)
+
+    def hexdigest(self) -> str:
+        """Return the digest of the bytes so far."""
+        return self._sha256.hexdigest()
+
+    def verify(self) -> tuple[str, ...]:
+        """Check everything at the end, and return who had promised it.
+
+        Raises:
+            IntegrityError: A promise was not kept.
+        """
+        if self.size < _MAGIC:
+            self._promise.check_start(self._start)
+        return self._promise.check(size=self.size, sha256=self.hexdigest())
+
+
+class FileConsumer:
+    """Takes blocks from a shelf, in a thread: hashes them, writes them to a partial file, keeps its journal.
+
+    Args:
+        shelf: Where blocks come from.
+        partial: Where they go, and where early ones are already.
+        hasher: The digest.
+        journal: What to write of the object; its checkpoints describe what an earlier download left.
+        interval: Seconds between two journal entries.
+    """
+
+    def __init__(
+        self, shelf: Shelf, partial: Partial, hasher: Hasher, *, journal: Journal, interval: float
+    ) -> None:
+        self._shelf = shelf
+        self._partial = partial
+        self._hasher = hasher
+        self._claimed = {each.offset: each.sha256 for each in journal.checkpoints}
+        self._present = journal.verified
+        self.journal = evolve(journal, checkpoints=())
+        """What is certain by now."""
+        self._interval = interval
+        self._saved_at = time.monotonic()
+        self._scratch = memoryview(bytearray(_SCRATCH))
+
+    def run(self) -> None:
+        """Consume until the end.
+
+        Raises:
+            PrefixError: What was left by an earlier download is damaged.
+            InsufficientSpaceError: The disk is full.
+        """
+        try:
+            while (block := self._shelf.take()) is not None:
+                self._consume(block)
+                if time.monotonic() - self._saved_at >= self._interval:
+                    self.save()
+        finally:
+            self.save()
+
+    def save(self) -> None:
+        """Write down how far everything is hashed and written."""
+        self._saved_at = time.monotonic()
+        # Before that, the journal that was found says more.
+        if self._hasher.size > max(self._present - 1, self.journal.verified):
+            self.journal = self.journal.with_checkpoint(self._checkpoint())
+            self._partial.save(self.journal)
+
+    def _consume(self, block: Block) -> None:
+        if block.buffer is None:
+            self._shelf.done(self._consume_written(block))
+            return
+        view = memoryview(block.buffer)[: block.length]
+        self._hasher.update(view)
+        self._partial.write(view, block.start)
+        self._shelf.done(block)
+
+    def _consume_written(self, block: Block) -> Block:
+        found = block.start < self._present
+        end = min(block.start + block.length, block.start + len(self._scratch))
+        if found:
+            end = min([end, *(offset for offset in self._claimed if offset > block.start)])
+        view = self._scratch[: end - block.start]
+        count = (self._partial.read_prefix if found else self._partial.read)(view, block.start)
+        if not count and not found:
+            raise DownloadError("the partial file was cut short by somebody else")
+        self._hasher.update(view[:count])
+        if found:
+            self._check_claim(block.start, block.start + count, end)
+        return evolve(block, length=count)
+
+    def _check_claim(self, start: int, reached: int, end: int) -> None:
+        claimed = self._claimed.get(reached)
+        if reached == start or (reached == end and claimed not in {None, self._hasher.hexdigest()}):
+            raise PrefixError(self.journal.verified)
+        if claimed is not None:
+            self.journal = self.journal.with_checkpoint(Checkpoint(offset=reached, sha256=claimed))
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(offset=self._hasher.size, sha256=self._hasher.hexdigest())

@@ -1,0 +1,178 @@
+"""The first answer, which says what the object is: its size, its validators, whether ranges work.
+
+The first ranged GET is the probe; a HEAD would be refused by addresses that are signed for GET. A 206 starts the
+other connections; a 200 is read on as the one stream it is, and nothing of either is wasted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from datarobot_mlops_async._download._ranges import (
+    Validators,
+    is_encoded,
+    parse_content_range,
+    range_header,
+    unsatisfied_total,
+)
+from datarobot_mlops_async.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from datarobot_mlops_async._download._origin import Origin
+    from datarobot_mlops_async._transport._bulk import BulkResponse
+
+
+class ChangedError(Exception):
+    """The object is not the one that was begun."""
+
+
+@frozen(kw_only=True)
+class Opening:
+    """The first answer and what it says.
+
+    Attributes:
+        response: The answer, its body unread.
+        start: Offset of the body's first byte.
+        end: Offset behind its last byte; ``None`` if only the end of the body tells.
+        total: Size of the object; ``None`` if unknown.
+        ranged: Whether the rest can be fetched in ranges.
+        resumable: Whether a range may be asked for when this one breaks.
+        validators: What tells this object from another.
+        headers: The answer's header fields.
+    """
+
+    response: BulkResponse
+    start: int
+    end: int | None
+    total: int | None
+    ranged: bool
+    resumable: bool
+    validators: Validators
+    headers: Mapping[str, str]
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the server encoded the body though it was asked not to."""
+        return is_encoded(self.headers)
+
+
+async def open_object(origin: Origin, *, start: int, length: int, validators: Validators) -> Opening:
+    """Ask for a first range and learn about the object from the answer.
+
+    Args:
+        origin: Where the object is.
+        start: Bytes that are here already, from an earlier download.
+        length: How many bytes to ask for.
+        validators: Of the object those bytes belong to.
+    """
+    headers = {"Range": range_header(start, start + length)}
+    condition = validators.if_range()
+    if start and condition:
+        headers["If-Range"] = condition
+    response = await origin.get(headers)
+    try:
+        opening = _read(response, start, start + length, validators)
+    except BaseException:
+        await response.aclose()
+        raise
+    if opening is not None:
+        return opening
+    await response.aclose()
+    if start:
+        return await open_object(origin, start=0, length=length, validators=Validators())
+    return await _open_whole(origin)
+
+
+async def _open_whole(origin: Origin) -> Opening:
+    """Open an object whose ranges cannot be used."""
+    response = await origin.get({})
+    if response.status != 200:
+        await response.aclose()
+        raise ProtocolError(f"GET {origin.url}: answered {response.status} to a request without a range")
+    return _whole(response)
+
+
+def _read(response: BulkResponse, start: int, end: int, validators: Validators) -> Opening | None:
+    """Read an answer to a ranged request; ``None`` when it is of no use."""
+    if response.status == 200:
+        return _whole(response)
+    content_range = response.headers.get("content-range", "")
+    if response.status == 416:
+        return _empty(response) if start == 0 and unsatisfied_total(content_range) == 0 else None
+    found = parse_content_range(content_range)
+    if found is None or found.total is None or is_encoded(response.headers):
+        return None
+    total = found.total
+    if (found.start, found.end) != (start, min(end, total)):
+        return None
+    fresh = Validators.of(response.headers, total)
+    if start and not fresh.agree_with(validators):
+        return None
+    return Opening(
+        response=response,
+        start=start,
+        end=found.end,
+        total=total,
+        ranged=True,
+        resumable=True,
+        validators=fresh,
+        headers=response.headers,
+    )
+
+
+def _whole(response: BulkResponse) -> Opening:
+    length = response.headers.get("content-length")
+    framed = "transfer-encoding" in response.headers
+    total = int(length) if length is not None and length.isdecimal() and not framed else None
+    encoded = is_encoded(response.headers)
+    return Opening(
+        response=response,
+        start=0,
+        end=total,
+        total=total,
+        ranged=False,
+        resumable=not encoded and response.headers.get("accept-ranges", "").strip().lower() == "bytes",
+        validators=Validators.of(response.headers, total),
+        headers=response.headers,
+    )
+
+
+def _empty(response: BulkResponse) -> Opening:
+    return Opening(
+        response=response,
+        start=0,
+        end=0,
+        total=0,
+        ranged=False,
+        resumable=False,
+        validators=Validators(size=0),
+        headers=response.headers,
+    )
+
+
+def read_piece(response: BulkResponse, start: int, end: int, validators: Validators) -> bool:
+    """Check an answer to a request for a further piece.
+
+    Returns:
+        Whether it holds just that range; ``False`` for the whole object.
+
+    Raises:
+        ChangedError: It is of another object, or of none.
+    """
+    if response.status == 200:
+        total = Validators.of(response.headers, None)
+        if not total.agree_with(validators):
+            raise ChangedError
+        return False
+    found = parse_content_range(response.headers.get("content-range", ""))
+    if response.status != 206 or found is None or is_encoded(response.headers):
+        raise ChangedError
+    fresh = Validators.of(response.headers, found.total)
+    same = fresh.size == validators.size and fresh.agree_with(validators)
+    if (found.start, found.end) != (start, end) or not same:
+        raise ChangedError
+    return True

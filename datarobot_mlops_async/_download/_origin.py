@@ -1,0 +1,169 @@
+"""From an API path to the bytes: redirects by our own rules, and one resolved URL that all pieces share.
+
+The token goes to the endpoint's origin only, at most 10 hops are followed and none leads from https to http. What
+the last hop names is normally a signed URL, which expires: the first request that is refused asks the API
+again, the others wait for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from datarobot_mlops_async._api import status_error
+from datarobot_mlops_async._transport import without_query
+from datarobot_mlops_async._transport._bulk_route import resolve_location
+from datarobot_mlops_async.errors import ConnectError, ProtocolError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from datarobot_mlops_async._api import Api
+    from datarobot_mlops_async._transport._bulk import BulkClient, BulkResponse
+
+_MAX_HOPS = 10
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# 400 is how Google's storage words an expired token, and S3 one that came with other credentials.
+_REFUSALS = frozenset({400, 401, 403, 404, 410})
+_ERROR_BODY = 64 * 1024
+
+
+class Origin:
+    """One object on the server, found again whenever its address expires.
+
+    Args:
+        api: For the token's rules and the API's address.
+        path: Path and query relative to the API's root.
+        client: Connections to use.
+    """
+
+    def __init__(self, api: Api, path: str, client: BulkClient) -> None:
+        self._api = api
+        self._start = api.url_of(path)
+        self._client = client
+        self._resolved: str | None = None
+        self._lock = anyio.Lock()
+        self.resolutions = 0
+        """How many times the API was asked for the address."""
+
+    @property
+    def url(self) -> str:
+        """The address without its query, for messages."""
+        return without_query(self._resolved or self._start)
+
+    async def get(self, headers: Mapping[str, str]) -> BulkResponse:
+        """GET the object, or a range of it.
+
+        Returns:
+            An answer with status 200, 206 or 416; the body is unread.
+
+        Raises:
+            TransportError: No answer, or a redirect that may not be followed.
+            APIStatusError: Any other status, after the address was resolved again where that could help.
+        """
+        resolved = self._resolved
+        if resolved is not None:
+            response = await self._try_resolved(resolved, headers)
+            if response is not None:
+                return await self._accept(response)
+            await self._expire(resolved)
+        async with self._lock:
+            if self._resolved is None:
+                return await self._accept(await self._resolve(headers))
+            resolved = self._resolved
+        return await self._accept(await self._follow(resolved, headers))
+
+    async def _try_resolved(self, url: str, headers: Mapping[str, str]) -> BulkResponse | None:
+        """Return the answer of a resolved address; ``None`` when it has to be resolved again."""
+        if url == self._start:
+            return await self._follow(url, headers)
+        try:
+            response = await self._follow(url, headers)
+        except ConnectError:
+            return None
+        if response.status in _REFUSALS:
+            await response.aclose()
+            return None
+        return response
+
+    async def _expire(self, url: str) -> None:
+        async with self._lock:
+            # Another piece may have done it already.
+            if self._resolved == url:
+                self._resolved = None
+
+    async def _resolve(self, headers: Mapping[str, str]) -> BulkResponse:
+        self.resolutions += 1
+        response = await self._follow(self._start, headers)
+        if response.status < 300:
+            self._resolved = response.url
+        return response
+
+    async def _follow(self, url: str, headers: Mapping[str, str]) -> BulkResponse:
+        for _ in range(_MAX_HOPS + 1):
+            response = await self._client.get(url, self._headers_for(url, headers))
+            if response.status not in _REDIRECTS:
+                return response
+            location = response.headers.get("location", "")
+            await response.aclose()
+            url = self._next_hop(url, location)
+        raise ProtocolError(f"{without_query(self._start)}: more than {_MAX_HOPS} redirects")
+
+    def _headers_for(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
+        authorization = self._api.authorization_for(url)
+        return {
+            "User-Agent": self._api.user_agent,
+            "Accept": "*/*",
+            # Size and digest are of the bytes on the wire.
+            "Accept-Encoding": "identity",
+            **headers,
+            **({"Authorization": authorization} if authorization else {}),
+        }
+
+    def _next_hop(self, url: str, location: str) -> str:
+        if not location:
+            raise ProtocolError(f"{without_query(url)}: a redirect to nowhere")
+        target = resolve_location(url, location)
+        if url.startswith("https:") and not target.startswith("https:"):
+            raise ProtocolError(f"{without_query(url)}: a redirect from https to http, which is not followed")
+        return target
+
+    async def _accept(self, response: BulkResponse) -> BulkResponse:
+        if response.status in {200, 206, 416}:
+            return response
+        sink = _ErrorBody()
+        try:
+            await response.drain(sink)
+        except TransportError:
+            # The status says enough; a body cut short is read as far as it came.
+            pass
+        finally:
+            await response.aclose()
+        raise status_error(
+            status=response.status,
+            headers=response.headers,
+            body=sink.content(),
+            method="GET",
+            url=response.url,
+        )
+
+
+class _ErrorBody:
+    """Keeps the beginning of a body."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray(_ERROR_BODY)
+        self._length = 0
+
+    def room(self) -> memoryview:
+        return memoryview(self._buffer)[self._length :]
+
+    def took(self, count: int) -> None:
+        self._length += count
+
+    def abandon(self) -> None:
+        """Nothing here ever waits."""
+
+    def content(self) -> bytes:
+        return bytes(self._buffer[: self._length])

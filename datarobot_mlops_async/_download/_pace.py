@@ -1,0 +1,120 @@
+"""How fast is fast enough, and how many connections help. Pure decisions; the clock is the caller's."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@frozen(kw_only=True)
+class Pace:
+    """When a connection counts as too slow.
+
+    Attributes:
+        window: Seconds over which a connection's rate is taken.
+        fraction: Share of its peers' median rate below which a connection is dropped.
+        floor: Bytes a second below which a connection is dropped whatever its peers do.
+        floor_window: Seconds over which the floor applies.
+    """
+
+    window: float = 5.0
+    fraction: float = 0.15
+    floor: float = 1024.0
+    floor_window: float = 30.0
+
+
+class RateMeter:
+    """Bytes over time for one connection."""
+
+    def __init__(self, now: float, received: int = 0) -> None:
+        self._samples: list[tuple[float, int]] = [(now, received)]
+
+    def sample(self, now: float, received: int, keep: float) -> None:
+        """Note how many bytes the connection has received in all, and forget what is older than ``keep``."""
+        self._samples.append((now, received))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - keep:
+            del self._samples[0]
+
+    def rate(self, window: float) -> float | None:
+        """Return bytes a second over the last ``window`` seconds; ``None`` before that much has passed."""
+        now, received = self._samples[-1]
+        for then, before in reversed(self._samples):
+            if now - then >= window:
+                return (received - before) / (now - then)
+        return None
+
+    def rate_so_far(self) -> float:
+        """Return bytes a second over all that is kept; 0 at the start."""
+        (then, before), (now, received) = self._samples[0], self._samples[-1]
+        return (received - before) / (now - then) if now > then else 0.0
+
+
+def too_slow(
+    meters: Mapping[int, RateMeter], pace: Pace, reference: float | None
+) -> tuple[set[int], set[int]]:
+    """Judge connections by their rates.
+
+    Args:
+        meters: One for each connection that is receiving now.
+        pace: The measure.
+        reference: What one connection reached earlier in this download, bytes a second; it stands in for
+            peers when there are none left (the last piece). ``None`` if unknown.
+
+    Returns:
+        Two sets of keys: slow against their peers (a fresh connection will likely do better), and
+        below the floor (as good as stalled).
+    """
+    stalled = {
+        key
+        for key, meter in meters.items()
+        if (rate := meter.rate(pace.floor_window)) is not None and rate < pace.floor
+    }
+    rates = {key: rate for key, meter in meters.items() if (rate := meter.rate(pace.window)) is not None}
+    slow = set()
+    for key, rate in rates.items():
+        peers = [other for peer, other in rates.items() if peer != key]
+        norm = median(peers) if len(peers) >= 2 else reference
+        if norm is not None and rate < pace.fraction * norm:
+            slow.add(key)
+    return slow - stalled, stalled
+
+
+def lanes_wanted(current: int, most: int, starved: float) -> int:
+    """Return how many connections should fetch.
+
+    One connection to a fast server feeds the hash, and more of them only compete with it for processor
+    time. Object stores limit each connection, so while the hash waits for bytes the number doubles.
+
+    Args:
+        current: Connections that fetch now.
+        most: The caller's limit.
+        starved: Share of the last interval in which the hash waited for bytes, 0 to 1.
+    """
+    return min(most, current * 2) if starved > 0.5 else current
+
+
+def piece_length(
+    rate: float, *, left: int, lanes: int, shortest: int, longest: int, seconds: float = 0.5
+) -> int:
+    """Return the length of the next piece in bytes.
+
+    Long enough that asking for it costs little against receiving it, short enough that all connections
+    end together and that a broken one costs little.
+
+    Args:
+        rate: What one connection reaches, bytes a second; 0 if unknown.
+        left: Bytes that no connection fetches yet.
+        lanes: Connections that share them.
+        shortest: Lower bound, but for the last piece.
+        longest: Upper bound.
+        seconds: How long a piece should take.
+    """
+    length = max(shortest, min(int(rate * seconds), longest, left // max(1, lanes)))
+    # Whole multiples keep pieces aligned with the blocks of the reorder window.
+    length -= length % shortest
+    return left if left < length + shortest // 2 else min(left, length)

@@ -1,0 +1,75 @@
+"""Progress from committed state: monotonic, and at most ten calls a second."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from datarobot_mlops_async._download._pace import RateMeter
+from datarobot_mlops_async._download._results import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_INTERVAL = 0.1
+_RATE_WINDOW = 3.0
+
+
+class Reporter:
+    """Tells a callback how far a download is.
+
+    Args:
+        callback: Called in the event loop; ``None`` for nobody.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self, callback: Callable[[Progress], object] | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._callback = callback
+        self._clock = clock
+        self._started = clock()
+        self._called = float("-inf")
+        self._meter = RateMeter(self._started)
+        self._fed = 0
+        self._last = Progress(fetched=0, verified=0, total=None, rate=0.0, elapsed=0.0, connections=0)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the download began."""
+        return self._clock() - self._started
+
+    def begin(self, *, resumed_from: int, total: int | None) -> None:
+        """Say what an earlier download had left, before anything is fetched."""
+        self._last = evolve(self._last, resumed_from=resumed_from, total=total)
+        self._meter = RateMeter(self._clock(), resumed_from)
+
+    def update(self, *, fetched: int, verified: int, total: int | None, connections: int) -> None:
+        """Report unless the last report was less than a tenth of a second ago."""
+        now = self._clock()
+        if self._callback is None or now - self._called < _INTERVAL:
+            return
+        self._meter.sample(now, fetched, _RATE_WINDOW)
+        self._report(now, fetched, verified, total, connections)
+
+    def finish(self, size: int) -> None:
+        """Report the end, however short ago the last report was."""
+        if self._callback is not None:
+            self._report(self._clock(), size, size, size, 0)
+
+    def _report(self, now: float, fetched: int, verified: int, total: int | None, connections: int) -> None:
+        self._called = now
+        # An object that changed is fetched anew; what was reported is not taken back.
+        self._last = Progress(
+            fetched=max(fetched, self._last.fetched),
+            verified=max(verified, self._last.verified),
+            total=total if total is not None else self._last.total,
+            rate=max(0.0, self._meter.rate_so_far()),
+            elapsed=now - self._started,
+            connections=connections,
+            resumed_from=self._last.resumed_from,
+        )
+        if self._callback is not None:
+            self._callback(self._last)

@@ -1,0 +1,41 @@
+"""The engine's sizes and times in one place."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from datarobot_mlops_async._download._pace import Pace
+
+_MIB = 1024 * 1024
+
+
+@frozen(kw_only=True)
+class Tuning:
+    """Sizes in bytes, times in seconds.
+
+    Attributes:
+        block: What is received, hashed and written at a time. Half a MiB stays in the processor's cache
+            between the thread that receives it and the one that hashes it.
+        blocks: Blocks in memory between the two.
+        shortest_piece: Lower bound of a piece.
+        longest_piece: Upper bound of a piece.
+        window: How far ahead of the hash pieces are fetched to a file: what a crash can lose.
+        memory_window: The same where there is no file and the window is memory.
+        tick: Between two looks at rates and progress.
+        checkpoint: Between two journal entries.
+        restarts: How often a download starts over because the object changed.
+        pace: When a connection is too slow.
+        lock_poll: Between two attempts to lock a partial file that another process holds.
+    """
+
+    block: int = _MIB // 2
+    blocks: int = 8
+    shortest_piece: int = 4 * _MIB
+    longest_piece: int = 32 * _MIB
+    window: int = 256 * _MIB
+    memory_window: int = 64 * _MIB
+    tick: float = 0.05
+    checkpoint: float = 0.5
+    restarts: int = 2
+    pace: Pace = field(factory=Pace)
+    lock_poll: float = 0.25

@@ -1,0 +1,183 @@
+"""Downloadable things: the portable prediction server's image, scoring code, logs.
+
+An `Artifact` knows where its bytes are and what they should be. `Artifact.download` puts them into a file
+(resumed after a crash, verified, moved into place in one step); `Artifact.stream` hands them over in order.
+Both fetch over as many connections as help and keep the event loop free: receiving, hashing and
+writing happen in threads.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from attrs import field, frozen
+
+from datarobot_mlops_async._download._job import Job
+from datarobot_mlops_async._download._names import safe_filename
+from datarobot_mlops_async._download._progress import Reporter
+from datarobot_mlops_async._download._results import ArtifactKind, DownloadResult, Expectation, Progress
+from datarobot_mlops_async._download._to_file import FileDownload
+from datarobot_mlops_async._download._to_stream import StreamDownload
+from datarobot_mlops_async._download._tuning import Tuning
+from datarobot_mlops_async._download._writers import Writable, is_special, object_writer, special_writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from datarobot_mlops_async._api import Api
+
+__all__ = ["Artifact", "ArtifactKind", "DownloadResult", "Expectation", "Progress"]
+
+DEFAULT_MAX_CONNECTIONS = 8
+
+
+def _safe(name: str | None) -> str | None:
+    return None if name is None else safe_filename(name)
+
+
+@frozen
+class Artifact:
+    """Something that can be downloaded.
+
+    Made by the session's resources. An artifact holds no connection: each download has its own, and
+    closes them.
+
+    Attributes:
+        kind: What the bytes are. A ``JAR`` must be a ZIP archive.
+        filename: A safe file name, one path component; ``None`` until the server names one.
+        size: Bytes; ``None`` where the metadata do not say.
+        sha256: SHA-256 in hexadecimal; ``None`` where the metadata do not say.
+    """
+
+    _api: Api = field(repr=False, eq=False)
+    _path: str = field(repr=False)
+    kind: ArtifactKind = field(default=ArtifactKind.FILE, converter=ArtifactKind, kw_only=True)
+    filename: str | None = field(default=None, converter=_safe, kw_only=True)
+    size: int | None = field(default=None, kw_only=True)
+    sha256: str | None = field(default=None, kw_only=True)
+    _refresh: Callable[[], Awaitable[Expectation]] | None = field(
+        default=None, repr=False, eq=False, kw_only=True
+    )
+    _tuning: Tuning = field(factory=Tuning, repr=False, eq=False, kw_only=True)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        *,
+        expected_sha256: str | None = None,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        on_progress: Callable[[Progress], object] | None = None,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open the bytes, in order, in bounded memory.
+
+        ::
+
+            async with artifact.stream() as chunks:
+                async for chunk in chunks:
+                    ...
+
+        Verification comes with the last chunk: whoever hands bytes on must be able to take them back
+        until the iteration has ended without an error. A reader that stops reading stops the fetching.
+
+        Args:
+            expected_sha256: What the bytes should be, in hexadecimal; checked besides what the metadata say.
+            max_connections: Upper bound of connections at the same time.
+            on_progress: Called in the event loop, at most ten times a second.
+
+        Raises:
+            IntegrityError: At the end: the bytes are not the promised ones.
+            ObjectChangedError: The object changed on the way.
+            StalledError: Bytes stopped coming on every connection that was tried.
+        """
+        job = self._job(expected_sha256, max_connections)
+        async with StreamDownload(job, Reporter(on_progress)).opened() as chunks:
+            yield chunks
+
+    async def download(
+        self,
+        destination: str | os.PathLike[str] | Writable,
+        *,
+        expected_sha256: str | None = None,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        resume: bool = True,
+        overwrite: bool = False,
+        on_progress: Callable[[Progress], object] | None = None,
+    ) -> DownloadResult:
+        """Download, verify, and only then put in place.
+
+        While it runs, and after it was interrupted in whatever way, a partial file and its journal lie
+        beside the destination (``.NAME.*.part``, ``.NAME.*.json``); the next call goes on from there.
+        A destination that has the right SHA-256 already is left alone and reported as such.
+
+        Args:
+            destination: A directory (existing, or with a trailing separator), where the artifact gets its own
+                name; or a file's path; or a pipe, a device or a binary file object, which gets the bytes in order.
+            expected_sha256: What the bytes should be, in hexadecimal; checked besides what the metadata say.
+            max_connections: Upper bound of connections at the same time.
+            resume: Whether to go on with what an interrupted download left.
+            overwrite: Whether to replace a file with other content.
+            on_progress: Called in the event loop, at most ten times a second. What it raises ends the download.
+
+        Raises:
+            IntegrityError: The bytes are not the promised ones. Nothing was put at the destination.
+            InsufficientSpaceError: The disk cannot hold the artifact. What is there is kept.
+            DestinationExistsError: Another file is there and ``overwrite`` is false.
+            ObjectChangedError: The object kept changing on the server.
+            StalledError: Bytes stopped coming on every connection that was tried.
+            APIStatusError: The server refused.
+            TransportError: The connection failed more often than the retry policy allows.
+        """
+        job = self._job(expected_sha256, max_connections)
+        reporter = Reporter(on_progress)
+        if not isinstance(destination, (str, os.PathLike)):
+            return await StreamDownload(job, reporter).write_to(object_writer(destination))
+        path = Path(destination)
+        if await to_thread.run_sync(is_special, path):
+            async with special_writer(path) as write:
+                return await StreamDownload(job, reporter).write_to(write)
+        is_directory = os.fspath(destination).endswith(_SEPARATORS) or await to_thread.run_sync(path.is_dir)
+        promise = await job.promise()
+        async with job.connected() as origin:
+            opening = await job.open(origin) if is_directory and job.filename is None else None
+            try:
+                if opening is not None:
+                    job.name(opening)
+                target = await to_thread.run_sync(
+                    _resolve, path / (job.filename or "") if is_directory else path
+                )
+                download = FileDownload(
+                    job, origin, target, resume=resume, overwrite=overwrite, reporter=reporter
+                )
+                return await download.run(promise, opening)
+            finally:
+                if opening is not None:
+                    await opening.response.aclose()
+
+    def _job(self, expected_sha256: str | None, max_connections: int) -> Job:
+        if max_connections < 1:
+            raise ValueError(f"max_connections must be at least 1, not {max_connections}")
+        return Job(
+            api=self._api,
+            path=self._path,
+            kind=self.kind,
+            filename=self.filename,
+            metadata=Expectation(size=self.size, sha256=self.sha256),
+            refresh=self._refresh,
+            expected_sha256=expected_sha256,
+            max_connections=max_connections,
+            tuning=self._tuning,
+        )
+
+
+_SEPARATORS = tuple(separator for separator in (os.sep, os.altsep) if separator)
+
+
+def _resolve(path: Path) -> Path:
+    """Return where a destination really is, its directory made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A link at the destination is followed: it is what it points to that gets replaced.
+    return Path(os.path.realpath(path))
