@@ -1,253 +1,33 @@
-"""From bytes to objects: everything the page promises, everything servers do instead, and nothing else."""
+"""Timestamps, numbers, lists and bodies that are not what they should be."""
 
 from __future__ import annotations
 
-import copy
-import json
 import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from enum import StrEnum
 from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from datarobot_mlops_async import models
 from datarobot_mlops_async._decoding import Decoder, RawPage
-from datarobot_mlops_async._decoding._records import json_name
 from datarobot_mlops_async.errors import DecodeError
-from datarobot_mlops_async.models import Deployment, extra
-from tests.schemas import FRACTIONAL, LISTS, RESPONSES, SCHEMA_ENUMS, SCHEMAS, TIMESTAMP_IN_WORDS
-
-OPERATION = "GET /deployments/"
-TOLERANT, STRICT = Decoder(), Decoder(strict=True)
-BOTH = pytest.mark.parametrize("decoder", [TOLERANT, STRICT], ids=["tolerant", "strict"])
-
-PROPERTIES = [
-    pytest.param(schema, name, id=f"{schema}.{name}")
-    for schema in RESPONSES
-    for name in SCHEMAS[schema]["properties"]
-]
-PROMISED = SCHEMAS["DeploymentRetrieveResponse"]["example"]
-
-
-def example(schema, **changes):
-    return copy.deepcopy(SCHEMAS[schema]["example"]) | changes
-
-
-def to_bytes(value):
-    return json.dumps(value).encode()
-
-
-def decode(value, type_=Deployment, *, decoder=TOLERANT):
-    body = value if isinstance(value, bytes) else to_bytes(value)
-    return decoder.decode(body, type_, operation=OPERATION)
-
-
-def decode_page(value, item_type=Deployment, *, decoder=TOLERANT):
-    body = value if isinstance(value, bytes) else to_bytes(value)
-    return decoder.decode_page(body, item_type, operation=OPERATION)
-
-
-def failure(value, type_=Deployment, *, decoder=TOLERANT, read=decode):
-    with pytest.raises(DecodeError) as caught:
-        read(value, type_, decoder=decoder)
-    return caught.value
-
-
-def attribute_of(schema, name):
-    (field,) = (field for field in attrs.fields(RESPONSES[schema]) if json_name(field.name) == name)
-    return field.name
-
-
-def promised_value(schema, name, value):
-    """Return what a value of the schema's example decodes to."""
-    kind = SCHEMAS[schema]["properties"][name]["type"]
-    if (schema, name) in SCHEMA_ENUMS:
-        return SCHEMA_ENUMS[schema, name](value)
-    if "date-time" in kind:
-        return datetime(2019, 8, 24, 14, 15, 22, tzinfo=UTC)
-    if kind.startswith("["):
-        item = kind.strip("[]")
-        return tuple(promised_object(item, part) if item in RESPONSES else part for part in value)
-    return promised_object(kind, value) if kind in RESPONSES else float(value) if "number" in kind else value
-
-
-def promised_object(schema, value):
-    parts = {attribute_of(schema, name): promised_value(schema, name, part) for name, part in value.items()}
-    return RESPONSES[schema](**parts)
-
-
-def same(one, other):
-    """Tell whether two decoded values are equal and of the same types all the way down."""
-    if type(one) is not type(other):
-        return False
-    if attrs.has(type(one)):
-        return all(same(getattr(one, f.name), getattr(other, f.name)) for f in attrs.fields(type(one)))
-    if isinstance(one, tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
-# The page's examples, property by property.
-
-
-@BOTH
-@pytest.mark.parametrize("schema", RESPONSES)
-def test_example_decodes_to_every_promised_value(schema, decoder):
-    decoded = decode(example(schema), RESPONSES[schema], decoder=decoder)
-    assert same(decoded, promised_object(schema, example(schema)))
-    assert extra(decoded) == {}
-
-
-@BOTH
-@pytest.mark.parametrize("schema", LISTS)
-def test_example_of_a_list_decodes_to_a_page(schema, decoder):
-    page = decode_page(example(schema), LISTS[schema], decoder=decoder)
-    (item_schema,) = (name for name, cls in RESPONSES.items() if cls is LISTS[schema])
-    assert same(page.items, (promised_object(item_schema, example(item_schema)),))
-    promises = SCHEMAS[schema]["properties"]
-    assert page.count == (0 if "count" in promises else None)
-    assert page.total_count == (0 if "totalCount" in promises else None)
-    assert page.next == page.previous == ("http://example.com" if "next" in promises else None)
-
-
-@pytest.mark.parametrize(("schema", "name"), PROPERTIES)
-def test_property_that_is_missing_reads_none(schema, name):
-    body = example(schema)
-    del body[name]
-    assert getattr(decode(body, RESPONSES[schema]), attribute_of(schema, name)) is None
-
-
-@pytest.mark.parametrize(("schema", "name"), PROPERTIES)
-def test_property_that_is_missing_fails_strictly_if_required(schema, name):
-    body = example(schema)
-    del body[name]
-    if SCHEMAS[schema]["properties"][name]["required"]:
-        error = failure(body, RESPONSES[schema], decoder=STRICT)
-        assert (error.path, error.expected, error.actual) == (f"$.{name}", "a required field", "nothing")
-    else:
-        assert getattr(decode(body, RESPONSES[schema], decoder=STRICT), attribute_of(schema, name)) is None
-
-
-@pytest.mark.parametrize(("schema", "name"), PROPERTIES)
-def test_property_that_is_null_reads_none_and_fails_strictly_unless_promised(schema, name):
-    body = example(schema, **{name: None})
-    assert getattr(decode(body, RESPONSES[schema]), attribute_of(schema, name)) is None
-    if ",null" in SCHEMAS[schema]["properties"][name]["type"]:
-        assert getattr(decode(body, RESPONSES[schema], decoder=STRICT), attribute_of(schema, name)) is None
-    else:
-        error = failure(body, RESPONSES[schema], decoder=STRICT)
-        assert (error.path, error.expected, error.actual) == (f"$.{name}", "a value", "null")
-
-
-def wrong_values(schema, name):
-    """Yield a value of each JSON type that the property may not have."""
-    kind = SCHEMAS[schema]["properties"][name]["type"]
-    array = kind.startswith("[")
-    if kind in RESPONSES or kind.strip("[]") in RESPONSES:
-        right = dict
-    elif "string" in kind:
-        right = str
-    elif "boolean" in kind:
-        right = bool
-    else:
-        right = int
-    for wrong in ("true", 1, 2.5, True, [[]], {"a": {}}):
-        fraction = isinstance(wrong, float) and ("number" in kind or (schema, name) in FRACTIONAL)
-        if not (type(wrong) is right or fraction):
-            yield [wrong] if array else wrong
-        if array and not isinstance(wrong, list):
-            yield wrong
-
-
-@BOTH
-@pytest.mark.parametrize(("schema", "name"), PROPERTIES)
-def test_property_of_a_wrong_type_is_named(schema, name, decoder):
-    for wrong in wrong_values(schema, name):
-        error = failure(example(schema, **{name: wrong}), RESPONSES[schema], decoder=decoder)
-        assert error.path.startswith(f"$.{name}")
-        assert error.operation == OPERATION
-        assert error.expected.startswith(("a", "one of"))
-        assert error.message == f"{OPERATION}: expected {error.expected} at {error.path}, got {error.actual}"
-
-
-@pytest.mark.parametrize("schema", RESPONSES)
-def test_unknown_field_is_kept_and_changes_nothing_else(schema):
-    body = example(schema, brandNew={"deep": [1, None]}, id_2="x")
-    decoded = decode(body, RESPONSES[schema])
-    assert extra(decoded) == {"brandNew": {"deep": [1, None]}, "id_2": "x"}
-    assert same(attrs.evolve(decoded, extra=None), promised_object(schema, example(schema)))
-
-
-@pytest.mark.parametrize("schema", RESPONSES)
-def test_unknown_field_fails_strictly(schema):
-    error = failure(example(schema, brandNew=1), RESPONSES[schema], decoder=STRICT)
-    assert (error.path, error.expected, error.actual) == (
-        "$.brandNew",
-        "no field of this name",
-        "the number 1",
-    )
-
-
-def test_unknown_field_is_found_although_a_documented_one_is_missing_or_null():
-    assert extra(decode({"id": "1", "role": "x", "email": None}, models.DeploymentOwner)) == {"role": "x"}
-    assert extra(decode({"id": "1", "first": "x", "email": "", "lastName": ""}, models.DeploymentOwner)) == {
-        "first": "x"
-    }
-
-
-def test_unknown_fields_of_nested_objects_stay_with_them():
-    body = example("DeploymentRetrieveResponse")
-    body["model"]["framework"] = "xgboost"
-    body["owners"]["preview"][0]["role"] = "OWNER"
-    deployment = decode(body)
-    assert extra(deployment) == {}
-    assert extra(deployment.model) == {"framework": "xgboost"}
-    assert extra(deployment.owners.preview[0]) == {"role": "OWNER"}
-    assert failure(body, decoder=STRICT).path == "$.model.framework"
-
-
-def test_unknown_field_named_as_an_attribute_is_unknown():
-    decoded = decode(example("DeletedDeploymentResponse", deleted_at="x", _extra=1), models.DeletedDeployment)
-    assert decoded.deleted_at.year == 2019
-    assert extra(decoded) == {"deleted_at": "x", "_extra": 1}
-
-
-# Enumerations.
-
-ENUM_VALUES = [
-    pytest.param(schema, name, value, id=f"{schema}.{name}-{value}")
-    for (schema, name) in SCHEMA_ENUMS
-    if schema in RESPONSES
-    for value in SCHEMAS[schema]["properties"][name]["enum"]
-]
-
-
-@BOTH
-@pytest.mark.parametrize(("schema", "name", "value"), ENUM_VALUES)
-def test_known_enum_value_is_the_member(schema, name, value, decoder):
-    decoded = decode(example(schema, **{name: value}), RESPONSES[schema], decoder=decoder)
-    member = getattr(decoded, attribute_of(schema, name))
-    assert member is SCHEMA_ENUMS[schema, name](value)
-    assert member == value
-
-
-@pytest.mark.parametrize(("schema", "name"), [key for key in SCHEMA_ENUMS if key[0] in RESPONSES])
-def test_unknown_enum_value_stays_a_string_and_fails_strictly(schema, name):
-    body = example(schema, **{name: "brandNew"})
-    value = getattr(decode(body, RESPONSES[schema]), attribute_of(schema, name))
-    assert value == "brandNew"
-    assert not isinstance(value, StrEnum)
-    error = failure(body, RESPONSES[schema], decoder=STRICT)
-    assert error.path == f"$.{name}"
-    assert error.expected == "one of " + ", ".join(SCHEMA_ENUMS[schema, name])
-    assert error.actual == "the string 'brandNew'"
-
+from datarobot_mlops_async.models import Deployment
+from tests.bodies import (
+    BOTH,
+    OPERATION,
+    PROMISED,
+    STRICT,
+    TOLERANT,
+    decode,
+    decode_page,
+    example,
+    failure,
+    to_bytes,
+)
+from tests.schemas import RESPONSES, TIMESTAMP_IN_WORDS
 
 # Timestamps.
 
@@ -562,58 +342,3 @@ def test_decoded_objects_are_the_frozen_classes_themselves():
         deployment.label = "x"
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         del deployment.model.id
-
-
-# Anything at all.
-
-ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-ANY_CLASS = st.sampled_from([*RESPONSES.values()])
-
-
-def attempt(body, cls, decoder, read=decode):
-    """Return what was decoded, or why not."""
-    try:
-        return read(body, cls, decoder=decoder)
-    except DecodeError as error:
-        return error
-
-
-@settings(deadline=None)  # how fast it decodes is for the benchmark to say
-@given(
-    body=st.binary() | ANY_JSON.map(to_bytes) | ANY_JSON.map(lambda v: to_bytes({"data": [v]})), cls=ANY_CLASS
-)
-def test_nothing_but_a_decode_error_comes_out_of_any_bytes(body, cls):
-    for decoder in (TOLERANT, STRICT):
-        for read in (decode, decode_page):
-            outcome = attempt(body, cls, decoder, read)
-            if isinstance(outcome, DecodeError):
-                assert len(outcome.message) < 300
-                assert outcome.message.isascii()
-
-
-def places(value, path="$"):
-    """Yield every place in a JSON value: its path, what holds it, and under which key."""
-    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, part in parts:
-        below = f"{path}.{key}" if isinstance(value, dict) else f"{path}[{key}]"
-        yield below, value, key
-        yield from places(part, below)
-
-
-@settings(deadline=None)
-@given(data=st.data(), schema=st.sampled_from([*RESPONSES]), wrong=ANY_JSON)
-def test_failure_is_named_wherever_one_value_is_replaced(data, schema, wrong):
-    body = example(schema)
-    path, holder, key = data.draw(st.sampled_from(list(places(body))))
-    holder[key] = wrong
-    tolerant, strict = (attempt(body, RESPONSES[schema], decoder) for decoder in (TOLERANT, STRICT))
-    for outcome in (tolerant, strict):
-        if isinstance(outcome, DecodeError):
-            assert outcome.path.startswith(path) or (outcome.path, outcome.expected) == ("$", "JSON")
-    assert isinstance(strict, DecodeError) or same(tolerant, strict), (
-        "what is right strictly is so tolerantly"
-    )

@@ -237,5 +237,5 @@ def test_unknown_fields_cost_nothing_where_there_are_none():
     kept = attrs.make_class(
         "Kept", {"a": attrs.field(default=None)}, bases=(Record,), frozen=True, slots=True, weakref_slot=False
     )
-    assert sys.getsizeof(kept()) == sys.getsizeof(plain())
+    assert sys.getsizeof(kept()) <= sys.getsizeof(plain())
     assert extra(owner()) is extra(Deployment())
