@@ -11,8 +11,13 @@ from starlette.routing import Mount
 
 from ._gate import Gate
 from ._problems import Problem, answer_problem
+from ._routes.bundles import ResourceBundleRoutes
+from ._routes.custom_models import CustomModelDeploymentRoutes
+from ._routes.deleted import DeletedDeploymentRoutes
 from ._routes.deployments import DeploymentRoutes
+from ._routes.details import DetailRoutes
 from ._routes.image import ImageRoutes
+from ._routes.scoring_code import ScoringCodeRoutes
 from ._routes.status import StatusRoutes
 
 if TYPE_CHECKING:
@@ -24,7 +29,16 @@ if TYPE_CHECKING:
 
 def build_app(world: World) -> ASGIApp:
     """Return the ASGI application that serves a world."""
-    families = (DeploymentRoutes(world), ImageRoutes(world), StatusRoutes(world))
+    families = (
+        StatusRoutes(world),
+        DeploymentRoutes(world),
+        DetailRoutes(world),
+        ScoringCodeRoutes(world),
+        DeletedDeploymentRoutes(world),
+        CustomModelDeploymentRoutes(world),
+        ResourceBundleRoutes(world),
+        ImageRoutes(world),
+    )
     routes = [route for family in families for route in family.routes()]
     app = Starlette(
         routes=[Mount(world.api_root, routes=routes)],

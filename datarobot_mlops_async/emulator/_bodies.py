@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from ._problems import Problem, invalid_field
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from starlette.requests import Request
+
+# JSON can word what no text can contain.
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Body:
@@ -60,8 +64,8 @@ class Body:
             raise invalid_field(name, f"value is longer than {longest} characters")
         if len(value) < shortest:
             raise invalid_field(name, "blank value is not allowed")
-        if not value.isprintable() and "\x00" in value:
-            raise invalid_field(name, "value must not contain null bytes")
+        if "\x00" in value or _LONE_SURROGATE.search(value):
+            raise invalid_field(name, "value must not contain null bytes or lone surrogates")
         return str(value)
 
     def boolean(self, name: str) -> bool | None:
@@ -80,8 +84,7 @@ class Body:
 
     def texts(self, name: str, *, fewest: int, most: int) -> list[str]:
         """Return a required list of strings."""
-        values = self._value(name, list, "a list", required=True)
-        assert isinstance(values, list)
+        values: list[Any] = self._value(name, list, "a list", required=True)
         if not fewest <= len(values) <= most:
             raise invalid_field(name, f"list length must be between {fewest} and {most}")
         for value in values:

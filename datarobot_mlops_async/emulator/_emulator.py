@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import define, field
 
 from ._app import build_app
+from ._rules import parse_fault
 from ._serving import ServerThread, listen
 from ._settings import Settings
 from ._world import World
@@ -14,6 +15,7 @@ from ._world import World
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ._faults import Fault
     from ._log import RequestRecord
 
 
@@ -94,6 +96,13 @@ class Emulator(Settings):
         """The request log, oldest first: a snapshot."""
         return self._world.log.snapshot()
 
+    def requests_to(self, route: str) -> tuple[RequestRecord, ...]:
+        """Return the logged requests of a route, `METHOD ROUTE` as in a fault rule, oldest first.
+
+        Examples: `GET /deployments/*/`, `* /status/**`, `GET storage`.
+        """
+        return self._world.requests_to(route)
+
     def clear_requests(self) -> None:
         """Forget the requests logged so far."""
         self._world.log.clear()
@@ -110,6 +119,47 @@ class Emulator(Settings):
                 too. By default those go on serving the old image.
         """
         self._world.replace_image(size, seed, in_place=in_place)
+
+    def fault(self, rule: str, **words: Any) -> Fault:
+        """Let requests go wrong from now on, after the rules that are in force already.
+
+        Args:
+            rule: Method, route and any words of the vocabulary; see the module `_faults`, or
+                `python -m datarobot_mlops_async.emulator --help`.
+            **words: More words, with `_` for `-`: `status=503, retry_after=1, times=2`.
+
+        Returns:
+            The rule, for `fault_count`.
+
+        Raises:
+            ValueError: The rule does not follow the vocabulary.
+        """
+        fault = parse_fault(rule, **words)
+        self._world.faults.add(fault)
+        return fault
+
+    def fault_count(self, fault: Fault) -> int:
+        """Return how many requests a rule in force has hit."""
+        return self._world.faults.fired(fault)
+
+    def clear_faults(self) -> None:
+        """Lift every rule. What they have changed stays changed."""
+        self._world.faults.clear()
+
+    def expire_signatures(self) -> None:
+        """Let every signed URL issued so far be refused as expired."""
+        self._world.signer.revoke()
+
+    def predict(self, deployment_id: str) -> None:
+        """Let a prediction request arrive: the deployment moves to the front of the default order.
+
+        Raises:
+            KeyError: There is no such deployment.
+        """
+        row = self._world.fleet.get(deployment_id)
+        if row is None:
+            raise KeyError(deployment_id)
+        self._call(self._world.fleet.predict, row)
 
     def _check_started(self) -> None:
         if not self._world.api_origin:

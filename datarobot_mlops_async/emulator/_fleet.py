@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _TEN_DAYS = 10 * 86_400
 _THREE_YEARS = 3 * 365 * 86_400
+_SELECTIONS_KEPT = 64
+_NEVER_SORTED_BY = {"status", "hasError", "description"}
 
 
 class Row:
@@ -68,6 +70,7 @@ class Fleet:
         self._seed = seed
         self._drawn = random.Random(f"fleet {seed}")  # noqa: S311 - test data, not a secret
         self._rows: dict[str, Row] = {}
+        self._orders: dict[str, list[Row]] = {}
         self._selections: dict[object, list[Row]] = {}
         for index in range(count):
             row = self._draw_row(index, epoch)
@@ -87,28 +90,31 @@ class Fleet:
         """Draw an id for something that comes to be now."""
         return object_id(self._drawn, datetime.now(UTC))
 
-    def add(self, body: Json) -> Row:
-        """Add a deployment created now, drawn around the fields of `body`."""
+    def add(self, fields: Json, *, model_id: str) -> Row:
+        """Add a deployment of a DataRobot model, created now by the user; what `fields` leaves out is drawn."""
         now = datetime.now(UTC)
         seed = self._drawn.getrandbits(64)
+        mine = {"owners": {"count": 1, "preview": [self.surroundings.me]}}
 
         def draw(row: Row) -> Json:
-            return self._draw_body(row, seed) | body
+            drawn = self._draw_body(row, seed)
+            model = {name: value for name, value in drawn["model"].items() if name != "customModelImage"}
+            return drawn | mine | fields | {"model": model | {"id": model_id}}
 
         row = Row(self.new_id(), now, None, draw)
         self._rows[row.deployment_id] = row
-        self.forget_selections()
+        self._forget(orders=True)
         return row
 
     def remove(self, row: Row) -> None:
         """Take a deployment out."""
         del self._rows[row.deployment_id]
-        self.forget_selections()
+        self._forget(orders=True)
 
     def change(self, row: Row, **fields: Any) -> None:
         """Set fields of one deployment, by their JSON names."""
         row.change(**fields)
-        self.forget_selections()
+        self._forget(orders=not fields.keys() <= _NEVER_SORTED_BY)
 
     def predict(self, row: Row) -> None:
         """Let a prediction request arrive: the deployment moves to the front of the default order."""
@@ -116,15 +122,24 @@ class Fleet:
         usage = row.body["predictionUsage"] | {"lastTimestamp": timestamp(row.last_prediction, offset=True)}
         self.change(row, predictionUsage=usage)
 
-    def select(self, key: object, choose: Callable[[list[Row]], list[Row]]) -> Sequence[Row]:
-        """Return `choose` of all rows, computed once for this `key` until the fleet changes."""
+    def order(self, key: str, arrange: Callable[[list[Row]], list[Row]]) -> Sequence[Row]:
+        """Return every row in the order that `arrange` makes, computed once until it can have changed."""
+        if key not in self._orders:
+            self._orders[key] = arrange(list(self._rows.values()))
+        return self._orders[key]
+
+    def select(self, key: object, choose: Callable[[], list[Row]]) -> Sequence[Row]:
+        """Return what `choose` returns, computed once for this `key` until the fleet changes."""
         if key not in self._selections:
-            self._selections[key] = choose(list(self._rows.values()))
+            if len(self._selections) >= _SELECTIONS_KEPT:
+                self._selections.clear()
+            self._selections[key] = choose()
         return self._selections[key]
 
-    def forget_selections(self) -> None:
-        """Let every list be computed again."""
+    def _forget(self, *, orders: bool) -> None:
         self._selections.clear()
+        if orders:
+            self._orders.clear()
 
     def _draw_row(self, index: int, epoch: datetime) -> Row:
         drawn = self._drawn

@@ -1,21 +1,22 @@
-"""What every request of the API passes before it reaches its route: the log, the token, the latency."""
+"""What every request of the API passes before it reaches its route: log, token, latency and faults."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
-import uuid
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from ._exchange import ConnectionCut, Exchange
 from ._links import Links
-from ._log import RequestRecord
+from ._refusals import fault_body, fault_status
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from ._faults import Fault
     from ._world import World
 
 _CREDENTIALS = re.compile(rb"(?:bearer|token) +(\S+)", re.IGNORECASE)
@@ -31,63 +32,39 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            return
-        exchange = Exchange(scope, send, self._world)
+        started_at = time.monotonic()
         body = await _read_body(receive)
         if body is None:
             return  # the client left in the middle of its own request
-        exchange.body = body
         # Routes are matched on the undecoded path: an id that contains a quoted slash is still one id.
         scope["path"] = scope["raw_path"].decode("latin-1")
-        scope["root_path"] = ""
-        scope["emulator.links"] = Links(origin=self._world.api_origin)
-        await asyncio.sleep(self._world.settings.latency)
+        fault = self._world.faults.draw(scope["method"], scope["path"].removeprefix(self._world.api_root))
+        scope["emulator.fault"] = fault
+        scope["emulator.links"] = Links(
+            origin=self._world.api_origin,
+            root=self._world.api_root,
+            form=None if fault is None else fault.links,
+        )
+        await asyncio.sleep(self._world.settings.latency + (0.0 if fault is None else fault.latency))
         self._world.operations.settle()
-        app = self._app if self._is_authorized(scope) else _UNAUTHORIZED
-        if len(body) > _BODY_LIMIT:
-            app = _TOO_LARGE
-        await app(scope, _replay(body, receive), exchange.send)
+        exchange = Exchange(self._world, scope, receive, send, body=body, started_at=started_at)
+        try:
+            await self._choose(scope, body, fault)(scope, _replay(body, receive), exchange.send)
+        except ConnectionCut:
+            return
+
+    def _choose(self, scope: Scope, body: bytes, fault: Fault | None) -> ASGIApp:
+        if fault is not None and fault.replaces_answer:
+            media_type, content = fault_body(fault, storage=False)
+            return Response(content, status_code=fault_status(fault), media_type=media_type)
+        if not self._is_authorized(scope):
+            return _UNAUTHORIZED
+        return self._app if len(body) <= _BODY_LIMIT else _TOO_LARGE
 
     def _is_authorized(self, scope: Scope) -> bool:
         header = dict(scope["headers"]).get(b"authorization", b"")
         matched = _CREDENTIALS.fullmatch(header.strip())
         return matched is not None and matched[1] == self._world.settings.token.encode()
-
-
-class Exchange:
-    """One request and its answer on the way out."""
-
-    def __init__(self, scope: Scope, send: Send, world: World) -> None:
-        self._scope = scope
-        self._send = send
-        self._world = world
-        self._started_at = time.monotonic()
-        self.body = b""
-
-    async def send(self, message: Message) -> None:
-        """Pass a message on, with the headers that every answer has."""
-        if message["type"] == "http.response.start":
-            request_id = uuid.uuid4().hex
-            message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            self._record(message["status"], request_id)
-        await self._send(message)
-
-    def _record(self, status: int, request_id: str) -> None:
-        self._world.log.append(
-            RequestRecord(
-                method=self._scope["method"],
-                path=self._scope["raw_path"].decode("latin-1"),
-                query=self._scope["query_string"].decode("latin-1"),
-                raw_headers=tuple(self._scope["headers"]),
-                body=self.body,
-                status=status,
-                started_at=self._started_at,
-                answered_at=time.monotonic(),
-                request_id=request_id,
-                origin="api",
-            )
-        )
 
 
 _UNAUTHORIZED = JSONResponse(
@@ -99,15 +76,17 @@ _TOO_LARGE = JSONResponse({"message": "The request body is too large", "errors":
 
 
 async def _read_body(receive: Receive) -> bytes | None:
+    """Return the body, at most a little more than the limit; `None` when the client has left."""
     parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        size += len(message.get("body", b""))
-        if size <= _BODY_LIMIT + 1:
-            parts.append(message.get("body", b""))
+        part = message.get("body", b"")
+        if size <= _BODY_LIMIT:
+            parts.append(part)
+        size += len(part)
         if not message.get("more_body", False):
             return b"".join(parts)
 

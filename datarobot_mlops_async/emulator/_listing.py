@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from ._faults import Fault
+
 
 def answer_page(
     request: Request,
@@ -37,24 +39,25 @@ def answer_page(
         show_total: Some lists have no `totalCount`.
         last: What `next` and `previous` hold where there is no such page; some routes say `""`.
     """
-    next_offset = offset + limit if offset + limit < total else None
-    previous_offset = max(0, offset - limit) if offset > 0 else None
-    links = {
-        "next": last if next_offset is None else _page_link(request, next_offset, limit),
-        "previous": last if previous_offset is None else _page_link(request, previous_offset, limit),
+    fault: Fault | None = request.scope["emulator.fault"]
+    ahead = offset + limit
+    if fault is not None and fault.page is not None:
+        ahead, total = offset, max(total, offset + 1)
+        rows = [] if fault.page == "empty" else rows
+    tail: dict[str, object] = {
+        "next": last if ahead >= total else _page_link(request, ahead, limit),
+        "previous": last if offset == 0 else _page_link(request, max(0, offset - limit), limit),
     }
     if show_total:
-        links["totalCount"] = total  # type: ignore[assignment] # one mapping for the whole tail of the object
+        tail["totalCount"] = total
     head = b'{"count":%d,"data":[' % len(rows)
-    body = b"".join((head, b",".join(rows), b"],", encode(links)[1:]))
+    body = b"".join((head, b",".join(rows), b"],", encode(tail)[1:]))
     return Response(body, media_type="application/json")
 
 
-def _page_link(request: Request, offset: int, limit: int) -> str:
-    kept = [
-        (name, value)
-        for name, value in parse_qsl(request.url.query, keep_blank_values=True)
-        if name not in ("offset", "limit")
-    ]
-    query = urlencode([("offset", str(offset)), ("limit", str(limit)), *kept])
-    return links_of(request).absolute(f"{request.scope['path']}?{query}")
+def _page_link(request: Request, offset: int, limit: int) -> str | None:
+    links = links_of(request)
+    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    kept = [(name, value) for name, value in query if name not in ("offset", "limit")]
+    path = request.scope["path"].removeprefix(f"{links.root}/")
+    return links.to(f"{path}?{urlencode([('offset', offset), ('limit', limit), *kept])}")

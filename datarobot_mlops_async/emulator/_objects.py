@@ -33,6 +33,16 @@ class StoredObject:
         """The time of the last change as an HTTP date."""
         return format_datetime(self.modified.replace(microsecond=0), usegmt=True)
 
+    def headers(self, length: int) -> dict[str, str]:
+        """Return the headers of an answer that carries `length` bytes of the object."""
+        return {
+            "content-length": str(length),
+            "content-disposition": f'attachment; filename="{self.filename}"',
+            "accept-ranges": "bytes",
+            "etag": self.etag,
+            "last-modified": self.last_modified,
+        }
+
 
 @frozen(kw_only=True)
 class Image:
@@ -50,7 +60,7 @@ class Image:
         """Return what the metadata route answers, given the digest of the bytes."""
         image_id = f"sha256:{self.stored.content.etag * 2}"
         return {
-            "baseImageId": f"{self.stored.content.etag[::-1]}"[:12],
+            "baseImageId": self.stored.content.etag[::-1][:12],
             "created": timestamp(self.stored.modified),
             "datarobotRuntimeImageTag": f"11.{self.release}.0",
             "dockerImageId": image_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from ._problems import invalid_field
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from starlette.datastructures import QueryParams
+    from starlette.requests import Request
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
@@ -106,3 +108,8 @@ class Parameters:
         if value not in allowed:
             reason = f"{value!r} is not one of {', '.join(allowed)}"
             raise invalid_field(name, reason, status=self._status)
+
+
+def path_id(request: Request, name: str) -> str:
+    """Return an id from the path, decoded: routes are matched on the undecoded path."""
+    return unquote(request.path_params[name])

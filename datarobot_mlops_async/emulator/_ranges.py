@@ -23,7 +23,9 @@ class RangeAnswer:
     headers: dict[str, str] = field(factory=dict)
 
 
-def answer_range(headers: Mapping[str, str], *, size: int, etag: str, last_modified: str) -> RangeAnswer:
+def answer_range(
+    headers: Mapping[str, str], *, size: int, etag: str, last_modified: str, ignore: bool = False
+) -> RangeAnswer:
     """Decide between 200, 206, 412 and 416.
 
     Args:
@@ -31,13 +33,14 @@ def answer_range(headers: Mapping[str, str], *, size: int, etag: str, last_modif
         size: Length of the whole object in bytes.
         etag: Its strong validator, quotes included.
         last_modified: Its HTTP date.
+        ignore: Answer as a server that knows nothing of ranges.
     """
     whole = RangeAnswer(status=200, start=0, stop=size)
     if_match = headers.get("if-match")
     if if_match is not None and if_match.strip() != "*" and etag not in _entity_tags(if_match):
         return RangeAnswer(status=412, start=0, stop=0)
     requested = headers.get("range")
-    if requested is None or headers.get("if-range", etag).strip() not in (etag, last_modified):
+    if ignore or requested is None or headers.get("if-range", etag).strip() not in (etag, last_modified):
         return whole
     matched = _SINGLE_RANGE.fullmatch(requested.strip())
     if matched is None or matched.groups() == ("", ""):

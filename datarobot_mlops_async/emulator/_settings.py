@@ -8,6 +8,8 @@ from typing import Any, Literal
 from attrs import Attribute, define, field
 from attrs.validators import gt, in_, optional
 
+_REDIRECTS = (None, 301, 302, 303, 307, 308)
+
 
 def _not_negative(_instance: object, attribute: Attribute[Any], value: Any) -> None:
     if value is not None and not value >= 0:
@@ -16,6 +18,11 @@ def _not_negative(_instance: object, attribute: Attribute[Any], value: Any) -> N
 
 def _recent_minute() -> datetime:
     return datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+def _redirect(_instance: object, attribute: Attribute[Any], value: Any) -> None:
+    if value not in _REDIRECTS:
+        raise ValueError(f"{attribute.name} must be one of {_REDIRECTS}, got {value!r}")
 
 
 def _aware(_instance: object, attribute: Attribute[Any], value: datetime) -> None:
@@ -70,7 +77,7 @@ class Settings:
     operation_seconds: float = field(default=1.0, validator=_not_negative)
     deletion_lag: float = field(default=0.0, validator=_not_negative)
     signature_seconds: float = field(default=900.0, validator=_not_negative)
-    image_redirect: int | None = field(default=302, validator=in_((None, 301, 302, 303, 307, 308)))
+    image_redirect: int | None = field(default=302, validator=_redirect)
     storage_rate: float | None = field(default=None, validator=optional(gt(0)))
     scoring_code_size: int = field(default=128 * 2**10, validator=_not_negative)
     resource_bundles: bool = True

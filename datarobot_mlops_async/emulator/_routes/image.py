@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from datarobot_mlops_async.emulator._faults import Fault
     from datarobot_mlops_async.emulator._objects import Image, StoredObject
     from datarobot_mlops_async.emulator._world import World
+
+_PATH = "/mlops/portablePredictionServerImage/"
 
 
 class ImageRoutes:
@@ -28,54 +31,60 @@ class ImageRoutes:
 
     def routes(self) -> list[Route]:
         """Return this family's routes, relative to the endpoint."""
-        path = "/mlops/portablePredictionServerImage/"
         return [
-            Route(path, self._image, methods=["GET"]),
-            Route(f"{path}metadata/", self._metadata, methods=["GET"]),
+            Route(_PATH, self._image, methods=["GET"]),
+            Route(f"{_PATH}metadata/", self._metadata, methods=["GET"]),
         ]
 
-    def _latest(self) -> Image:
-        if self._world.image is None:
+    def _latest(self, request: Request) -> Image:
+        fault: Fault | None = request.scope["emulator.fault"]
+        image = self._world.image
+        if image is None:
             raise Problem(404, "No PPS images found in the system")
-        return self._world.image
+        if fault is not None and fault.changed is not None:
+            self._world.apply_change(image.key, fault.changed)
+        return self._world.image or image
 
-    async def _metadata(self, _request: Request) -> Response:
-        image = self._latest()
+    async def _metadata(self, request: Request) -> Response:
+        image = self._latest(request)
         # A digest takes seconds a GiB: never on the event loop, and only once for an image.
         digest = await asyncio.to_thread(image.stored.content.sha256, self._world.stopping)
         return JSONResponse(image.metadata(digest))
 
     async def _image(self, request: Request) -> Response:
-        image = self._latest()
+        image = self._latest(request)
         settings = self._world.settings
+        stored = self._world.objects[image.key]
         if settings.image_redirect is None:
-            return _serve(request, image.stored)
-        query = self._world.signer.sign(
-            image.key, filename=image.stored.filename, seconds=settings.signature_seconds
-        )
+            return _serve(request, stored)
+        fault: Fault | None = request.scope["emulator.fault"]
+        seconds = 0.0 if fault is not None and fault.expired else settings.signature_seconds
+        query = self._world.signer.sign(image.key, filename=stored.filename, seconds=seconds)
         # Set as it is: the signature covers these very bytes.
         location = f"{self._world.storage_origin}{image.key}?{query}"
         return Response(status_code=settings.image_redirect, headers={"location": location})
 
 
 def _serve(request: Request, stored: StoredObject) -> Response:
+    fault: Fault | None = request.scope["emulator.fault"]
     ranged = answer_range(
-        request.headers, size=stored.content.size, etag=stored.etag, last_modified=stored.last_modified
+        request.headers,
+        size=stored.content.size,
+        etag=stored.etag,
+        last_modified=stored.last_modified,
+        ignore=fault is not None and (fault.ignore_range or fault.gzip),
     )
     if ranged.status in (412, 416):
-        raise Problem(ranged.status, "The requested range or precondition does not hold")
+        refusal = {"message": "The range or the precondition does not hold", "errors": {}}
+        return JSONResponse(refusal, status_code=ranged.status, headers=ranged.headers)
 
-    async def stream() -> AsyncIterator[bytes | memoryview]:
+    async def stream() -> AsyncIterator[memoryview]:
         for view in stored.content.slices(ranged.start, ranged.stop):
             yield view
 
-    headers = {
-        "content-length": str(ranged.stop - ranged.start),
-        "content-disposition": f'attachment; filename="{stored.filename}"',
-        "accept-ranges": "bytes",
-        "etag": stored.etag,
-        "last-modified": stored.last_modified,
-    }
     return StreamingResponse(
-        stream(), status_code=ranged.status, headers=headers | ranged.headers, media_type=stored.content_type
+        stream(),
+        status_code=ranged.status,
+        headers=stored.headers(ranged.stop - ranged.start) | ranged.headers,
+        media_type=stored.content_type,
     )

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from datarobot_mlops_async.emulator._links import links_of
+from datarobot_mlops_async.emulator._parameters import path_id
 from datarobot_mlops_async.emulator._problems import not_found
 
 if TYPE_CHECKING:
@@ -26,23 +27,23 @@ class StatusRoutes:
     def routes(self) -> list[Route]:
         """Return this family's routes, relative to the endpoint."""
         return [
-            Route("/status/{status_id}/", self._status),
-            Route("/version/", self._version),
+            Route("/status/{status_id}/", self._status, methods=["GET"]),
+            Route("/version/", self._version, methods=["GET"]),
         ]
 
     async def _status(self, request: Request) -> Response:
-        operation = self._world.operations.get(request.path_params["status_id"])
+        operation = self._world.operations.get(path_id(request, "status_id"))
         if operation is None:
             raise not_found("Status")
         now = time.monotonic()
-        if operation.status(now) == "COMPLETED" and operation.resource is not None:
-            location = links_of(request).absolute(f"{self._world.api_root}/{operation.resource}")
-            return JSONResponse(operation.describe(now), status_code=303, headers={"location": location})
-        return JSONResponse(operation.describe(now))
+        body = operation.describe(now)
+        if body["status"] == "COMPLETED" and operation.resource is not None:
+            return JSONResponse(body, status_code=303, headers=links_of(request).headers(operation.resource))
+        return JSONResponse(body)
 
     async def _version(self, _request: Request) -> Response:
         text = self._world.settings.version
-        numbers = [int(part) if part.isdecimal() else 0 for part in f"{text}.0".split(".")]
+        major, minor, *_ = [*text.split("."), "0", "0"]
         return JSONResponse(
-            {"versionString": text, "major": numbers[0], "minor": numbers[1], "releasedVersion": text}
+            {"versionString": text, "major": int(major), "minor": int(minor), "releasedVersion": text}
         )

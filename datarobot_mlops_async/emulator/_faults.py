@@ -1,0 +1,198 @@
+"""The fault vocabulary: one rule says which requests go wrong, when, and how.
+
+A rule is a line of text, `METHOD ROUTE word=value word ...`, on the command line and in Python alike:
+
+    GET /deployments/ status=503 retry-after=1 times=2
+    PATCH /deployments/*/status/ status=429 probability=0.05
+    GET storage reset=1MiB after=3 times=1
+    * /status/** latency=250ms header="X-Proxy: yes"
+
+In Python every word may also be a keyword argument with `_` for `-`:
+`emulator.fault("GET /deployments/", status=503, retry_after=1, times=2)`.
+
+The route is a path below the endpoint. `*` and `{name}` stand for one segment, `**` for any rest;
+`storage` or `storage/path` addresses the object storage. The method `*` is any method.
+The first rule that matches a request, and whose `times`, `after` and `probability` let it, decides
+alone what happens to it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from typing import Any, Literal
+
+from attrs import Attribute, field, frozen
+
+from ._units import parse_seconds, parse_size
+
+_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
+_PRINTABLE = re.compile(r"[\t -~]*")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*")
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() in _TRUE + _FALSE:
+        return str(value).lower() in _TRUE
+    raise ValueError(f"{value!r} is neither true nor false")
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if number != float(value) or number < 0:
+        raise ValueError(f"{value!r} is not a whole number from 0 up")
+    return number
+
+
+def _status(value: Any) -> int:
+    number = _whole(value)
+    if not 200 <= number <= 599:
+        raise ValueError(f"{value!r} is not an HTTP status from 200 to 599")
+    return number
+
+
+def _share(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{value!r} is not a probability from 0 to 1")
+    return number
+
+
+def _header_text(value: object) -> str:
+    text = str(value)
+    if not _PRINTABLE.fullmatch(text):
+        raise ValueError(f"{text!r} cannot stand in a header")
+    return text
+
+
+def _headers(value: Any) -> tuple[str, ...]:
+    lines = (value,) if isinstance(value, str) else tuple(value)
+    for line in lines:
+        if not _HEADER.fullmatch(line):
+            raise ValueError(f"{line!r} is not a header such as 'X-Name: value'")
+    return lines
+
+
+def _one_of(*allowed: str) -> Any:
+    def convert(value: object) -> str:
+        if str(value) not in allowed:
+            raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
+        return str(value)
+
+    return convert
+
+
+def _word(convert: Any, meaning: str, *, default: Any = None, bare: Any = None) -> Any:
+    """Declare a word of the vocabulary; `bare` is what it means without a value."""
+
+    metadata = {"convert": convert, "meaning": meaning, "bare": bare}
+    return field(default=default, kw_only=True, metadata=metadata)
+
+
+@frozen
+class Fault:
+    """One rule. Every field but the first two is a word of the vocabulary."""
+
+    method: str
+    route: str = field()
+
+    times: int | None = _word(_whole, "fires on this many requests, then never again")
+    after: int = _word(_whole, "lets this many matching requests pass first", default=0)
+    probability: float = _word(_share, "fires on this share of the matching requests", default=1.0)
+
+    latency: float = _word(parse_seconds, "answers this much later", default=0.0)
+    status: int | None = _word(_status, "answers this status; the request has no effect")
+    body: str | None = _word(str, "answers this body: html, empty, or a text; the request has no effect")
+    retry_after: str | None = _word(
+        _header_text, "adds Retry-After: seconds, date:SECONDS from now as a date, or any text"
+    )
+    deprecation: str | None = _word(_header_text, "adds a Deprecation header", bare="True")
+    header: tuple[str, ...] = _word(_headers, 'adds a header, "Name: value"', default=())
+
+    reset: int | None = _word(
+        parse_size, "resets the connection after N bytes of the body; 0: no answer", bare=0
+    )
+    stall: int | None = _word(parse_size, "goes silent after N bytes of the body; 0: no answer", bare=0)
+    truncate: int | None = _word(parse_size, "closes the connection after N bytes of the body", bare=0)
+    corrupt: int | None = _word(parse_size, "sends a wrong byte at this offset of the whole object", bare=0)
+    rate: float | None = _word(parse_size, "sends at most this many bytes a second")
+    gzip: bool = _word(_flag, "compresses the body whatever the client accepts", default=False, bare=True)
+
+    expired: bool = _word(_flag, "storage: the signature counts as expired", default=False, bare=True)
+    ignore_range: bool = _word(_flag, "answers 200 with everything", default=False, bare=True)
+    changed: Literal["release", "object"] | None = _word(
+        _one_of("release", "object"),
+        "another object from now on: a new release, or only the stored bytes and ETag",
+        bare="release",
+    )
+
+    links: str | None = _word(
+        _header_text,
+        "Location, next and previous: none, relative, path, or another origin such as https://other",
+    )
+    page: Literal["empty", "repeat"] | None = _word(
+        _one_of("empty", "repeat"), "a list's page has no rows but a next, or a next that is itself"
+    )
+    outcome: str | None = _word(
+        _one_of("COMPLETED", "ERROR", "ABORTED", "EXPIRED"),
+        "how the operation that this request starts will end; COMPLETED: without a resource",
+    )
+
+    @route.validator
+    def _check_route(self, _attribute: Attribute[str], value: str) -> None:
+        if not _is_storage(value) and not value.startswith(("/", "*")):
+            raise ValueError(f"route {value!r} starts neither with / nor with storage")
+
+    def matches(self, method: str, path: str, *, storage: bool) -> bool:
+        """Tell whether a request is the rule's; `path` is relative to the endpoint or to the storage."""
+        if self.method not in ("*", method) or storage != _is_storage(self.route):
+            return False
+        return _pattern(self.route).fullmatch(path) is not None
+
+    @property
+    def replaces_answer(self) -> bool:
+        """Whether the request is answered without being carried out."""
+        return self.status is not None or self.body is not None
+
+    @property
+    def extra_headers(self) -> list[tuple[str, str]]:
+        """The headers that the rule adds to any answer."""
+        lines = [tuple(line.split(":", 1)) for line in self.header]
+        headers = [(name.lower(), value.strip()) for name, value in lines]
+        if self.deprecation is not None:
+            headers.append(("deprecation", self.deprecation))
+        if self.retry_after is not None:
+            headers.append(("retry-after", _retry_after(self.retry_after)))
+        return headers
+
+
+def _is_storage(route: str) -> bool:
+    return route == "storage" or route.startswith("storage/")
+
+
+@lru_cache(maxsize=256)
+def _pattern(route: str) -> re.Pattern[str]:
+    path = route.removeprefix("storage").removeprefix("/api/v2")
+    if path in ("", "*", "**"):
+        return re.compile(".*", re.DOTALL)
+    parts = re.split(r"(\*\*|\*|\{\w+\})", path)
+    return re.compile("".join(_part_pattern(part) for part in parts), re.DOTALL)
+
+
+def _part_pattern(part: str) -> str:
+    if part == "**":
+        return ".*"
+    if part == "*" or part.startswith("{"):
+        return "[^/]+"
+    return re.escape(part)
+
+
+def _retry_after(text: str) -> str:
+    kind, _, seconds = text.partition("date:")
+    if kind or not seconds:
+        return text
+    return formatdate(time.time() + float(seconds), usegmt=True)
