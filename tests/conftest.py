@@ -15,8 +15,8 @@ if os.environ.get("TEST_WITH_HTTPX2"):
 
     httpx2.alias_httpx()
 
-import anyio  # noqa: E402
-import anyio.lowlevel  # noqa: E402
+import anyio
+import anyio.lowlevel
 
 BACKENDS = {
     "asyncio": ("asyncio", {}),

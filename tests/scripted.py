@@ -81,19 +81,21 @@ class _Handler(BaseHTTPRequestHandler):
 class ScriptedServer:
     """``with ScriptedServer(Answer(...), ...) as server: server.endpoint``."""
 
-    def __init__(self, *answers, host="127.0.0.1"):
+    def __init__(self, *answers, tls=None):
         self.script = Script(list(answers))
-        self._host = host
+        self._tls = tls
 
     @property
     def asked(self):
         return list(self.script.asked)
 
     def __enter__(self):
-        self._server = _Server((self._host, 0), _Handler)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._server.script = self.script
         self.port = self._server.server_port
-        self.origin = f"http://127.0.0.1:{self.port}"
+        self.origin = f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
         self.endpoint = f"{self.origin}/api/v2"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()

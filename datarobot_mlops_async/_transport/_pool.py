@@ -25,10 +25,14 @@ class ConnectionPool:
 
     Args:
         make: Makes a transport for one connection.
+        clock: Tells the time in seconds.
     """
 
-    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+    def __init__(
+        self, make: Callable[[], httpx.AsyncBaseTransport], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._make = make
+        self._clock = clock
         # From the one idle for longest to the one used last.
         self._idle: deque[tuple[float, httpx.AsyncBaseTransport]] = deque()
 
@@ -39,7 +43,7 @@ class ConnectionPool:
         try:
             yield transport
         finally:
-            now = time.monotonic()
+            now = self._clock()
             self._idle.append((now, transport))
             if self._idle[0][0] < now - _KEEP_IDLE:
                 # One a request is enough to shrink again after a burst.
