@@ -170,11 +170,18 @@ def structure(value, _):
     it.__class__ = cls
     return it
 """
-    names |= {"ABSENT": ABSENT, "Mismatch": Mismatch, "cls": cls, "describe": describe, "draft": _draft(cls)}
-    names["reject_unknown"] = _reject_unknown
+    scope = {
+        **names,
+        "ABSENT": ABSENT,
+        "Mismatch": Mismatch,
+        "cls": cls,
+        "describe": describe,
+        "draft": _draft(cls),
+        "reject_unknown": _reject_unknown,
+    }
     # Nothing in the source comes from outside: the names are those of our own classes.
-    exec(compile(source, f"<decoder of {cls.__name__}>", "exec"), names)  # noqa: S102 - as attrs and cattrs do
-    hook: Hook = names["structure"]
+    exec(compile(source, f"<decoder of {cls.__name__}>", "exec"), scope)  # noqa: S102 - as attrs and cattrs do
+    hook: Hook = scope["structure"]
     return hook
 
 

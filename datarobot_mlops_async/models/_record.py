@@ -27,7 +27,10 @@ _NOTHING_UNKNOWN: Final[Mapping[str, Any]] = MappingProxyType({})
 # slotted classes by default, so that an instance without unknown fields pays nothing for it.
 @frozen(kw_only=True, weakref_slot=False)
 class Record:
-    """Base of every response class: immutable, compared and hashed by its documented fields."""
+    """Base of every response class: immutable, compared and hashed by its documented fields.
+
+    Instances have no ``__dict__`` and take no weak references.
+    """
 
     _extra: Mapping[str, Any] | None = field(default=None, eq=False, repr=False, alias="extra")
 
