@@ -271,6 +271,7 @@ async def test_every_transport_failure_has_its_error(raised, expected):
         ),
         (b'{"detail": "Quota used up"}', "Quota used up", "Quota used up"),
         (b'{"detail": [{"loc": ["body"], "msg": "bad"}]}', '"msg": "bad"', [{"loc": ["body"], "msg": "bad"}]),
+        (b'{"message": "Invalid field data", "errors": {"a": "b"}}', 'Invalid field data: {"a": "b"}', {"a": "b"}),
         (b'{"errorName": "E1", "message": ""}', "E1", None),
         (b'{"errors": ["a"]}', '["a"]', ["a"]),
         (
@@ -288,7 +289,7 @@ async def test_every_transport_failure_has_its_error(raised, expected):
         (b"[" * 100_000, "[[[", None),
         (b"x" * 10_000, "x…", None),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 async def test_error_body_of_every_shape_becomes_a_readable_message(body, message, errors):
     with ScriptedServer(
@@ -341,6 +342,18 @@ async def test_body_that_is_not_json_is_a_decode_error_with_its_text():
                 await session.deployments.get("d1")
     assert caught.value.operation == "GET /deployments/{deployment_id}/"
     assert caught.value.text == "<html>login</html>"
+
+
+async def test_token_that_a_gateway_echoes_is_taken_out_of_its_page():
+    page = f"<html>Bad request: Authorization: Bearer {TOKEN}</html>".encode()
+    with ScriptedServer(Answer(status=400, body=page), Answer(body=page)) as server:
+        async with session_for(server) as session:
+            with pytest.raises(APIStatusError, match=r"\[token\]") as caught:
+                await session.deployments.get("d1")
+            assert TOKEN not in str(caught.value)
+            with pytest.raises(DecodeError) as caught:
+                await session.deployments.get("d1")
+            assert TOKEN not in caught.value.text
 
 
 async def test_deprecation_warns_once_for_each_route():

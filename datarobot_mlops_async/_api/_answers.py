@@ -82,18 +82,18 @@ def _read_body(body: bytes) -> tuple[str, object]:
     except (ValueError, RecursionError):
         return _readable(text), None
     if not isinstance(data, dict):
-        return _one_line(data), None
-    errors: Any = data.get("errors")
+        return _readable(_one_line(data)), None
     detail = data.get("detail")
-    message = next(
-        (each for each in (data.get("message"), detail, data.get("errorName"), errors) if each), ""
-    )
-    return _one_line(message), errors if errors is not None else detail
+    errors: Any = data.get("errors") or detail
+    message = _one_line(next((each for each in (data.get("message"), detail, data.get("errorName")) if each), ""))
+    reasons = _one_line(errors)
+    # "Invalid field data" helps nobody without the fields.
+    text = message if not reasons or reasons in message else f"{message}: {reasons}" if message else reasons
+    return _readable(text), errors
 
 
 def _one_line(value: object) -> str:
-    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
-    return _readable(text)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
 
 
 def _readable(text: str) -> str:

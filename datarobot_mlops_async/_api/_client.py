@@ -268,6 +268,7 @@ class Api:
             response = await self.client.send(
                 method, url, headers=headers, content=content, timeout=self.options.timeout
             )
+            response = self._without_token(response)
             outcome, id_ = str(response.status), request_id(response.headers)
         except MLOpsError as error:
             outcome = type(error).__name__
@@ -288,6 +289,13 @@ class Api:
                     id_,
                 )
         return response
+
+    def _without_token(self, response: Response) -> Response:
+        # Some gateways' error pages echo the request's headers, and bodies end up in exceptions.
+        token = (self.settings.token or "").encode()
+        if token not in response.content:
+            return response
+        return evolve(response, content=response.content.replace(token, b"[token]"))
 
     def _warn_once(self, operation: str, deprecation: str) -> None:
         if operation in self._deprecated:
