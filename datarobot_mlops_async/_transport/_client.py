@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import httpx
@@ -115,7 +115,7 @@ async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request)
     response = await transport.handle_async_request(request)
     try:
         # Nothing else may fail while the stream is being read: its generators would stay unfinished.
-        raw = b"".join([chunk async for chunk in response.stream])
+        raw = b"".join([chunk async for chunk in cast("httpx.AsyncByteStream", response.stream)])
     finally:
         # Cancelled or not, the connection is kept for the next request or closed.
         with anyio.CancelScope(shield=True):
