@@ -1,0 +1,128 @@
+"""How far a download is: a bar for a person, now and then a line for a log."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from datarobot_mlops_async.cli import _wording as wording
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import Console
+
+    from datarobot_mlops_async.artifacts import DownloadResult, Progress
+
+LINE_EVERY = 10.0
+"""Seconds between two lines of a log."""
+
+
+class _Amount(ProgressColumn):
+    """Bytes that are verified, of all."""
+
+    def render(self, task: Task) -> Text:
+        here = wording.size(task.completed)
+        return Text(here if task.total is None else f"{here} of {wording.size(task.total)}")
+
+
+class DownloadView:
+    """Shows one download while its ``with`` is open; `update` is the download's ``on_progress``.
+
+    What it counts are verified bytes: those that are hashed, and not only here.
+
+    Args:
+        console: Where it is shown.
+        live: Whether it may be redrawn. Otherwise there is a line every 10 seconds.
+        indent: Blanks before it.
+    """
+
+    def __init__(self, console: Console, *, live: bool, indent: int = 0) -> None:
+        self._console = console
+        self._live = live
+        self._next_line = time.monotonic() + LINE_EVERY
+        self._bar = Bar(
+            *([TextColumn(" " * (indent - 1))] if indent else []),
+            BarColumn(bar_width=None),
+            _Amount(),
+            TextColumn("{task.fields[speed]}", justify="right"),
+            TextColumn("{task.fields[rest]}"),
+            console=console,
+            # Refreshed where it is updated: no thread of its own.
+            auto_refresh=False,
+            expand=True,
+        )
+        self._task = self._bar.add_task("", total=None, speed="", rest="")
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._bar.stop()
+
+    def update(self, progress: Progress) -> None:
+        """Show how far the download is."""
+        if self._live:
+            self._bar.update(
+                self._task,
+                completed=progress.verified,
+                total=progress.total,
+                speed=wording.rate(progress.rate) if progress.rate else "",
+                rest=time_left(progress),
+                refresh=True,
+            )
+        elif time.monotonic() >= self._next_line:
+            self._next_line += LINE_EVERY
+            self._console.print(describe(progress), soft_wrap=True)
+
+    def finish(self, result: DownloadResult) -> None:
+        """Show that it is done, and whether what came was compared with what was promised."""
+        if self._live:
+            self._bar.update(
+                self._task,
+                completed=result.size,
+                total=result.size,
+                speed=speed_of(result),
+                rest="[good]✓ verified[/]" if result.verified_by else "[fair]done[/]",
+                refresh=True,
+            )
+
+
+def time_left(progress: Progress) -> str:
+    """Word the time that is left; empty while nobody can know."""
+    if progress.total is None or not progress.rate:
+        return ""
+    return f"{wording.duration((progress.total - progress.verified) / progress.rate)} left"
+
+
+def describe(progress: Progress) -> str:
+    """Word how far a download is, for a log."""
+    if progress.total:
+        share = f"{progress.verified / progress.total:4.0%}  "
+        amount = f"{wording.size(progress.verified)} of {wording.size(progress.total)}"
+    else:
+        share, amount = "", wording.size(progress.verified)
+    return f"{share}{amount}, {wording.rate(progress.rate)}, {time_left(progress) or 'time left unknown'}"
+
+
+def speed_of(result: DownloadResult) -> str:
+    """Word a finished download's speed."""
+    return wording.rate((result.size - result.resumed_from) / result.elapsed) if result.elapsed > 0 else ""
+
+
+def verdict(result: DownloadResult) -> str:
+    """Word in one line what a download brought."""
+    if result.already_present:
+        return f"already here, SHA-256 verified: {result.sha256}"
+    checked = f"SHA-256 verified: {result.sha256}" if result.verified_by else f"SHA-256 {result.sha256}"
+    resumed = f" after {wording.size(result.resumed_from)} from before" if result.resumed_from else ""
+    return f"{wording.size(result.size)} in {wording.duration(result.elapsed)}{resumed} ({speed_of(result)}), {checked}"

@@ -1,0 +1,101 @@
+"""The terminal: where output goes, and what text from outside may put there."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+from rich.console import Console
+from rich.text import Text
+from rich.theme import Theme
+
+if TYPE_CHECKING:
+    from rich.style import Style
+
+# Escape sequences as a whole, so that none leaves its tail behind as text.
+_SEQUENCE = re.compile(
+    # Strings (OSC, DCS, SOS, PM, APC) up to their end, CSI sequences, all other escapes.
+    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""Characters that a terminal obeys, or that reorder or hide text on it; but for tab and line feed."""
+
+_THEME = Theme(
+    {
+        "good": "green",
+        "fair": "yellow",
+        "bad": "red",
+        "quiet": "dim",
+        "strong": "bold",
+        "bar.complete": "cyan",
+        "bar.finished": "green",
+        "progress.spinner": "cyan",
+    }
+)
+
+
+def clean(text: object) -> str:
+    """Return text from outside as one line that a terminal shows and does not obey."""
+    return " ".join(UNSAFE.sub(" ", _SEQUENCE.sub("", str(text))).split())
+
+
+def plain(text: object, style: str | Style = "") -> Text:
+    """Return text from outside for a console: cleaned, and with brackets that are no markup."""
+    return Text(clean(text), style=style)
+
+
+@frozen
+class Terminal:
+    """Both output streams of one invocation.
+
+    Attributes:
+        out: Results.
+        err: Progress, warnings and errors.
+    """
+
+    out: Console = field(factory=lambda: _console(stderr=False))
+    err: Console = field(factory=lambda: _console(stderr=True))
+
+    @property
+    def live(self) -> bool:
+        """Whether progress may be drawn and redrawn: only for a person who sees both streams."""
+        return _can_redraw(self.out) and _can_redraw(self.err)
+
+    def say(self, text: str) -> None:
+        """Tell the person something that is no result, on one line."""
+        self.err.print(plain(text), soft_wrap=True)
+
+    def write(self, line: str) -> None:
+        """Write a line of results for machines, as it is and at once."""
+        self.out.file.write(line + "\n")
+        self.out.file.flush()
+
+
+def can_stream_progress(terminal: Terminal) -> bool:
+    """Tell whether progress may be drawn while stdout carries bytes for a program."""
+    return _can_redraw(terminal.err)
+
+
+def _can_redraw(console: Console) -> bool:
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the caller end in its own way, where rich would exit."""
+        raise  # noqa: PLE0704 - it is called while the error is handled
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    # A terminal without UTF-8 must show a question mark and not end the program.
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return _Console(stderr=stderr, theme=_THEME, highlight=False, markup=True, emoji=False)
