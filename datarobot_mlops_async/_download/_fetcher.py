@@ -16,7 +16,7 @@ from anyio import CapacityLimiter
 from attrs import frozen
 
 from datarobot_mlops_async._download._opening import ChangedError, read_piece
-from datarobot_mlops_async._download._pace import RateMeter, lanes_wanted, piece_length, too_slow
+from datarobot_mlops_async._download._pace import Ramp, RateMeter, piece_length, too_slow
 from datarobot_mlops_async._download._patience import Patience
 from datarobot_mlops_async._download._ranges import range_header
 from datarobot_mlops_async._download._shelf import AbandonedError, PieceSink
@@ -99,7 +99,7 @@ class Fetcher:
         self._shelf = shelf
         self._tuning = tuning
         self._retry = retry
-        self._max_lanes = max_connections if opening.ranged else 1
+        self._ramp = Ramp(max_connections if opening.ranged else 1, now=time.monotonic())
         self._digest_decides = digest_decides
         self._next = opening.end or 0
         self._transfers: dict[int, Transfer] = {}
@@ -107,7 +107,7 @@ class Fetcher:
         self._lanes_begun = 0
         self._rate = 0.0
         self._received = 0
-        self._limiter = CapacityLimiter(self._max_lanes + 1)
+        self._limiter = CapacityLimiter(max_connections + 1)
 
     @property
     def connections(self) -> int:
@@ -154,7 +154,7 @@ class Fetcher:
         try:
             if first is not None:
                 await self._fetch(key, Piece(first.start, first.end), first.response)
-            while (piece := self._claim()) is not None:
+            while len(self._lanes) <= self._ramp.lanes and (piece := self._claim()) is not None:
                 await self._wait_for_room(piece.start)
                 await self._fetch(key, piece)
         except AbandonedError:
@@ -279,19 +279,17 @@ class Fetcher:
                 starved = 1.0 if self._shelf.is_catching_up else (waited_now - waited) / (now - then)
                 then, waited = now, waited_now
                 on_tick()
-                self._grow(group, starved)
+                self._grow(group, self._ramp.decide(now, received=self.received, starved=starved))
                 if now - judged > self._tuning.pace.window / 10:
                     judged = now
                     self._judge(now, starved)
         except Exception as error:  # noqa: BLE001 - the caller's callback; the consumer raises it
             self._shelf.abandon(error)
 
-    def _grow(self, group: TaskGroup, starved: float) -> None:
-        current = len(self._lanes)
-        if not current or self._next >= (self._opening.total or 0):
-            return
-        for _ in range(lanes_wanted(current, self._max_lanes, starved) - current):
-            self._start_lane(group)
+    def _grow(self, group: TaskGroup, wanted: int) -> None:
+        if self._next < (self._opening.total or 0):
+            for _ in range(len(self._lanes), wanted):
+                self._start_lane(group)
 
     def _judge(self, now: float, starved: float) -> None:
         pace = self._tuning.pace

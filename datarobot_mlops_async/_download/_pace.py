@@ -84,18 +84,63 @@ def too_slow(
     return slow - stalled, stalled
 
 
-def lanes_wanted(current: int, most: int, starved: float) -> int:
-    """Return how many connections should fetch.
+class Ramp:
+    """How many connections to use: as many as help.
 
     One connection to a fast server feeds the hash, and more of them only compete with it for processor
-    time. Object stores limit each connection, so while the hash waits for bytes the number doubles.
+    time; object stores limit each connection, and there eight bring eight times as much. So while the hash
+    waits for bytes the number is doubled on trial, and stays only where it paid.
 
     Args:
-        current: Connections that fetch now.
         most: The caller's limit.
-        starved: Share of the last interval in which the hash waited for bytes, 0 to 1.
+        trial: Seconds after which a number is judged.
+        hold: Seconds after which a number that did not pay is tried again.
     """
-    return min(most, current * 2) if starved > 0.5 else current
+
+    def __init__(
+        self, most: int, *, now: float, received: int = 0, trial: float = 0.15, hold: float = 5.0
+    ) -> None:
+        self._most = most
+        self._trial = trial
+        self._hold = hold
+        self._judge_at = now
+        self._grow_at = now
+        self._mark = (now, received)
+        self._before: tuple[int, float] | None = None
+        self.lanes = 1
+
+    def decide(self, now: float, *, received: int, starved: float) -> int:
+        """Return how many connections should fetch from now on.
+
+        Args:
+            now: Seconds.
+            received: Bytes received so far, by all of them.
+            starved: Share of the last interval in which the hash waited for bytes, 0 to 1.
+        """
+        if now < self._judge_at:
+            return self.lanes
+        then, before = self._mark
+        rate = (received - before) / (now - then) if now > then else 0.0
+        self._mark = (now, received)
+        self._judge_at = now + self._trial
+        if self._before is not None:
+            self._settle(now, rate, starved)
+        if self.lanes < self._most and now >= self._grow_at and starved > 0.5:
+            self._before = (self.lanes, rate)
+            self.lanes = min(self._most, self.lanes * 2)
+        return self.lanes
+
+    def _settle(self, now: float, rate: float, starved: float) -> None:
+        lanes, rate_before = self._before or (1, 0.0)
+        self._before = None
+        # A hash that all but sleeps leaves processor time for any number of connections.
+        if rate < _WORTHWHILE * rate_before and starved < 0.8:
+            self.lanes = lanes
+            self._grow_at = now + self._hold
+
+
+# A doubling that brings less than this costs more than it brings.
+_WORTHWHILE = 1.2
 
 
 def piece_length(
