@@ -85,7 +85,9 @@ def _read_body(body: bytes) -> tuple[str, object]:
         return _readable(_one_line(data)), None
     detail = data.get("detail")
     errors: Any = data.get("errors") or detail
-    message = _one_line(next((each for each in (data.get("message"), detail, data.get("errorName")) if each), ""))
+    message = _one_line(
+        next((each for each in (data.get("message"), detail, data.get("errorName")) if each), "")
+    )
     reasons = _one_line(errors)
     # "Invalid field data" helps nobody without the fields.
     text = message if not reasons or reasons in message else f"{message}: {reasons}" if message else reasons

@@ -250,7 +250,7 @@ class Api:
         failure = status_error(
             status=response.status,
             headers=response.headers,
-            body=response.content,
+            body=self._redacted(response.content),
             method=method,
             url=url,
             attempts=number,
@@ -268,7 +268,6 @@ class Api:
             response = await self.client.send(
                 method, url, headers=headers, content=content, timeout=self.options.timeout
             )
-            response = self._without_token(response)
             outcome, id_ = str(response.status), request_id(response.headers)
         except MLOpsError as error:
             outcome = type(error).__name__
@@ -290,12 +289,10 @@ class Api:
                 )
         return response
 
-    def _without_token(self, response: Response) -> Response:
-        # Some gateways' error pages echo the request's headers, and bodies end up in exceptions.
-        token = (self.settings.token or "").encode()
-        if token not in response.content:
-            return response
-        return evolve(response, content=response.content.replace(token, b"[token]"))
+    def _redacted(self, body: bytes) -> bytes:
+        # Some gateways' error pages echo the request's headers.
+        secret = self.settings.secret
+        return body.replace(secret.encode(), b"[token]") if secret else body
 
     def _warn_once(self, operation: str, deprecation: str) -> None:
         if operation in self._deprecated:

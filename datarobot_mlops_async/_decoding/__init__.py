@@ -85,10 +85,12 @@ class Decoder:
 
     Args:
         strict: Whether everything that is tolerated by default is an error.
+        secret: A text that no error may show, for servers that echo what they were sent.
     """
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, strict: bool = False, secret: str | None = None) -> None:
         self._strict = strict
+        self._secret = secret
         self._find_hook = converter(strict=strict).get_structure_hook
 
     def decode(self, body: bytes, type_: type[T], *, operation: str) -> T:
@@ -107,7 +109,7 @@ class Decoder:
             parsed = parse(body, strict=self._strict)
             return cast("T", self._find_hook(type_)(parsed, type_))
         except Mismatch as mismatch:
-            error = _decode_error(mismatch, body, operation)
+            error = self._error(mismatch, body, operation)
         # Outside the handler, so that the error does not drag the whole parsed body along.
         raise error
 
@@ -125,7 +127,7 @@ class Decoder:
         try:
             return self._page(parse(body, strict=self._strict), item_type)
         except Mismatch as mismatch:
-            error = _decode_error(mismatch, body, operation)
+            error = self._error(mismatch, body, operation)
         raise error
 
     def _page(self, parsed: object, item_type: type[T]) -> RawPage[T]:
@@ -148,16 +150,19 @@ class Decoder:
             previous=envelope.previous or None,
         )
 
+    def _error(self, mismatch: Mismatch, body: bytes, operation: str) -> DecodeError:
+        # At most four bytes make a character: there is no need to decode all of a large body.
+        text = self._redacted(body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace"))[:_TEXT_LIMIT]
+        path, actual = self._redacted(mismatch.path), self._redacted(mismatch.actual)
+        place = "" if path == "$" else f" at {path}"
+        return DecodeError(
+            f"{operation}: expected {mismatch.expected}{place}, got {actual}",
+            operation=operation,
+            path=path,
+            expected=mismatch.expected,
+            actual=actual,
+            text=text,
+        )
 
-def _decode_error(mismatch: Mismatch, body: bytes, operation: str) -> DecodeError:
-    # At most four bytes make a character: there is no need to decode all of a large body.
-    text = body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace")[:_TEXT_LIMIT]
-    place = "" if mismatch.path == "$" else f" at {mismatch.path}"
-    return DecodeError(
-        f"{operation}: expected {mismatch.expected}{place}, got {mismatch.actual}",
-        operation=operation,
-        path=mismatch.path,
-        expected=mismatch.expected,
-        actual=mismatch.actual,
-        text=text,
-    )
+    def _redacted(self, text: str) -> str:
+        return text.replace(self._secret, "[token]") if self._secret else text

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+
+from datarobot_mlops_async import AsyncSession, Operation, RetryPolicy
+from datarobot_mlops_async.emulator import Emulator
+from datarobot_mlops_async.errors import DecodeError, OperationError
+from datarobot_mlops_async.models import DeploymentStatus, extra
+from tests.scripted import Answer, ScriptedServer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    with Emulator(deployments=60, operation_seconds=0.1) as running:
+        yield running
+
+
+@pytest.fixture
+async def session(emulator):
+    async with AsyncSession(emulator.endpoint, emulator.token) as opened:
+        yield opened
+
+
+async def test_main_job_end_to_end(session, tmp_path):
+    everything = await session.deployments.list().collect()
+    assert len(everything) >= 50
+    active = await session.deployments.list(status=["active"], limit=1).collect()
+    operation = await session.deployments.begin_set_status(active[0].id, "inactive")
+    deployment = await operation
+    assert (deployment.id, deployment.status) == (active[0].id, DeploymentStatus.INACTIVE)
+    assert operation.done
+    assert operation.result == deployment
+    artifact = await session.pps_image.artifact()
+    result = await artifact.download(tmp_path)
+    assert (result.size, result.sha256) == (artifact.size, artifact.sha256)
+    assert result.path.stat().st_size == artifact.size
+
+
+async def test_operation_is_resumed_by_another_session_from_its_location(emulator, session):
+    (active,) = await session.deployments.list(status=["active"], limit=1).collect()
+    operation = await session.deployments.begin_deactivate(active.id)
+    travelled = pickle.loads(pickle.dumps(operation))
+    assert travelled.location == operation.location
+    with pytest.raises(OperationError, match=r"session\.operation"):
+        await travelled
+    async with AsyncSession(emulator.endpoint, emulator.token) as other:
+        resumed = other.operation(travelled.location)
+        assert isinstance(resumed, Operation)
+        assert (await resumed).id == active.id
+        with pytest.raises(OperationError, match="await it first"):
+            _ = operation.result
+    assert (await operation).status == "inactive"
+
+
+async def test_strict_session_finds_nothing_to_complain_of_in_an_installation_that_follows_the_page(emulator):
+    async with AsyncSession(emulator.endpoint, emulator.token, strict=True) as session:
+        for deployment in await session.deployments.list().collect():
+            assert not extra(deployment)
+        await session.pps_image.metadata()
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"label": None}, "$.label"),
+        ({"status": "hibernating"}, "$.status"),
+        ({"creator": {}}, "$.creator"),
+    ],
+)
+async def test_strict_session_refuses_what_is_tolerated_by_default(session, change, path):
+    deployment = (await session.deployments.list(limit=1).collect())[0]
+    raw = (await session._api.send("GET", "deployments/{d}/", ids={"d": deployment.id})).content
+    body = json.dumps({**json.loads(raw), **change}).encode()
+    with ScriptedServer(Answer(body=body)) as server:
+        async with AsyncSession(server.endpoint, "t") as tolerant:
+            assert (await tolerant.deployments.get(deployment.id)).id == deployment.id
+        async with AsyncSession(server.endpoint, "t", strict=True) as strict:
+            with pytest.raises(DecodeError) as caught:
+                await strict.deployments.get(deployment.id)
+    assert caught.value.path == path
+
+
+async def test_options_hold_for_the_view_only(session):
+    view = session.with_options(timeout=5, retry=RetryPolicy(max_retries=0))
+    assert (view._api.options.timeout, view._api.options.retry.max_retries) == (5, 0)
+    assert session._api.options.timeout == 60
+    assert session.with_options(retry=2)._api.options.retry == RetryPolicy(max_retries=2)
+    assert (await view.deployments.list(limit=1).collect())[0].id
+    assert view.settings == session.settings
+
+
+async def test_retries_of_the_configuration_hold_unless_the_caller_says_otherwise(monkeypatch):
+    monkeypatch.setenv("DATAROBOT_MAX_RETRIES", "1")
+    assert AsyncSession("https://h", "t")._api.options.retry.max_retries == 1
+    assert AsyncSession("https://h", "t", retry=3)._api.options.retry.max_retries == 3
+
+
+async def test_session_from_settings_works_like_its_original(emulator, session):
+    async with AsyncSession.from_settings(session.settings) as other:
+        assert (
+            await other.deployments.list(limit=3).collect()
+            == await session.deployments.list(limit=3).collect()
+        )
