@@ -1,4 +1,7 @@
-"""A stateful emulator of DataRobot's deployment management API.
+"""A stateful emulator of DataRobot's deployment management API, for tests, demonstrations and benchmarks.
+
+    with Emulator(deployments=50, operation_seconds=0.2) as emulator:
+        ...  # emulator.endpoint, emulator.token
 
 It is written from the published page and from what clients have seen of the real service, and shares
 nothing with the client in this package: an emulator that shares the client's models shares its mistakes.
@@ -6,7 +9,20 @@ nothing with the client in this package: an emulator that shares the client's mo
 
 from __future__ import annotations
 
+from ._command import environment, serve
 from ._emulator import Emulator
+from ._faults import Fault
 from ._log import RequestRecord
+from ._rules import describe_vocabulary
+from ._units import parse_seconds, parse_size
 
-__all__ = ["Emulator", "RequestRecord"]
+__all__ = [
+    "Emulator",
+    "Fault",
+    "RequestRecord",
+    "describe_vocabulary",
+    "environment",
+    "parse_seconds",
+    "parse_size",
+    "serve",
+]

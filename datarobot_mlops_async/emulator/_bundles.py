@@ -21,7 +21,6 @@ def _bundle(
     gpu_maker: str | None = None,
     gpu_memory: int = 0,
     use_cases: tuple[str, ...] = USE_CASES[:3],
-    described: bool = True,
     is_default: bool = False,
     is_deleted: bool = False,
 ) -> Json:
@@ -29,8 +28,7 @@ def _bundle(
     return {
         "id": bundle_id,
         "name": name,
-        # Bundles without a description and with half a CPU are against the page and in the field.
-        "description": f"{cpus} CPU | {memory} GiB memory{gpu_words}" if described else None,
+        "description": f"{cpus} CPU | {memory} GiB memory{gpu_words}",
         "cpuCount": cpus,
         "memoryBytes": memory * _GIB,
         "gpuCount": gpus,
@@ -43,13 +41,14 @@ def _bundle(
     }
 
 
+# Half a CPU and half a GPU are against the page, and in the field.
 BUNDLES = (
     _bundle("cpu.nano", "XXS", cpus=0.5, memory=1),
     _bundle("cpu.micro", "XS", cpus=1, memory=2, is_default=True),
     _bundle("cpu.small", "S", cpus=1, memory=4),
     _bundle("cpu.medium", "M", cpus=2, memory=8),
     _bundle("cpu.large", "L", cpus=4, memory=16),
-    _bundle("cpu.xlarge", "XL", cpus=6, memory=27, described=False),
+    _bundle("cpu.xlarge", "XL", cpus=6, memory=27),
     _bundle("cpu.legacy", "Legacy", cpus=1.5, memory=3, use_cases=("customModel",), is_deleted=True),
     _bundle("gpu.small", "GPU S", cpus=4, memory=16, gpus=1, gpu_maker="nvidia", gpu_memory=16),
     _bundle("gpu.large", "GPU L", cpus=8, memory=64, gpus=1, gpu_maker="nvidia", gpu_memory=48),

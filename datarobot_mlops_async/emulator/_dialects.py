@@ -27,7 +27,7 @@ _HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
 def encode_deployment(row: Row, settings: Settings) -> bytes:
     """Return a deployment in JSON, in the dialect of the settings."""
     if settings.dialect == "page":
-        return row.encoded
+        return row.encode()
     return encode(_older(row.body) if settings.dialect == "older" else _newer(row.body))
 
 
@@ -47,3 +47,8 @@ def _newer(body: Json) -> Json:
     if body["predictionEnvironment"]["platform"] == "onPremise":
         added["predictionEnvironment"] = body["predictionEnvironment"] | {"platform": "edge"}
     return body | added
+
+
+def word_bundle(bundle: Json, settings: Settings) -> Json:
+    """Return a resource bundle in the dialect of the settings: outside the page, null has been seen in it."""
+    return bundle if settings.dialect == "page" else bundle | {"description": None}

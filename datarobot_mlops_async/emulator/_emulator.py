@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, field
 
 from ._app import build_app
+from ._content import ContentDiscardedError
 from ._rules import parse_fault
 from ._serving import ServerThread, listen
 from ._settings import Settings
@@ -37,6 +39,8 @@ class Emulator(Settings):
 
     def __attrs_post_init__(self) -> None:
         self._world = World(self)
+        for rule in self.faults:
+            self.fault(rule)
 
     def __enter__(self) -> Self:
         self.start()
@@ -66,8 +70,9 @@ class Emulator(Settings):
             api.close()
             raise
         self.port, self.storage_port = api.getsockname()[1], storage.getsockname()[1]
-        self._world.api_origin = f"http://{self.host}:{self.port}"
-        self._world.storage_origin = f"http://{self.host}:{self.storage_port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self._world.api_origin = f"http://{host}:{self.port}"
+        self._world.storage_origin = f"http://{host}:{self.storage_port}"
         self._world.stopping.clear()
         self._server = ServerThread(self._world, build_app(self._world), api=api, storage=storage)
         self._server.start()
@@ -160,6 +165,18 @@ class Emulator(Settings):
         if row is None:
             raise KeyError(deployment_id)
         self._call(self._world.fleet.predict, row)
+
+    def prepare(self) -> None:
+        """Do now what is otherwise done when it is first asked for: the image's digest and the fleet.
+
+        It takes seconds a GiB, and 3 s for 20,000 deployments, in the caller's thread. It ends early
+        when the emulator stops.
+        """
+        self._world.fleet.draw_everything()
+        image = self._world.image
+        if image is not None:
+            with suppress(ContentDiscardedError):
+                image.stored.content.sha256(self._world.stopping)
 
     def _check_started(self) -> None:
         if not self._world.api_origin:

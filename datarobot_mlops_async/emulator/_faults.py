@@ -93,12 +93,17 @@ def _word(convert: Any, meaning: str, *, default: Any = None, bare: Any = None) 
     return field(default=default, kw_only=True, metadata=metadata)
 
 
+def _check_route(_instance: object, _attribute: Attribute[str], value: str) -> None:
+    if not _is_storage(value) and not value.startswith(("/", "*")):
+        raise ValueError(f"route {value!r} starts neither with / nor with storage")
+
+
 @frozen
 class Fault:
     """One rule. Every field but the first two is a word of the vocabulary."""
 
     method: str
-    route: str = field()
+    route: str = field(validator=_check_route)
 
     times: int | None = _word(_whole, "fires on this many requests, then never again")
     after: int = _word(_whole, "lets this many matching requests pass first", default=0)
@@ -141,11 +146,6 @@ class Fault:
         _one_of("COMPLETED", "ERROR", "ABORTED", "EXPIRED"),
         "how the operation that this request starts will end; COMPLETED: without a resource",
     )
-
-    @route.validator
-    def _check_route(self, _attribute: Attribute[str], value: str) -> None:
-        if not _is_storage(value) and not value.startswith(("/", "*")):
-            raise ValueError(f"route {value!r} starts neither with / nor with storage")
 
     def matches(self, method: str, path: str, *, storage: bool) -> bool:
         """Tell whether a request is the rule's; `path` is relative to the endpoint or to the storage."""

@@ -44,9 +44,8 @@ class Row:
             self._body = self._draw(self)
         return self._body
 
-    @property
-    def encoded(self) -> bytes:
-        """The body in JSON."""
+    def encode(self) -> bytes:
+        """Return the body in JSON."""
         if self._encoded is None:
             self._encoded = encode(self.body)
         return self._encoded
@@ -85,6 +84,11 @@ class Fleet:
     def get(self, deployment_id: str) -> Row | None:
         """Return the row, `None` where there is none of that id."""
         return self._rows.get(deployment_id)
+
+    def draw_everything(self) -> None:
+        """Draw and encode every deployment. Safe from any thread."""
+        for row in tuple(self._rows.values()):
+            row.encode()
 
     def new_id(self) -> str:
         """Draw an id for something that comes to be now."""

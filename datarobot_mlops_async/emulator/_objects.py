@@ -5,7 +5,7 @@ from __future__ import annotations
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ._content import Content
 from ._drawing import Json, timestamp
@@ -50,10 +50,10 @@ class Image:
 
     stored: StoredObject
     release: int
-    key: str = field(init=False)
 
-    @key.default
-    def _(self) -> str:
+    @property
+    def key(self) -> str:
+        """Its path in the storage."""
         return f"/pps-images/{self.stored.filename}"
 
     def metadata(self, sha256: str) -> Json:

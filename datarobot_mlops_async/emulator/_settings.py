@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import Attribute, define, field
 from attrs.validators import gt, in_, optional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _REDIRECTS = (None, 301, 302, 303, 307, 308)
 
@@ -60,6 +63,7 @@ class Settings:
         max_deployments: The organization's quota (409 above it); `None`: no quota.
         dialect: `"page"` answers what the published page says; `"older"` leaves out fields that servers
             on customers' machines do not have; `"newer"` adds fields and enum values unknown to the page.
+        faults: Rules in force from the start; see `Emulator.fault`. Fixed.
         log_limit: How many requests the log keeps. Fixed.
     """
 
@@ -87,4 +91,5 @@ class Settings:
     dialect: Literal["page", "older", "newer"] = field(
         default="page", validator=in_(("page", "older", "newer"))
     )
+    faults: Sequence[str] = ()
     log_limit: int = field(default=100_000, validator=gt(0))

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from datarobot_mlops_async.emulator._bundles import BUNDLES, USE_CASES
+from datarobot_mlops_async.emulator._dialects import word_bundle
 from datarobot_mlops_async.emulator._fleet import encode
 from datarobot_mlops_async.emulator._listing import answer_page
 from datarobot_mlops_async.emulator._parameters import Parameters, path_id
@@ -41,7 +42,9 @@ class ResourceBundleRoutes:
         found = [
             bundle for bundle in BUNDLES if use_cases is None or not use_cases.isdisjoint(bundle["useCases"])
         ]
-        page = [encode(bundle) for bundle in found[offset : offset + limit]]
+        page = [
+            encode(word_bundle(bundle, self._world.settings)) for bundle in found[offset : offset + limit]
+        ]
         return answer_page(request, page, offset=offset, limit=limit, total=len(found))
 
     async def _get(self, request: Request) -> Response:
@@ -49,7 +52,7 @@ class ResourceBundleRoutes:
         bundle_id = path_id(request, "bundle_id")
         for bundle in BUNDLES:
             if bundle["id"] == bundle_id:
-                return JSONResponse(bundle)
+                return JSONResponse(word_bundle(bundle, self._world.settings))
         raise not_found("Resource bundle")
 
     def _check_enabled(self) -> None:
