@@ -25,6 +25,9 @@ from datarobot_mlops_async.errors import InsecureConnectionWarning, ServerDeprec
 _HERE = "datarobot_mlops_async.cli"
 _GROUPS = {
     "deployments": ("_deployments", "List, read and change deployments."),
+    "deleted": ("_deleted", "Deleted deployments: list them, erase them."),
+    "custom-models": ("_custom_models", "Deployments of custom models."),
+    "bundles": ("_bundles", "Resource bundles: the sizes of machine to choose from."),
     "pps-image": ("_pps_image", "The Portable Prediction Server's image: look at it, download it, load it."),
     "demo": ("_demo", "See it work, against an emulator in this process: no account, no network."),
 }

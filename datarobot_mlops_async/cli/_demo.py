@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
+import anyio.to_thread
 import typer
 from attrs import define
 from rich.table import Table
@@ -26,13 +27,8 @@ from datarobot_mlops_async.cli._demo_operations import change_status
 from datarobot_mlops_async.cli._failures import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._printing import table_of
 from datarobot_mlops_async.cli._progress import DownloadView, speed_of
-from datarobot_mlops_async.cli._rows import (
-    Column,
-    daily_predictions,
-    health_signs,
-    last_prediction,
-    style_of,
-)
+from datarobot_mlops_async.cli._rows import Column, style_of
+from datarobot_mlops_async.cli._views import daily_predictions, health_signs, last_prediction
 from datarobot_mlops_async.models import Deployment, DeploymentStatus, Importance
 from datarobot_mlops_async.session import AsyncSession
 
@@ -94,10 +90,10 @@ def demo(
             ExitCode.FAILED,
         )
     # Not at the top: the check above must work without them.
-    from datarobot_mlops_async.emulator import Emulator  # noqa: PLC0415 - as said
+    from datarobot_mlops_async.emulator import Emulator, parse_size  # noqa: PLC0415 - as said
 
     try:
-        size = wording.parse_size(image_size)
+        size = parse_size(image_size)
     except ValueError as error:
         raise usage(f"--image-size: {error}") from None
     invocation: Invocation = ctx.obj
@@ -137,7 +133,10 @@ class _Demo:
         settings = Settings(endpoint=self._emulator.endpoint, token=self._emulator.token)
         async with AsyncSession.from_settings(settings) as session:
             fleet = await self._list(session)
-            await self._deactivate(session, fleet)
+            async with anyio.create_task_group() as group:
+                # The emulator computes its image's SHA-256 meanwhile, so that nobody waits for it later.
+                group.start_soon(anyio.to_thread.run_sync, self._emulator.prepare)
+                await self._deactivate(session, fleet)
             await self._download(session)
         self._sum_up()
 

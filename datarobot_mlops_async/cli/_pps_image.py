@@ -9,7 +9,7 @@ import typer
 from datarobot_mlops_async.cli import _wording as wording
 from datarobot_mlops_async.cli._printing import AsJson, Printer
 from datarobot_mlops_async.cli._progress import DownloadView, verdict
-from datarobot_mlops_async.cli._rows import View
+from datarobot_mlops_async.cli._views import IMAGE
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.artifacts import DownloadResult
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.session import AsyncSession
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Portable Prediction Server's image.")
-_VIEW = View("image", (), ("filename",))
 
 
 @app.command()
 def metadata(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Show the latest image's file name, size and SHA-256."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(invocation.terminal, _VIEW, as_json=as_json)
+    printer = Printer.of(invocation.terminal, IMAGE, as_json=as_json)
 
     async def work(session: AsyncSession) -> None:
         printer.one(await session.pps_image.metadata())

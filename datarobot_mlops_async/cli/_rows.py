@@ -12,7 +12,7 @@ from rich.text import Text
 
 from datarobot_mlops_async.cli import _wording as wording
 from datarobot_mlops_async.cli._terminal import UNSAFE, clean, plain
-from datarobot_mlops_async.models import Deployment, Record, extra
+from datarobot_mlops_async.models import Record, extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,15 +28,6 @@ _STYLES = {
         ("inactive", "archived", "unknown", "unavailable", "notstarted", "not_tested", "false", "low"),
         "quiet",
     ),
-}
-# The shape says it too, for those who see no colours.
-_HEALTH_SIGNS = {
-    "passing": "✓",
-    "warning": "!",
-    "failing": "✗",
-    "unknown": "?",
-    "unavailable": "-",
-    "notStarted": "·",
 }
 
 
@@ -111,7 +102,7 @@ def cell(value: object) -> Text:
     if isinstance(value, datetime):
         return Text(wording.ago(value))
     text = field_text(value)
-    return plain(text, _STYLES.get(text.lower(), ""))
+    return plain(text, style_of(text))
 
 
 def field_text(value: object) -> str:
@@ -152,51 +143,6 @@ def _plain_data(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def health_signs(deployment: Deployment) -> Text:
-    """Return service, model and accuracy health as three signs."""
-    signs = Text()
-    for health in (deployment.service_health, deployment.model_health, deployment.accuracy_health):
-        status = str(getattr(health, "status", None) or "unknown")
-        signs.append(_HEALTH_SIGNS.get(status, "?") + " ", style=_STYLES.get(status.lower(), ""))
-    signs.rstrip()
-    return signs
-
-
 def style_of(word: str) -> str:
     """Return the style of a status word; empty for one without."""
     return _STYLES.get(word.lower(), "")
-
-
-def daily_predictions(deployment: Deployment) -> Text:
-    """Return the average number of predictions a day."""
-    rates = (deployment.prediction_usage and deployment.prediction_usage.daily_rates) or ()
-    return Text(f"{sum(rates) / len(rates):,.0f}" if rates else "-")
-
-
-def last_prediction(deployment: Deployment) -> object:
-    """Return when the last prediction was made."""
-    return deployment.prediction_usage and deployment.prediction_usage.last_timestamp
-
-
-DEPLOYMENTS = View(
-    "deployment",
-    (
-        Column("Id", "id"),
-        Column("Label", "label", wide=True),
-        Column("Status", "status"),
-        Column("Health", health_signs),
-        Column("Importance", "importance", from_width=100),
-        Column("Predictions/day", daily_predictions, from_width=120, right=True),
-        Column("Last prediction", last_prediction, from_width=100),
-    ),
-    (
-        "id",
-        "label",
-        "status",
-        "service_health.status",
-        "model_health.status",
-        "accuracy_health.status",
-        "importance",
-        "prediction_usage.last_timestamp",
-    ),
-)

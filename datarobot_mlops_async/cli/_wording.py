@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
 _BINARY = ("bytes", "KiB", "MiB", "GiB", "TiB")
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*", re.IGNORECASE)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def size(count: float) -> str:
@@ -55,34 +51,6 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
 def count(number: int, noun: str) -> str:
     """Word a number of things: ``1 deployment``, ``2,000 deployments``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes that ``1GiB``, ``500 MB``, ``4m`` or ``1024`` say.
-
-    A lone ``k``, ``m``, ``g`` or ``t`` is binary; ``GB`` is decimal and ``GiB`` binary.
-
-    Raises:
-        ValueError: It says no size.
-    """
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a size such as 500MB, 1GiB or 1048576")
-    prefix = match[2].lower()
-    decimal = text.lower().rstrip().endswith("b") and not match[3]
-    return int(float(match[1]) * (1000 if decimal else 1024) ** " kmgt".index(prefix or " "))
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds that ``50ms``, ``2s``, ``5m``, ``1h`` or a bare number of seconds say.
-
-    Raises:
-        ValueError: It says no time.
-    """
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a time such as 50ms, 30s, 5m or 1h")
-    return float(match[1]) * _SECONDS[(match[2] or "s").lower()]
 
 
 def _three_digits(value: float) -> str:

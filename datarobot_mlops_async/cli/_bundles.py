@@ -1,0 +1,62 @@
+"""``dr-mlops bundles``: resource bundles, the sizes of machine to choose from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datarobot_mlops_async.cli._printing import AsJson, AsJsonLines, Columns, Limit, Printer
+from datarobot_mlops_async.cli._views import BUNDLES
+from datarobot_mlops_async.models import ResourceBundleUseCase
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async.cli._invocation import Invocation
+    from datarobot_mlops_async.session import AsyncSession
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Resource bundles.")
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    *,
+    use_cases: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--use-case",
+            metavar="NAME",
+            help=f"One of {', '.join(each.value for each in ResourceBundleUseCase)}; repeatable.",
+            autocompletion=lambda: [each.value for each in ResourceBundleUseCase],
+        ),
+    ] = None,
+    limit: Limit = None,
+    columns: Columns = "",
+    as_json: AsJson = False,
+    as_lines: AsJsonLines = False,
+) -> None:
+    """List the resource bundles that you may choose."""
+    invocation: Invocation = ctx.obj
+    printer = Printer.of(invocation.terminal, BUNDLES, as_json=as_json, as_lines=as_lines, columns=columns)
+
+    async def work(session: AsyncSession) -> None:
+        await printer.list(session.resource_bundles.list(use_cases=use_cases or None, limit=limit))
+
+    invocation.run(work)
+
+
+@app.command()
+def get(
+    ctx: typer.Context,
+    bundle_id: Annotated[str, typer.Argument(metavar="ID", help="The bundle's id.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show one resource bundle."""
+    invocation: Invocation = ctx.obj
+    printer = Printer.of(invocation.terminal, BUNDLES, as_json=as_json)
+
+    async def work(session: AsyncSession) -> None:
+        printer.one(await session.resource_bundles.get(bundle_id))
+
+    invocation.run(work)
