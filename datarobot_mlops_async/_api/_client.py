@@ -26,6 +26,7 @@ from datarobot_mlops_async.errors import (
     RateLimitError,
     ServerDeprecationWarning,
     SessionStateError,
+    TransportError,
 )
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ class Api:
             outcome, id_ = str(response.status), request_id(response.headers)
         except MLOpsError as error:
             outcome = type(error).__name__
-            if hasattr(error, "attempts"):
+            if isinstance(error, TransportError):
                 error.attempts = number
             raise
         finally:
