@@ -11,6 +11,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+import anyio
+
 from datarobot_mlops_async.errors import OperationError, OperationFailedError, OperationTimeoutError
 from datarobot_mlops_async.operations._poller import DeadlineError, Poller
 from datarobot_mlops_async.operations._status import OperationStatus, State
@@ -45,6 +47,7 @@ class Operation(Generic[T]):
         self._resolve: Callable[[str | None], Awaitable[T]] | None = resolve
         self._over: dict[str, OperationStatus] = {}
         self._result: T = _UNKNOWN
+        self._resolving = anyio.Lock()
 
     @property
     def location(self) -> str | None:
@@ -114,12 +117,9 @@ class Operation(Generic[T]):
             OperationTimeoutError: The time is over. The operation goes on; await it again.
             APIStatusError: The server refuses to tell the status.
         """
-        poller = self._bound()
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         try:
-            for location in self.locations:
-                if location not in self._over:
-                    self._over[location] = await poller.wait(location, deadline=deadline, on_update=on_update)
+            await self._until_over(deadline, on_update)
         except DeadlineError:
             raise OperationTimeoutError(
                 f"the operation at {self.location} was not over within {timeout:g} s; the server goes on with it: "
@@ -127,10 +127,7 @@ class Operation(Generic[T]):
                 operation=self,
             ) from None
         self._raise_if_failed()
-        if self._result is _UNKNOWN:
-            resolve = cast("Callable[[str | None], Awaitable[T]]", self._resolve)
-            self._result = await resolve(self._resource())
-        return self._result
+        return await self._read_result()
 
     def __await__(self) -> Generator[Any, None, T]:
         return self.wait().__await__()
@@ -144,7 +141,43 @@ class Operation(Generic[T]):
         return {"locations": self.locations, "_over": self._over}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _poller=None, _resolve=None, _result=_UNKNOWN)
+        self.__dict__.update(state, _poller=None, _resolve=None, _result=_UNKNOWN, _resolving=anyio.Lock())
+
+    async def _until_over(
+        self, deadline: float, on_update: Callable[[OperationStatus], object] | None
+    ) -> None:
+        poller = self._bound()
+        waiting = [location for location in dict.fromkeys(self.locations) if location not in self._over]
+        failures: list[Exception] = []
+
+        async def watch(location: str) -> None:
+            self._over[location] = await poller.wait(location, deadline=deadline, on_update=on_update)
+
+        async def watch_beside_others(location: str) -> None:
+            try:
+                await watch(location)
+            except Exception as error:  # noqa: BLE001 - raised below, without the group around it
+                failures.append(error)
+                group.cancel_scope.cancel()
+
+        if len(waiting) == 1:
+            # By far the most: no task besides the caller's own.
+            await watch(waiting[0])
+            return
+        async with anyio.create_task_group() as group:
+            for location in waiting:
+                group.start_soon(watch_beside_others, location)
+        if failures:
+            raise failures[0]
+
+    async def _read_result(self) -> T:
+        # Several tasks may wait; the result is read once and is the same object for all of them.
+        async with self._resolving:
+            if self._result is not _UNKNOWN:
+                return self._result
+            resolve = cast("Callable[[str | None], Awaitable[T]]", self._resolve)
+            self._result = await resolve(self._resource())
+            return self._result
 
     def _bound(self) -> Poller:
         if self._poller is None:

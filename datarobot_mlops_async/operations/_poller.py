@@ -1,41 +1,148 @@
-"""Asks the server about operations."""
+"""All of a session's polling: one schedule and one timer for any number of waits.
+
+The session owns no task of its own, so one of the waiting tasks drives: it holds the timer and hands
+out turns. Whose turn it is polls in its own task. A driver that leaves, is cancelled or has a turn of its
+own passes the role on at once, and a turn that was not taken goes to the next who waits for the same
+location: whoever leaves, nothing is lost and no poll of another's is cut short.
+"""
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
+from copy import copy
 from typing import TYPE_CHECKING
 
 import anyio
 
 from datarobot_mlops_async._api import retry_after
+from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async.errors import MLOpsError
 from datarobot_mlops_async.operations._status import OperationStatus, State, is_blip, next_delay, read_status
+from datarobot_mlops_async.operations._timeline import Entry, Pace, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from datarobot_mlops_async._api import Api
 
+POLLS_PER_SECOND = 500.0
+"""The most polls a second for a whole session, however many operations it waits for."""
+
+_SHARE = 7 / 8
+_MOST_MOVES = 10
+
 
 class DeadlineError(Exception):
     """The caller's deadline passed."""
 
 
-class Poller:
-    """All of a session's polling."""
+class _Watch:
+    """A location that somebody waits for; all who wait for it share its polls."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self.started = time.monotonic()
+        self.polls = 0
+        self.asked: float | None = None
+        self.due: Entry[_Watch] = Entry(-math.inf, None)
+        self.waits: dict[_Wait, None] = {}
+        self.turn: _Wait | None = None
+        self.outcome: OperationStatus | None = None
+        self.failure: MLOpsError | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.outcome is not None or self.failure is not None
+
+    def saw(self, status: OperationStatus) -> None:
+        self.polls += 1
+        self.asked = status.retry_after
+        if status.state is not State.RUNNING:
+            self.outcome = status
+        for wait in self.waits:
+            if wait.on_update is not None:
+                wait.news.append(status)
+                wait.wake()
+
+    def failed(self, error: MLOpsError) -> None:
+        self.polls += 1
+        self.asked = getattr(error, "retry_after", None)
+        if not is_blip(error):
+            self.failure = error
+
+    def remaining(self, now: float) -> float:
+        """Return the seconds until the first of those who wait gives up."""
+        return min((wait.deadline for wait in self.waits if wait.deadline > now), default=math.inf) - now
+
+
+class _Wait:
+    """One call of `Poller.wait`."""
+
+    def __init__(
+        self, watch: _Watch, deadline: float, on_update: Callable[[OperationStatus], object] | None
+    ) -> None:
+        self.watch = watch
+        self.deadline = deadline
+        self.on_update = on_update
+        self.news: deque[OperationStatus] = deque()
+        self.alarm: Entry[_Wait] | None = None
+        self._event = anyio.Event()
+
+    def wake(self) -> None:
+        self._event.set()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait to be woken, at most so many seconds."""
+        if seconds == math.inf:
+            await self._event.wait()
+        else:
+            with anyio.move_on_after(seconds):
+                await self._event.wait()
+        self._event = anyio.Event()
+
+    def report(self) -> None:
+        """Tell the caller what was seen since the last time."""
+        while self.news and self.on_update is not None:
+            self.on_update(self.news.popleft())
+
+
+class Poller:
+    """All of a session's polling.
+
+    Args:
+        api: The session's way to the service.
+        polls_per_second: The bound for all waits together; polls beyond it are put off, each in its turn.
+        delays: Decides when an operation is asked next, as `next_delay` does.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        polls_per_second: float = POLLS_PER_SECOND,
+        delays: Callable[..., float] = next_delay,
+    ) -> None:
         self._api = api
+        self._delays = delays
+        # A failed poll is followed by the next one, so it is not retried besides, and it
+        # does not queue for a pause to end: it is due again when that is over.
+        self._once = api.with_options(retry=RetryPolicy(max_retries=0, budget=0.0))
+        self._pace = Pace(polls_per_second)
+        self._watches: dict[str, _Watch] = {}
+        self._due: Timeline[_Watch] = Timeline()
+        self._deadlines: Timeline[_Wait] = Timeline()
+        self._ready: deque[_Watch] = deque()
+        self._in_flight = 0
+        self._places_taken = False
+        self._driver: _Wait | None = None
+        self._driver_rests_until = math.inf
+        self._resting: dict[_Wait, None] = {}
 
     async def poll(self, location: str) -> OperationStatus:
-        """Ask once, following the server when it moves the status elsewhere."""
-        for _ in range(10):
-            response = await self._api.follow(location)
-            status = read_status(response, self._api.decoder, retry_after=retry_after(response.headers))
-            if status.moved_to is None:
-                return status
-            location = status.moved_to
-        return status
+        """Ask once, with the session's retries, following the server when it moves the status elsewhere."""
+        return await _look(self._api, location)
 
     async def wait(
         self, location: str, *, deadline: float, on_update: Callable[[OperationStatus], object] | None
@@ -45,30 +152,165 @@ class Poller:
         Args:
             location: The address of its status.
             deadline: When to give up (monotonic seconds).
-            on_update: Called with each poll's status.
+            on_update: Called with each poll's status, in the task that waits.
 
         Raises:
             DeadlineError: The operation is not over at the deadline.
+            MLOpsError: The server refuses to say.
         """
-        started = time.monotonic()
-        polls = 0
-        asked: float | None = None
-        while True:
-            now = time.monotonic()
-            if now >= deadline:
-                raise DeadlineError
-            delay = next_delay(now - started, polls, asked)
-            await anyio.sleep(min(delay, deadline - now))
-            polls += 1
-            try:
-                status = await self.poll(location)
-            except MLOpsError as error:
-                if not is_blip(error):
-                    raise
-                asked = getattr(error, "retry_after", None)
+        self._api.lifetime.check()
+        wait = self._enter(location, deadline, on_update)
+        watch = wait.watch
+        try:
+            while True:
+                wait.report()
+                if watch.outcome is not None:
+                    return watch.outcome
+                if watch.failure is not None:
+                    raise copy(watch.failure)
+                if time.monotonic() >= deadline:
+                    raise DeadlineError
+                if watch.turn is wait:
+                    await self._take_turn(wait)
+                else:
+                    await self._rest(wait)
+        finally:
+            self._leave(wait)
+
+    def _enter(
+        self, location: str, deadline: float, on_update: Callable[[OperationStatus], object] | None
+    ) -> _Wait:
+        watch = self._watches.setdefault(location, _Watch(location))
+        wait = _Wait(watch, deadline, on_update)
+        watch.waits[wait] = None
+        if deadline < math.inf:
+            wait.alarm = self._deadlines.add(deadline, wait)
+        now = time.monotonic()
+        first_look = now + self._delays(0.0, 0, watch.asked, remaining=deadline - now)
+        # Whoever joins a long wait gets an early look of their own.
+        if len(watch.waits) == 1 or (watch.due.item is not None and first_look < watch.due.when):
+            self._schedule(watch, first_look)
+        if deadline < self._driver_rests_until:
+            self._wake_driver()
+        return wait
+
+    def _leave(self, wait: _Wait) -> None:
+        watch = wait.watch
+        del watch.waits[wait]
+        if wait.alarm is not None:
+            self._deadlines.drop(wait.alarm)
+        if watch.turn is wait:
+            self._end_turn(watch, next_in=0.0)
+        if not watch.waits:
+            self._forget(watch)
+        if self._driver is wait:
+            self._pass_on()
+
+    def _forget(self, watch: _Watch) -> None:
+        self._due.drop(watch.due)
+        if self._watches.get(watch.location) is watch:
+            del self._watches[watch.location]
+
+    def _schedule(self, watch: _Watch, when: float) -> None:
+        self._due.drop(watch.due)
+        watch.due = self._due.add(when, watch)
+        if when < self._driver_rests_until:
+            self._wake_driver()
+
+    async def _rest(self, wait: _Wait) -> None:
+        """Rest until woken; the one who drives also for the next thing to do."""
+        if self._driver is None:
+            self._driver = wait
+        seconds = self._drive() if self._driver is wait else math.inf
+        self._resting[wait] = None
+        try:
+            await wait.rest(seconds)
+        finally:
+            del self._resting[wait]
+
+    def _drive(self) -> float:
+        """Do what is due; return the seconds until there is more to do."""
+        now = time.monotonic()
+        for wait in self._deadlines.pop_due(now):
+            wait.wake()
+        self._ready.extend(self._due.pop_due(now))
+        until = min(now + self._hand_out_turns(now), self._due.next(), self._deadlines.next())
+        self._driver_rests_until = until
+        return until - now
+
+    def _hand_out_turns(self, now: float) -> float:
+        """Give turns to those who are ready; return the seconds until more can be given."""
+        # The rest of the places stays free for calls that nobody wants to wait for polls.
+        most = max(1, int(self._api.limiter.bound * _SHARE))
+        while self._ready:
+            self._places_taken = self._in_flight >= most
+            if self._places_taken:
+                break
+            if pause := self._pace.pause(now):
+                return pause
+            watch = self._ready.popleft()
+            if not watch.waits:
                 continue
-            asked = status.retry_after
-            if on_update is not None:
-                on_update(status)
-            if status.state is not State.RUNNING:
-                return status
+            self._pace.spend(now)
+            self._in_flight += 1
+            # The driver polls only for itself: its own turn means passing the role on.
+            watch.turn = next((wait for wait in watch.waits if wait is not self._driver), self._driver)
+            assert watch.turn is not None  # noqa: S101 - it has waits: for the type checker
+            watch.turn.wake()
+        return math.inf
+
+    def _wake_driver(self) -> None:
+        if self._driver is not None:
+            self._driver.wake()
+
+    def _pass_on(self) -> None:
+        # The one who began to rest last has the longest time until its own turn.
+        self._driver = next(reversed(self._resting), None)
+        self._driver_rests_until = -math.inf
+        self._wake_driver()
+
+    async def _take_turn(self, wait: _Wait) -> None:
+        watch = wait.watch
+        if self._driver is wait:
+            self._pass_on()
+        next_in = 0.0
+        try:
+            with anyio.move_on_after(wait.deadline - time.monotonic()):
+                await self._ask(watch)
+                now = time.monotonic()
+                next_in = self._delays(
+                    now - watch.started, watch.polls, watch.asked, remaining=watch.remaining(now)
+                )
+        finally:
+            # Cut short, it is at once the turn of the next who waits for this location.
+            self._end_turn(watch, next_in=next_in)
+
+    async def _ask(self, watch: _Watch) -> None:
+        try:
+            watch.saw(await _look(self._once, watch.location))
+        except MLOpsError as error:
+            watch.failed(error)
+            if watch.failure is not None:
+                raise
+
+    def _end_turn(self, watch: _Watch, *, next_in: float) -> None:
+        watch.turn = None
+        self._in_flight -= 1
+        if watch.over:
+            self._forget(watch)
+            for wait in watch.waits:
+                wait.wake()
+        else:
+            self._schedule(watch, time.monotonic() + next_in)
+        if self._places_taken:
+            self._wake_driver()
+
+
+async def _look(api: Api, location: str) -> OperationStatus:
+    for _ in range(_MOST_MOVES):
+        response = await api.follow(location)
+        status = read_status(response, api.decoder, retry_after=retry_after(response.headers))
+        if status.moved_to is None:
+            return status
+        location = status.moved_to
+    return status

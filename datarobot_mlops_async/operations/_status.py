@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._decoding import Decoder
 
 _FAILED = frozenset({"ERROR", "ABORTED", "EXPIRED"})
-_MAX_DELAY = 10.0
+_EARLY = (0.25, 0.5, 0.75)
+_MIN_DELAY, _MAX_DELAY = 1.0, 10.0
+_GROWTH = 20.0
 
 
 class State(Enum):
@@ -102,23 +105,34 @@ def read_status(response: Response, decoder: Decoder, *, retry_after: float | No
 
 
 def next_delay(
-    elapsed: float, polls: int, retry_after: float | None, draw: Callable[[], float] = random.random
+    elapsed: float,
+    polls: int,
+    retry_after: float | None,
+    *,
+    remaining: float = math.inf,
+    draw: Callable[[], float] = random.random,
 ) -> float:
     """Return the seconds until the next poll.
 
-    The first two polls come early, within the first second, for operations that take no time. After that
-    the wait is a seventh of the time gone by, from 1 s to 10 s as is customary, spread by a tenth so
-    that operations that were started together are not polled together. A longer ``Retry-After`` counts.
+    The first polls come early, for operations that take no time: after a quarter, one half and three quarters
+    of a second. Then the wait is a twentieth of the time gone by, from 1 s to 10 s as is customary, spread by
+    a tenth so that operations that were started together are not polled together. A longer
+    ``Retry-After`` counts. Whoever stops waiting before the next poll gets a last one, a second before.
 
     Args:
         elapsed: Seconds since the wait began.
         polls: Polls made so far.
         retry_after: What the server asked for.
+        remaining: Seconds until the first of those who wait gives up.
         draw: Source of jitter, uniform over 0 to 1.
     """
-    delay = (0.25, 0.6)[polls] if polls < 2 else min(_MAX_DELAY, max(1.0, elapsed / 7))
+    delay = _EARLY[polls] if polls < len(_EARLY) else min(_MAX_DELAY, max(_MIN_DELAY, elapsed / _GROWTH))
     delay *= 0.95 + 0.1 * draw()
-    return delay if retry_after is None else max(delay, retry_after)
+    if retry_after is not None and retry_after > delay:
+        return retry_after
+    last_look = remaining - min(1.0, remaining / 2)
+    # Without the second condition the last looks would follow each other ever faster.
+    return min(delay, last_look) if polls == 0 or last_look >= _MIN_DELAY else delay
 
 
 def is_blip(error: MLOpsError) -> bool:

@@ -1,0 +1,61 @@
+"""A status route whose operations are over when the test says so."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from attrs import define, field
+
+from datarobot_mlops_async import AsyncSession
+from datarobot_mlops_async.operations import Poller
+from tests.scripted import Answer, ScriptedServer
+
+RUNNING = Answer(body=b'{"status": "RUNNING"}')
+COMPLETED = Answer(body=b'{"status": "COMPLETED"}')
+
+
+def quickly(elapsed, polls, retry_after, *, remaining):
+    """Ask every 5 ms, for tests that are not about the schedule."""
+    return max(0.005, retry_after or 0.0)
+
+
+@define
+class Statuses:
+    """Answers polls by status id: as the test has set, else RUNNING for so many polls and then COMPLETED."""
+
+    running: int = 2
+    polls: Counter = field(factory=Counter)
+    answers: dict = field(factory=dict)
+    most_at_once: int = 0
+    _at_once: int = 0
+    _lock: threading.Lock = field(factory=threading.Lock)
+
+    def __call__(self, asked):
+        status_id = asked.target.rstrip("/").rpartition("/")[2]
+        with self._lock:
+            self.polls[status_id] += 1
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            answer = self.answers.get(status_id)
+            if isinstance(answer, list):
+                answer = answer.pop(0) if len(answer) > 1 else answer[0]
+            if answer is None:
+                return RUNNING if self.polls[status_id] <= self.running else COMPLETED
+            return answer(asked) if callable(answer) else answer
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+
+def serve(statuses):
+    """Return a server for the statuses."""
+    return ScriptedServer(statuses)
+
+
+def session_for(server, *, delays=quickly, polls_per_second=10_000.0, max_concurrency=4, **options):
+    """Return a session that polls quickly, over few connections: each is a thread of the server's."""
+    session = AsyncSession(server.endpoint, "polled-test-token", max_concurrency=max_concurrency, **options)
+    session._poller = Poller(session._api, polls_per_second=polls_per_second, delays=delays)
+    return session
