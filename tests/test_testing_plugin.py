@@ -1,0 +1,174 @@
+"""The pytest plugin, as its users run it: in another process, with each of the plugins that run async tests."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+USERS_TESTS = """
+    import pytest
+    {imports}
+    from datarobot_mlops_async import AsyncSession
+    from datarobot_mlops_async.errors import ServerError
+
+    async def deactivate_one():
+        async with AsyncSession() as session:
+            async for deployment in session.deployments.list(status=["active"], limit=1):
+                await (await session.deployments.begin_deactivate(deployment.id))
+
+    {fixture}
+    async def first(datarobot_session):
+        deployment = (await datarobot_session.deployments.list().first_page()).items[0]
+        yield deployment
+        await datarobot_session.deployments.update(deployment.id, label="told at the end")
+
+    @pytest.fixture
+    def log():
+        requests = []
+        yield requests
+        assert [each.method for each in requests[-1]()][-1] == "PATCH"
+
+    {mark}
+    async def test_session_is_open(datarobot_session):
+        assert (await datarobot_session.deployments.list().first_page()).total_count == 20
+
+    {mark}
+    async def test_fixtures_share_the_session(log, datarobot_emulator, first, datarobot_session):
+        log.append(lambda: datarobot_emulator.requests)
+        assert (await datarobot_session.deployments.get(first.id)).label == first.label
+
+    {mark}
+    async def test_code_under_test_finds_the_emulator(datarobot_emulator):
+        await deactivate_one()
+        assert datarobot_emulator.requests_to("PATCH /deployments/*/status/")
+
+    {mark}
+    @pytest.mark.datarobot_emulator(deployments=3, faults=["GET /deployments/ status=500 times=1"])
+    @pytest.mark.datarobot_session(retry=0)
+    class TestMarkers:
+        async def test_of_the_class_count(self, datarobot_session):
+            with pytest.raises(ServerError):
+                await datarobot_session.deployments.list().first_page()
+            assert (await datarobot_session.deployments.list().first_page()).total_count == 3
+
+        @pytest.mark.datarobot_emulator(faults=[])
+        async def test_of_the_test_win(self, datarobot_session):
+            assert (await datarobot_session.deployments.list().first_page()).total_count == 3
+"""
+
+
+def users_tests(mark="", imports="", fixture="@pytest.fixture"):
+    return USERS_TESTS.format(mark=mark, imports=imports, fixture=fixture)
+
+
+@pytest.fixture
+def run(pytester, monkeypatch):
+    """Run the tests of a user who has these plugins. Named one by one they load in half the time."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("DATAROBOT_CONFIG_FILE", "/nowhere/drconfig.yaml")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+
+    def run(source, *plugins, ini=""):
+        pytester.makeini(f"[pytest]\nfilterwarnings = error\naddopts = --strict-markers\n{ini}")
+        pytester.makepyfile(source)
+        names = [argument for plugin in (*plugins, "datarobot_mlops_async") for argument in ("-p", plugin)]
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *names)
+
+    return run
+
+
+LOOP = "asyncio_default_fixture_loop_scope = function\n"
+
+
+def test_fixtures_work_with_anyio_on_asyncio_and_trio_beside_pytest_asyncio(run):
+    run(users_tests("@pytest.mark.anyio"), "asyncio", "anyio", ini=LOOP).assert_outcomes(passed=10)
+
+
+def test_fixtures_work_with_pytest_asyncio_in_strict_mode(run):
+    tests = users_tests("@pytest.mark.asyncio", "import pytest_asyncio", "@pytest_asyncio.fixture")
+    run(tests, "asyncio", ini=LOOP).assert_outcomes(passed=5)
+
+
+def test_fixtures_work_with_pytest_asyncio_in_auto_mode_beside_anyio(run):
+    run(users_tests(), "asyncio", "anyio", ini=LOOP + "asyncio_mode = auto\n").assert_outcomes(passed=5)
+
+
+def test_session_is_in_the_tests_loop_whatever_its_scope(run):
+    tests = """
+        import asyncio, pytest
+
+        {default}
+        class TestShared:
+            loops = []
+
+            {module}
+            async def test_one(self, datarobot_session):
+                await datarobot_session.pps_image.metadata()
+                self.loops.append(asyncio.get_running_loop())
+
+            {module}
+            async def test_two(self, datarobot_session):
+                await datarobot_session.pps_image.metadata()
+                assert self.loops == [asyncio.get_running_loop()]
+
+        @pytest.mark.asyncio(loop_scope="session")
+        async def test_in_a_loop_of_the_whole_run(datarobot_session):
+            await datarobot_session.pps_image.metadata()
+    """.format(default="", module='@pytest.mark.asyncio(loop_scope="module")')
+    run(tests, "asyncio", ini=LOOP).assert_outcomes(passed=3)
+    by_default = tests.replace('@pytest.mark.asyncio(loop_scope="module")', "@pytest.mark.asyncio")
+    run(by_default, "asyncio", ini=f"{LOOP}asyncio_default_test_loop_scope = class\n").assert_outcomes(
+        passed=3
+    )
+
+
+def test_misuse_says_what_to_do(run):
+    tests = """
+        import sys
+        import pytest
+
+        def test_not_async(datarobot_session): ...
+
+        @pytest.mark.datarobot_emulator(50)
+        def test_positional(datarobot_emulator): ...
+
+        @pytest.mark.datarobot_emulator(deploymnets=50)
+        def test_misspelt(datarobot_emulator): ...
+
+        @pytest.fixture
+        def bare_installation(monkeypatch):
+            for name in [name for name in sys.modules if name.startswith("datarobot_mlops_async.emulator")]:
+                monkeypatch.delitem(sys.modules, name)
+            monkeypatch.setitem(sys.modules, "starlette.applications", None)
+
+        def test_extra(bare_installation, datarobot_emulator): ...
+    """
+    result = run(tests)
+    result.assert_outcomes(errors=4)
+    for message in (
+        "datarobot_session is for async tests: mark the test anyio or asyncio*",
+        "*@pytest.mark.datarobot_emulator takes keyword arguments only*",
+        "*unexpected keyword argument 'deploymnets'*",
+        "*needs: pip install 'datarobot-mlops-async?emulator?'*",
+    ):
+        result.stdout.fnmatch_lines([message])
+
+
+def test_nothing_is_imported_before_a_fixture_is_used(run):
+    tests = """
+        import sys
+
+        def test_modules():
+            ours = {name for name in sys.modules if name.startswith("datarobot_mlops_async")}
+            assert ours == {"datarobot_mlops_async", "datarobot_mlops_async.testing"}
+            assert not {"starlette", "uvicorn", "httpx", "attrs", "anyio", "opentelemetry"} & set(sys.modules)
+    """
+    run(tests).assert_outcomes(passed=1)
+
+
+def test_pytest_finds_the_plugin_by_itself():
+    (ours,) = (each for each in entry_points(group="pytest11") if each.value.startswith("datarobot_mlops"))
+    assert (ours.name, ours.value) == ("datarobot_mlops_async", "datarobot_mlops_async.testing")
