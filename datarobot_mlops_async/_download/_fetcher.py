@@ -111,8 +111,8 @@ class Fetcher:
 
     @property
     def connections(self) -> int:
-        """Connections that receive now."""
-        return len(self._transfers)
+        """Connections in use."""
+        return len(self._lanes)
 
     @property
     def received(self) -> int:

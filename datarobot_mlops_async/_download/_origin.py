@@ -13,7 +13,7 @@ import anyio
 
 from datarobot_mlops_async._api import status_error
 from datarobot_mlops_async._transport import without_query
-from datarobot_mlops_async._transport._bulk_route import resolve_location
+from datarobot_mlops_async._transport._bulk_route import Address, resolve_location
 from datarobot_mlops_async.errors import ConnectError, ProtocolError, TransportError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Origin:
         if not location:
             raise ProtocolError(f"{without_query(url)}: a redirect to nowhere")
         target = resolve_location(url, location)
-        if url.startswith("https:") and not target.startswith("https:"):
+        if url.startswith("https:") and Address.parse(target).scheme != "https":
             raise ProtocolError(f"{without_query(url)}: a redirect from https to http, which is not followed")
         return target
 

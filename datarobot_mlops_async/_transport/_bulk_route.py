@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._transport._bulk_wire import Wire
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -75,15 +76,18 @@ def _target(url: str, parts: SplitResult) -> str:
 
 
 def resolve_location(base: str, location: str) -> str:
-    """Return the absolute URL that a ``Location`` means; an absolute one comes back as it is."""
+    """Return the absolute URL that a ``Location`` means; an absolute one comes back as it is.
+
+    Raises:
+        ProtocolError: It means no http(s) URL.
+    """
     location = location.strip()
-    if re.match(r"https?://", location, re.IGNORECASE):
-        scheme, _, rest = location.partition(":")
-        return f"{scheme.lower()}:{rest}"
     try:
-        return urljoin(base, location)
+        target = location if _ABSOLUTE.match(location) else urljoin(base, location)
     except ValueError:
         raise ProtocolError("the server sent a Location that is not a URL") from None
+    Address.parse(target)
+    return target
 
 
 @frozen(kw_only=True)

@@ -163,12 +163,17 @@ async def connect(host: str, port: int, *, read_timeout: float) -> Wire:
     except OSError as error:
         raise ConnectError(f"{host}: the name cannot be resolved ({error})") from error
     race = _Race()
-    async with anyio.create_task_group() as group:
-        for family, _, protocol, _, address in _interleaved(found):
-            lost = anyio.Event()
-            group.start_soon(race.run, family, protocol, address, lost, group.cancel_scope)
-            with anyio.move_on_after(_STAGGER):
-                await lost.wait()
+    try:
+        async with anyio.create_task_group() as group:
+            for family, _, protocol, _, address in _interleaved(found):
+                lost = anyio.Event()
+                group.start_soon(race.run, family, protocol, address, lost, group.cancel_scope)
+                with anyio.move_on_after(_STAGGER):
+                    await lost.wait()
+    except BaseException:
+        # Cancelled in the moment in which somebody won.
+        race.call_off()
+        raise
     if race.winner is None:
         raise ConnectError(f"{host}:{port}: cannot connect ({race.error})") from race.error
     return Wire(race.winner, read_timeout=read_timeout)
@@ -213,8 +218,15 @@ class _Race:
             sock.close()
             raise
         else:
+            # Two may arrive together, and one is enough.
+            self.call_off()
             self.winner = sock
             scope.cancel()
+
+    def call_off(self) -> None:
+        """Close the winner's socket, if there is one."""
+        if self.winner is not None:
+            self.winner.close()
 
 
 async def _establish(sock: socket.socket, address: tuple[str | int, ...]) -> None:

@@ -1,0 +1,9 @@
+"""The servers as fixtures: a pytest plugin, named in ``pytest_plugins`` by the tests that use them."""
+
+from tests.servers.nginx import nginx
+from tests.servers.proxies import proxy
+from tests.servers.s3 import s3
+from tests.servers.storage import storage, tls_storage
+from tests.servers.tls import tls
+
+__all__ = ["nginx", "proxy", "s3", "storage", "tls", "tls_storage"]
