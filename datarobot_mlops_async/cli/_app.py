@@ -29,6 +29,11 @@ _GROUPS = {
     "custom-models": ("_custom_models", "Deployments of custom models."),
     "bundles": ("_bundles", "Resource bundles: the sizes of machine to choose from."),
     "pps-image": ("_pps_image", "The Portable Prediction Server's image: look at it, download it, load it."),
+    "scoring-code": ("_scoring_code", "Models as JARs, for predictions elsewhere."),
+    "logs": ("_logs", "Logs of custom model deployments."),
+    "reports": ("_reports", "Scheduled reports, run now."),
+    "operations": ("_operations", "Long-running operations: look at one, wait for one."),
+    "emulator": ("_emulator", "Serve an emulated DataRobot, to try things on."),
     "demo": ("_demo", "See it work, against an emulator in this process: no account, no network."),
 }
 # Wherever typer keeps it: the root of what it raises for wrong command lines.

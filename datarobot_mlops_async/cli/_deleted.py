@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datarobot_mlops_async.cli import _wording as wording
+from datarobot_mlops_async.cli._asking import DryRun, Yes, confirm, named_ids
+from datarobot_mlops_async.cli._failures import usage
+from datarobot_mlops_async.cli._following import DEFAULT_PATIENCE, Following, Patience, Wait
 from datarobot_mlops_async.cli._printing import AsJson, AsJsonLines, Columns, Limit, Printer
+from datarobot_mlops_async.cli._terminal import clean
 from datarobot_mlops_async.cli._views import DELETED
 
 if TYPE_CHECKING:
@@ -14,13 +19,10 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.session import AsyncSession
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Deleted deployments: list them, erase them."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Deleted deployments: list them, erase them. On-premise only.",
 )
-
-
-@app.callback()
-def group() -> None:
-    """Deleted deployments: list them, erase them."""
 
 
 @app.command("list")
@@ -40,3 +42,47 @@ def list_(
         await printer.list(session.deleted_deployments.list(limit=limit))
 
     invocation.run(work)
+
+
+@app.command()
+def erase(
+    ctx: typer.Context,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Deleted deployments, or - to read ids from stdin."),
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Every deleted deployment.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    wait: Wait = True,
+    patience: Patience = DEFAULT_PATIENCE,
+) -> None:
+    """Erase all data of deleted deployments, for good."""
+    invocation: Invocation = ctx.obj
+    terminal = invocation.terminal
+    if bool(ids) == everything:
+        raise usage("name deleted deployments (or - for stdin), or say --all")
+    following = Following(invocation, patience)
+
+    async def work(session: AsyncSession) -> None:
+        chosen = named_ids(ids or [])
+        if everything:
+            chosen = [each.id for each in await session.deleted_deployments.list().collect()]
+        if not chosen:
+            terminal.say("nothing to erase")
+            return
+        counted = wording.count(len(chosen), "deleted deployment")
+        if dry_run:
+            for each in chosen:
+                terminal.write(clean(each))
+            terminal.say(f"would erase {counted}")
+            return
+        confirm(terminal, f"Erase all data of {counted}, for good?", yes=yes)
+        operation = await session.deleted_deployments.begin_erase(chosen)
+        if wait:
+            await following.wait(operation, f"erasing {counted}")
+        else:
+            following.leave(operation)
+
+    following.run(work)

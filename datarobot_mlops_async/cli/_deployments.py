@@ -1,11 +1,14 @@
 """``dr-mlops deployments``: list deployments and read what there is of one."""
 
+# ruff: noqa: TC001 - typer resolves the annotations at run time
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from datarobot_mlops_async.cli._asking import DeploymentId
 from datarobot_mlops_async.cli._filters import filtered
 from datarobot_mlops_async.cli._printing import AsJson, AsJsonLines, Columns, Limit, Printer
 from datarobot_mlops_async.cli._views import CAPABILITIES, DEPLOYMENTS, FEATURES, HISTORY
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.session import AsyncSession
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, read and change deployments.")
-DeploymentId = Annotated[str, typer.Argument(metavar="ID", help="The deployment's id.")]
 _SERVERS_OWN = "server"
 
 

@@ -74,6 +74,9 @@ _PYTHON_WORDS = {
         "for an authority of your own, or a self-signed certificate, use --ca-file FILE or set ssl_verify in "
         "drconfig.yaml (--insecure trusts any server, and with it whoever listens)"
     ),
+    "await it again, or resume it with session.operation(location)": (
+        "to wait again: dr-mlops operations wait LOCATION"
+    ),
     "(for a newer server pass RawValue(...))": "",
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from attrs import field, frozen
 
+from datarobot_mlops_async.cli._failures import ExitCode, Failure
 from datarobot_mlops_async.cli._terminal import Terminal, plain
 from datarobot_mlops_async.errors import ConfigError
 from datarobot_mlops_async.session import DEFAULT_TIMEOUT, AsyncSession
@@ -68,18 +69,36 @@ class Invocation:
             timeout=DEFAULT_TIMEOUT if self.timeout is None else self.timeout,
         )
 
-    def run(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    def run(
+        self,
+        work: Callable[[AsyncSession], Awaitable[T]],
+        *,
+        on_interrupt: Callable[[], str] = lambda: "",
+    ) -> T:
         """Open a session, await the work, close the session.
 
         On asyncio alone: a program has one event loop and nobody to choose another, and Ctrl-C is asyncio's
         own there: it cancels the work, which then leaves what can be resumed.
+
+        Args:
+            work: What to do with the session.
+            on_interrupt: Says how to go on after Ctrl-C; empty when there is nothing to go on with.
+
+        Raises:
+            Failure: It was interrupted.
         """
 
         async def main() -> T:
             async with self.session() as session:
                 return await work(session)
 
-        return anyio.run(main)
+        try:
+            return anyio.run(main)
+        except KeyboardInterrupt:
+            advice = on_interrupt()
+            raise Failure(
+                f"interrupted; {advice}" if advice else "interrupted", ExitCode.INTERRUPTED
+            ) from None
 
     def _credentials(self, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
         """Return endpoint and token as far as the command line gives them.

@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datarobot_mlops_async.cli import _wording as wording
+from datarobot_mlops_async.cli._docker import Engine
+from datarobot_mlops_async.cli._downloading import (
+    DEFAULT_CONNECTIONS,
+    GO_ON,
+    STDOUT,
+    MaxConnections,
+    Overwrite,
+    Resume,
+    download_to,
+    stream_to_stdout,
+)
 from datarobot_mlops_async.cli._printing import AsJson, Printer
-from datarobot_mlops_async.cli._progress import DownloadView, verdict
 from datarobot_mlops_async.cli._views import IMAGE
 
 if TYPE_CHECKING:
@@ -34,29 +43,75 @@ def metadata(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 @app.command()
 def download(
     ctx: typer.Context,
-    destination: Annotated[str, typer.Argument(metavar="DEST", help="A file, or a directory to put it in.")],
+    destination: Annotated[
+        str,
+        typer.Argument(metavar="DEST", help="A file, a directory to put it in (made if it ends in /), or -."),
+    ],
     *,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another file that is there.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with what an interrupted download left.")
-    ] = True,
+    overwrite: Overwrite = False,
+    resume: Resume = True,
+    max_connections: MaxConnections = DEFAULT_CONNECTIONS,
 ) -> None:
-    """Download the latest image. It appears at DEST when it is whole and its SHA-256 is right, not before."""
+    """Download the latest image. It appears at DEST when it is whole and its SHA-256 is right, not before.
+
+    With - the bytes go to stdout as they come, and are verified with the last one: whoever reads them must
+    look at the exit code before using them. (dr-mlops pps-image load does.)
+    """
     invocation: Invocation = ctx.obj
     terminal = invocation.terminal
 
-    async def work(session: AsyncSession) -> DownloadResult:
-        artifact = await session.pps_image.artifact()
-        terminal.say(f"{artifact.filename}, {wording.size(artifact.size or 0)}")
-        with DownloadView(terminal.err, live=terminal.live) as view:
-            result = await artifact.download(
-                destination, resume=resume, overwrite=overwrite, on_progress=view.update
+    async def work(session: AsyncSession) -> None:
+        with terminal.busy("asking for the image"):
+            artifact = await session.pps_image.artifact()
+        if destination == STDOUT:
+            await stream_to_stdout(terminal, artifact, max_connections=max_connections)
+        else:
+            await download_to(
+                terminal,
+                artifact,
+                destination,
+                overwrite=overwrite,
+                resume=resume,
+                max_connections=max_connections,
             )
-            view.finish(result)
-        return result
 
-    result = invocation.run(work)
-    terminal.say(verdict(result))
-    terminal.write(str(result.path))
+    invocation.run(work, on_interrupt=lambda: GO_ON if resume and destination != STDOUT else "")
+
+
+@app.command()
+def load(
+    ctx: typer.Context,
+    *,
+    directory: Annotated[
+        str, typer.Option(metavar="DIR", help="Where the image's file goes first; it needs the room.")
+    ] = "./",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the file when it is loaded.")] = False,
+    engine: Annotated[
+        str, typer.Option(metavar="COMMAND", help="docker, podman, or the path of one that takes 'load'.")
+    ] = "docker",
+    overwrite: Overwrite = False,
+    max_connections: MaxConnections = DEFAULT_CONNECTIONS,
+) -> None:
+    """Download the latest image, verify it, and load it into the container engine.
+
+    The image goes to a file first and not straight into the engine: an engine takes layers over while it reads
+    them, and the last byte's hash would come too late. Nothing reaches it that is not verified. Whether an
+    engine answers is asked before anything is downloaded.
+    """
+    invocation: Invocation = ctx.obj
+    terminal = invocation.terminal
+    found = Engine.find(engine)
+
+    async def work(session: AsyncSession) -> DownloadResult:
+        with terminal.busy("asking for the image"):
+            artifact = await session.pps_image.artifact()
+        return await download_to(
+            terminal, artifact, f"{directory}/", overwrite=overwrite, max_connections=max_connections
+        )
+
+    result = invocation.run(work, on_interrupt=lambda: GO_ON)
+    # A directory's download always has a path.
+    assert result.path is not None  # noqa: S101 - for the type checker
+    found.load(terminal, result.path)
+    if not keep:
+        result.path.unlink()

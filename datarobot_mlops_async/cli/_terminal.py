@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -13,6 +14,8 @@ from rich.text import Text
 from rich.theme import Theme
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.style import Style
 
 # Escape sequences as a whole, so that none leaves its tail behind as text.
@@ -41,9 +44,15 @@ _THEME = Theme(
 )
 
 
-def clean(text: object) -> str:
-    """Return text from outside as one line that a terminal shows and does not obey."""
-    return " ".join(UNSAFE.sub(" ", _SEQUENCE.sub("", str(text))).split())
+def clean(text: object, *, keep_blanks: bool = False) -> str:
+    """Return text from outside as one line that a terminal shows and does not obey.
+
+    Args:
+        text: The text.
+        keep_blanks: Whether runs of blanks and tabs mean something, as in a log.
+    """
+    harmless = UNSAFE.sub(" ", _SEQUENCE.sub("", str(text)))
+    return harmless.replace("\n", " ").rstrip() if keep_blanks else " ".join(harmless.split())
 
 
 def plain(text: object, style: str | Style = "") -> Text:
@@ -68,6 +77,20 @@ class Terminal:
         """Whether progress may be drawn and redrawn: only for a person who sees both streams."""
         return _can_redraw(self.out) and _can_redraw(self.err)
 
+    @property
+    def err_can_redraw(self) -> bool:
+        """Whether progress may be drawn while stdout carries bytes for a program."""
+        return _can_redraw(self.err)
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Show that something is being waited for."""
+        if self.live:
+            with self.err.status(plain(what)):
+                yield
+        else:
+            yield
+
     def say(self, text: str) -> None:
         """Tell the person something that is no result, on one line."""
         self.err.print(plain(text), soft_wrap=True)
@@ -76,11 +99,6 @@ class Terminal:
         """Write a line of results for machines, as it is and at once."""
         self.out.file.write(line + "\n")
         self.out.file.flush()
-
-
-def can_stream_progress(terminal: Terminal) -> bool:
-    """Tell whether progress may be drawn while stdout carries bytes for a program."""
-    return _can_redraw(terminal.err)
 
 
 def _can_redraw(console: Console) -> bool:

@@ -50,7 +50,11 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
 
 def count(number: int, noun: str) -> str:
     """Word a number of things: ``1 deployment``, ``2,000 deployments``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else _plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
 
 
 def _three_digits(value: float) -> str:

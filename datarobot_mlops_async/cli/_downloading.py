@@ -1,0 +1,130 @@
+"""Downloading an artifact to where the user says: a file, a directory, or stdout."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datarobot_mlops_async.cli import _wording as wording
+from datarobot_mlops_async.cli._failures import ExitCode, Failure, usage
+from datarobot_mlops_async.cli._progress import DownloadView, verdict
+from datarobot_mlops_async.cli._terminal import clean
+from datarobot_mlops_async.errors import IntegrityError, ObjectChangedError
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async.artifacts import Artifact, DownloadResult
+    from datarobot_mlops_async.cli._terminal import Terminal
+
+STDOUT = "-"
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another file that is there.")]
+Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Go on with what an interrupted download left.")
+]
+MaxConnections = Annotated[
+    int, typer.Option("--max-connections", min=1, max=64, metavar="N", help="At most so many at a time.")
+]
+DEFAULT_CONNECTIONS = 8
+GO_ON = "what is here was kept: the same command goes on from there"
+
+
+async def download_to(
+    terminal: Terminal,
+    artifact: Artifact,
+    destination: str,
+    *,
+    overwrite: bool = False,
+    resume: bool = True,
+    max_connections: int = DEFAULT_CONNECTIONS,
+) -> DownloadResult:
+    """Download to a file or a directory, show how far it is, and print the file's path as the result.
+
+    Args:
+        terminal: Where progress and result go.
+        artifact: What to download.
+        destination: As `Artifact.download` takes it.
+        overwrite: Whether to replace a file with other content.
+        resume: Whether to go on with what an interrupted download left.
+        max_connections: Upper bound of connections at the same time.
+    """
+    if artifact.filename:
+        terminal.say(artifact.filename + (f", {wording.size(artifact.size)}" if artifact.size else ""))
+    with DownloadView(terminal.err, live=terminal.live) as view:
+        result = await artifact.download(
+            destination,
+            overwrite=overwrite,
+            resume=resume,
+            max_connections=max_connections,
+            on_progress=view.update,
+        )
+        view.finish(result)
+    terminal.say(verdict(result))
+    # A pipe or a device has the bytes, and no path worth telling.
+    if result.path is not None:
+        terminal.write(clean(result.path))
+    return result
+
+
+async def stream_to_stdout(
+    terminal: Terminal, artifact: Artifact, *, max_connections: int = DEFAULT_CONNECTIONS
+) -> DownloadResult:
+    """Write an artifact's bytes to stdout, in order, and show on stderr how far it is.
+
+    Verification comes with the last byte: the exit code tells the reader whether to keep what it got.
+
+    Raises:
+        Failure: Stdout is a terminal.
+    """
+    if terminal.out.is_terminal:
+        raise usage("stdout is a terminal: redirect it, or name a file")
+    with DownloadView(terminal.err, live=terminal.err_can_redraw) as view:
+        try:
+            result = await artifact.download(
+                sys.stdout.buffer, max_connections=max_connections, on_progress=view.update
+            )
+        except (IntegrityError, ObjectChangedError) as error:
+            raise Failure(
+                f"{error}; what was written to stdout is wrong: throw it away", ExitCode.DOWNLOAD
+            ) from error
+        sys.stdout.buffer.flush()
+        view.finish(result)
+    terminal.say(verdict(result))
+    return result
+
+
+async def print_log(terminal: Terminal, artifact: Artifact) -> None:
+    """Write a log to stdout: as it is into a file or pipe, and made harmless on a terminal."""
+    if not terminal.out.is_terminal:
+        await artifact.download(sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    lines = CleanLines(terminal)
+    await artifact.download(lines)
+    lines.finish()
+
+
+class CleanLines:
+    """A binary file object that shows text on a terminal which obeys nothing in it.
+
+    Args:
+        terminal: Where it is shown.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def write(self, data: bytes, /) -> None:
+        """Show the lines that are whole."""
+        *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
+        for line in lines:
+            self._terminal.write(clean(line, keep_blanks=True))
+
+    def finish(self) -> None:
+        """Show what stands behind the last line's end."""
+        self._rest += self._decoder.decode(b"", final=True)
+        if self._rest:
+            self._terminal.write(clean(self._rest, keep_blanks=True))
