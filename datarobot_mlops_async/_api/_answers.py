@@ -80,9 +80,9 @@ def _read_body(body: bytes) -> tuple[str, object]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        return _readable(text), None
+        return readable(text), None
     if not isinstance(data, dict):
-        return _readable(_one_line(data)), None
+        return readable(_one_line(data)), None
     detail = data.get("detail")
     errors: Any = data.get("errors") or detail
     message = _one_line(
@@ -91,14 +91,15 @@ def _read_body(body: bytes) -> tuple[str, object]:
     reasons = _one_line(errors)
     # "Invalid field data" helps nobody without the fields.
     text = message if not reasons or reasons in message else f"{message}: {reasons}" if message else reasons
-    return _readable(text), errors
+    return readable(text), errors
 
 
 def _one_line(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
+    """Return a server's text as one line fit for a terminal: no markup, no control characters, not too long."""
     if "<" in text and ">" in text:
         text = html.unescape(_TAGS.sub(" ", text))
     # str.split() knows blanks; the rest of what a terminal obeys is replaced.

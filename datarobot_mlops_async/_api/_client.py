@@ -13,7 +13,7 @@ import anyio.lowlevel
 from attrs import evolve, field, frozen
 
 from datarobot_mlops_async._api._addresses import Query, rebase, route_path
-from datarobot_mlops_async._api._answers import request_id, status_error
+from datarobot_mlops_async._api._answers import readable, request_id, status_error
 from datarobot_mlops_async._config import origin_of
 from datarobot_mlops_async._limiter import Limiter, PausedError
 from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, RetryPolicy, call_with_retries
@@ -299,7 +299,7 @@ class Api:
         if operation in self._deprecated:
             return
         self._deprecated.add(operation)
-        sentence = "" if deprecation.strip().lower() in {"", "true"} else f": {deprecation.strip()[:200]}"
+        sentence = "" if deprecation.strip().lower() in {"", "true"} else f": {readable(deprecation)}"
         warnings.warn(
             f"the server says that {operation} is deprecated{sentence}",
             ServerDeprecationWarning,
