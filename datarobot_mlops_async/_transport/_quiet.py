@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-import httpcore
 import httpx
 
 if TYPE_CHECKING:
@@ -34,8 +33,10 @@ def _is_foreign(_record: logging.LogRecord) -> bool:
     return not _ours.get()
 
 
+# Named and not imported: httpx itself loads httpcore, and with it trio, with the first connection only.
+_HTTPCORE = httpx.__name__.replace("httpx", "httpcore")
 for _name in (
     httpx.__name__,
-    *(f"{httpcore.__name__}.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+    *(f"{_HTTPCORE}.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
 ):
     logging.getLogger(_name).addFilter(_is_foreign)
