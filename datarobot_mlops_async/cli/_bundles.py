@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datarobot_mlops_async.cli._printing import AsJson, AsJsonLines, Columns, Limit, Printer
+from datarobot_mlops_async.cli._options import takes
+from datarobot_mlops_async.cli._printing import AsJson, Form, Printer, list_form
 from datarobot_mlops_async.cli._views import BUNDLES
 from datarobot_mlops_async.models import ResourceBundleUseCase
 
@@ -18,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Resource bun
 
 
 @app.command("list")
+@takes("form", list_form)
 def list_(
     ctx: typer.Context,
     *,
@@ -30,17 +32,14 @@ def list_(
             autocompletion=lambda: [each.value for each in ResourceBundleUseCase],
         ),
     ] = None,
-    limit: Limit = None,
-    columns: Columns = "",
-    as_json: AsJson = False,
-    as_lines: AsJsonLines = False,
+    form: Form,
 ) -> None:
     """List the resource bundles that you may choose."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(invocation.terminal, BUNDLES, as_json=as_json, as_lines=as_lines, columns=columns)
+    printer = Printer(invocation.terminal, BUNDLES, form)
 
     async def work(session: AsyncSession) -> None:
-        await printer.list(session.resource_bundles.list(use_cases=use_cases or None, limit=limit))
+        await printer.list(session.resource_bundles.list(use_cases=use_cases or None, limit=form.limit))
 
     invocation.run(work)
 
@@ -54,7 +53,7 @@ def get(
 ) -> None:
     """Show one resource bundle."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(invocation.terminal, BUNDLES, as_json=as_json)
+    printer = Printer(invocation.terminal, BUNDLES, Form(as_json=as_json))
 
     async def work(session: AsyncSession) -> None:
         printer.one(await session.resource_bundles.get(bundle_id))

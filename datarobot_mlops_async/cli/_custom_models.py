@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datarobot_mlops_async.cli._printing import AsJson, AsJsonLines, Columns, Limit, Printer
+from datarobot_mlops_async.cli._options import takes
+from datarobot_mlops_async.cli._printing import Form, Printer, list_form
 from datarobot_mlops_async.cli._views import CUSTOM_MODELS
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def group() -> None:
 
 
 @app.command("list")
+@takes("form", list_form)
 def list_(
     ctx: typer.Context,
     *,
@@ -33,23 +35,18 @@ def list_(
         list[str] | None,
         typer.Option("--environment-id", metavar="ID", help="In this execution environment; repeatable."),
     ] = None,
-    limit: Limit = None,
-    columns: Columns = "",
-    as_json: AsJson = False,
-    as_lines: AsJsonLines = False,
+    form: Form,
 ) -> None:
     """List deployments of custom models, newest first."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(
-        invocation.terminal, CUSTOM_MODELS, as_json=as_json, as_lines=as_lines, columns=columns
-    )
+    printer = Printer(invocation.terminal, CUSTOM_MODELS, form)
 
     async def work(session: AsyncSession) -> None:
         await printer.list(
             session.custom_model_deployments.list(
                 custom_model_ids=custom_model_ids or None,
                 environment_ids=environment_ids or None,
-                limit=limit,
+                limit=form.limit,
             )
         )
 

@@ -10,7 +10,8 @@ from datarobot_mlops_async.cli import _wording as wording
 from datarobot_mlops_async.cli._asking import DryRun, Yes, confirm, named_ids
 from datarobot_mlops_async.cli._failures import usage
 from datarobot_mlops_async.cli._following import DEFAULT_PATIENCE, Following, Patience, Wait
-from datarobot_mlops_async.cli._printing import AsJson, AsJsonLines, Columns, Limit, Printer
+from datarobot_mlops_async.cli._options import takes
+from datarobot_mlops_async.cli._printing import Form, Printer, list_form
 from datarobot_mlops_async.cli._terminal import clean
 from datarobot_mlops_async.cli._views import DELETED
 
@@ -26,20 +27,18 @@ app = typer.Typer(
 
 
 @app.command("list")
+@takes("form", list_form)
 def list_(
     ctx: typer.Context,
     *,
-    limit: Limit = None,
-    columns: Columns = "",
-    as_json: AsJson = False,
-    as_lines: AsJsonLines = False,
+    form: Form,
 ) -> None:
     """List deleted deployments whose data is still there."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(invocation.terminal, DELETED, as_json=as_json, as_lines=as_lines, columns=columns)
+    printer = Printer(invocation.terminal, DELETED, form)
 
     async def work(session: AsyncSession) -> None:
-        await printer.list(session.deleted_deployments.list(limit=limit))
+        await printer.list(session.deleted_deployments.list(limit=form.limit))
 
     invocation.run(work)
 

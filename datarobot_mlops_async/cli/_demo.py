@@ -28,6 +28,7 @@ from datarobot_mlops_async.cli._failures import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._printing import table_of
 from datarobot_mlops_async.cli._progress import DownloadView, speed_of
 from datarobot_mlops_async.cli._rows import Column, style_of
+from datarobot_mlops_async.cli._terminal import can_redraw
 from datarobot_mlops_async.cli._views import daily_predictions, health_signs, last_prediction
 from datarobot_mlops_async.models import Deployment, DeploymentStatus, Importance
 from datarobot_mlops_async.session import AsyncSession
@@ -113,7 +114,7 @@ class _Demo:
 
     def __init__(self, terminal: Terminal, emulator: Emulator, directory: Path, *, keep: bool) -> None:
         self._out = terminal.out
-        self._live = terminal.out.is_terminal and not terminal.out.is_dumb_terminal
+        self._live = can_redraw(terminal.out)
         self._emulator = emulator
         self._directory = directory
         self._keep = keep

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from datarobot_mlops_async.cli._asking import DeploymentId
-from datarobot_mlops_async.cli._filters import filtered
-from datarobot_mlops_async.cli._printing import AsJson, AsJsonLines, Columns, Limit, Printer
+from datarobot_mlops_async.cli._filters import deployment_filters
+from datarobot_mlops_async.cli._options import takes
+from datarobot_mlops_async.cli._printing import AsJson, Form, Printer, list_form
 from datarobot_mlops_async.cli._views import CAPABILITIES, DEPLOYMENTS, FEATURES, HISTORY
 from datarobot_mlops_async.models import DeploymentOrder, FeatureOrder
 
@@ -23,7 +24,8 @@ _SERVERS_OWN = "server"
 
 
 @app.command("list")
-@filtered
+@takes("filters", deployment_filters)
+@takes("form", list_form)
 def list_(
     ctx: typer.Context,
     *,
@@ -37,20 +39,15 @@ def list_(
             autocompletion=lambda: [each.value for each in DeploymentOrder],
         ),
     ] = DeploymentOrder.CREATED_AT_TIMESTAMP.value,
-    limit: Limit = None,
-    columns: Columns = "",
-    as_json: AsJson = False,
-    as_lines: AsJsonLines = False,
+    form: Form,
 ) -> None:
     """List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(
-        invocation.terminal, DEPLOYMENTS, as_json=as_json, as_lines=as_lines, columns=columns
-    )
+    printer = Printer(invocation.terminal, DEPLOYMENTS, form)
     order = None if order_by == _SERVERS_OWN else order_by
 
     async def work(session: AsyncSession) -> None:
-        await printer.list(session.deployments.list(order_by=order, limit=limit, **filters))
+        await printer.list(session.deployments.list(order_by=order, limit=form.limit, **filters))
 
     invocation.run(work)
 
@@ -59,7 +56,7 @@ def list_(
 def get(ctx: typer.Context, deployment_id: DeploymentId, *, as_json: AsJson = False) -> None:
     """Show everything there is of one deployment."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(invocation.terminal, DEPLOYMENTS, as_json=as_json)
+    printer = Printer(invocation.terminal, DEPLOYMENTS, Form(as_json=as_json))
 
     async def work(session: AsyncSession) -> None:
         printer.one(await session.deployments.get(deployment_id))
@@ -68,6 +65,7 @@ def get(ctx: typer.Context, deployment_id: DeploymentId, *, as_json: AsJson = Fa
 
 
 @app.command()
+@takes("form", list_form)
 def features(
     ctx: typer.Context,
     deployment_id: DeploymentId,
@@ -88,14 +86,11 @@ def features(
     for_segmented_analysis: Annotated[
         bool, typer.Option("--for-segmented-analysis", help="Only those that segmented analysis can use.")
     ] = False,
-    limit: Limit = None,
-    columns: Columns = "",
-    as_json: AsJson = False,
-    as_lines: AsJsonLines = False,
+    form: Form,
 ) -> None:
     """List the features of the data that a deployment predicts from."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(invocation.terminal, FEATURES, as_json=as_json, as_lines=as_lines, columns=columns)
+    printer = Printer(invocation.terminal, FEATURES, form)
 
     async def work(session: AsyncSession) -> None:
         await printer.list(
@@ -105,7 +100,7 @@ def features(
                 order_by=order_by,
                 include_non_prediction_features=include_non_prediction_features or None,
                 for_segmented_analysis=for_segmented_analysis or None,
-                limit=limit,
+                limit=form.limit,
             )
         )
 
@@ -113,39 +108,34 @@ def features(
 
 
 @app.command()
+@takes("form", list_form)
 def history(
     ctx: typer.Context,
     deployment_id: DeploymentId,
     *,
-    limit: Limit = None,
-    columns: Columns = "",
-    as_json: AsJson = False,
-    as_lines: AsJsonLines = False,
+    form: Form,
 ) -> None:
     """List the models that have been a deployment's champion."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(invocation.terminal, HISTORY, as_json=as_json, as_lines=as_lines, columns=columns)
+    printer = Printer(invocation.terminal, HISTORY, form)
 
     async def work(session: AsyncSession) -> None:
-        await printer.list(session.deployments.model_history(deployment_id, limit=limit))
+        await printer.list(session.deployments.model_history(deployment_id, limit=form.limit))
 
     invocation.run(work)
 
 
 @app.command()
+@takes("form", list_form)
 def capabilities(
     ctx: typer.Context,
     deployment_id: DeploymentId,
     *,
-    columns: Columns = "",
-    as_json: AsJson = False,
-    as_lines: AsJsonLines = False,
+    form: Form,
 ) -> None:
     """Show what a deployment supports, and why not."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(
-        invocation.terminal, CAPABILITIES, as_json=as_json, as_lines=as_lines, columns=columns
-    )
+    printer = Printer(invocation.terminal, CAPABILITIES, form)
 
     async def work(session: AsyncSession) -> None:
         printer.several(await session.deployments.capabilities(deployment_id))

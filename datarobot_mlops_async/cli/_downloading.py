@@ -11,7 +11,7 @@ import typer
 from datarobot_mlops_async.cli import _wording as wording
 from datarobot_mlops_async.cli._failures import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._progress import DownloadView, verdict
-from datarobot_mlops_async.cli._terminal import clean
+from datarobot_mlops_async.cli._terminal import can_redraw, clean
 from datarobot_mlops_async.errors import IntegrityError, ObjectChangedError
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ async def stream_to_stdout(
     Raises:
         Failure: Stdout is a terminal.
     """
-    if terminal.out.is_terminal:
+    if terminal.for_people:
         raise usage("stdout is a terminal: redirect it, or name a file")
-    with DownloadView(terminal.err, live=terminal.err_can_redraw) as view:
+    with DownloadView(terminal.err, live=can_redraw(terminal.err)) as view:
         try:
             result = await artifact.download(
                 sys.stdout.buffer, max_connections=max_connections, on_progress=view.update
@@ -96,7 +96,7 @@ async def stream_to_stdout(
 
 async def print_log(terminal: Terminal, artifact: Artifact) -> None:
     """Write a log to stdout: as it is into a file or pipe, and made harmless on a terminal."""
-    if not terminal.out.is_terminal:
+    if not terminal.for_people:
         await artifact.download(sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return

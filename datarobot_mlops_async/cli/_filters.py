@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +11,9 @@ from datarobot_mlops_async.cli._failures import usage
 from datarobot_mlops_async.models import enums
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from enum import StrEnum
 
-F = TypeVar("F", bound=Callable[..., None])
 _PANEL = "Filters (together they narrow; one that is repeated widens)"
 
 
@@ -104,7 +101,7 @@ def deployment_filters(
 ) -> dict[str, Any]:
     """Return the filters that were given, as keyword arguments of ``session.deployments.list``.
 
-    This function's parameters are the options' declaration: `filtered` puts them on a command.
+    Its parameters declare the options of the commands that take it.
     """
     given = {name: value for name, value in locals().items() if value is not None and value != []}
     for name in ("last_prediction_timestamp_start", "last_prediction_timestamp_end"):
@@ -125,20 +122,3 @@ def moment(option: str, text: str) -> datetime:
         raise usage(
             f"{option}: {text!r} is no moment such as 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00+01:00"
         ) from None
-
-
-def filtered(command: F) -> F:
-    """Give a command every filter as an option; it gets those that were used as ``filters``."""
-    options = inspect.signature(deployment_filters, eval_str=True).parameters
-    signature = inspect.signature(command, eval_str=True)
-    own = [each for each in signature.parameters.values() if each.name != "filters"]
-
-    @functools.wraps(command)
-    def with_filters(*positional: Any, **given: Any) -> None:
-        chosen = {name: given.pop(name) for name in options if name in given}
-        command(*positional, filters=deployment_filters(**chosen), **given)
-
-    parameters = [*own, *options.values()]
-    with_filters.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # as inspect documents
-    with_filters.__annotations__ = {each.name: each.annotation for each in parameters}
-    return with_filters  # type: ignore[return-value] # typer reads the signature above

@@ -10,7 +10,7 @@ from datarobot_mlops_async.artifacts import Artifact
 from datarobot_mlops_async.cli._downloading import STDOUT, Overwrite, download_to, stream_to_stdout
 from datarobot_mlops_async.cli._failures import ExitCode, Failure
 from datarobot_mlops_async.cli._following import DEFAULT_PATIENCE, Following, Patience
-from datarobot_mlops_async.cli._printing import AsJson, Printer
+from datarobot_mlops_async.cli._printing import AsJson, Form, Printer
 from datarobot_mlops_async.cli._rows import to_json
 from datarobot_mlops_async.cli._terminal import clean
 from datarobot_mlops_async.cli._views import DEPLOYMENTS
@@ -72,7 +72,7 @@ def wait(
     async def work(session: AsyncSession) -> None:
         result = await following.wait(session.operation(location), "waiting for the operation")
         if isinstance(result, Deployment):
-            Printer.of(terminal, DEPLOYMENTS, as_json=as_json).one(result)
+            Printer(terminal, DEPLOYMENTS, Form(as_json=as_json)).one(result)
         elif isinstance(result, Artifact):
             if download is None:
                 terminal.say("its result is a file: the same command with --download DEST gets it")

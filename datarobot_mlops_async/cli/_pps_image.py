@@ -17,7 +17,7 @@ from datarobot_mlops_async.cli._downloading import (
     download_to,
     stream_to_stdout,
 )
-from datarobot_mlops_async.cli._printing import AsJson, Printer
+from datarobot_mlops_async.cli._printing import AsJson, Form, Printer
 from datarobot_mlops_async.cli._views import IMAGE
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The Portable
 def metadata(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Show the latest image's file name, size and SHA-256."""
     invocation: Invocation = ctx.obj
-    printer = Printer.of(invocation.terminal, IMAGE, as_json=as_json)
+    printer = Printer(invocation.terminal, IMAGE, Form(as_json=as_json))
 
     async def work(session: AsyncSession) -> None:
         printer.one(await session.pps_image.metadata())

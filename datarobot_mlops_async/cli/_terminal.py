@@ -73,14 +73,14 @@ class Terminal:
     err: Console = field(factory=lambda: _console(stderr=True))
 
     @property
-    def live(self) -> bool:
-        """Whether progress may be drawn and redrawn: only for a person who sees both streams."""
-        return _can_redraw(self.out) and _can_redraw(self.err)
+    def for_people(self) -> bool:
+        """Whether a person reads the results."""
+        return is_terminal(self.out)
 
     @property
-    def err_can_redraw(self) -> bool:
-        """Whether progress may be drawn while stdout carries bytes for a program."""
-        return _can_redraw(self.err)
+    def live(self) -> bool:
+        """Whether progress may be drawn and redrawn: only for a person who sees both streams."""
+        return can_redraw(self.out) and can_redraw(self.err)
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
@@ -101,8 +101,18 @@ class Terminal:
         self.out.file.flush()
 
 
-def _can_redraw(console: Console) -> bool:
-    return console.is_terminal and not console.is_dumb_terminal
+def is_terminal(console: Console) -> bool:
+    """Tell whether a console's stream is a terminal.
+
+    Not rich's own word: it says yes to any stream when FORCE_COLOR is set, which asks for colours and not for
+    tables in pipes.
+    """
+    return console.file.isatty()
+
+
+def can_redraw(console: Console) -> bool:
+    """Tell whether what stands on a console can be drawn over."""
+    return is_terminal(console) and not console.is_dumb_terminal
 
 
 class _Console(Console):
