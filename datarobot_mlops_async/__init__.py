@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._resources import UNSET, RawValue
     from datarobot_mlops_async._retry import RetryPolicy
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress
+    from datarobot_mlops_async.bulk import BulkStream, Outcome, OutcomeState
     from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.operations import Operation, OperationStatus
     from datarobot_mlops_async.pagination import Page, Paginator
@@ -31,10 +32,13 @@ __all__ = [
     "UNSET",
     "Artifact",
     "AsyncSession",
+    "BulkStream",
     "DownloadResult",
     "MLOpsError",
     "Operation",
     "OperationStatus",
+    "Outcome",
+    "OutcomeState",
     "Page",
     "Paginator",
     "Progress",
@@ -51,10 +55,13 @@ _HOMES = {
     "UNSET": "_resources",
     "Artifact": "artifacts",
     "AsyncSession": "session",
+    "BulkStream": "bulk",
     "DownloadResult": "artifacts",
     "MLOpsError": "errors",
     "Operation": "operations",
     "OperationStatus": "operations",
+    "Outcome": "bulk",
+    "OutcomeState": "bulk",
     "Page": "pagination",
     "Paginator": "pagination",
     "Progress": "artifacts",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
-from contextlib import asynccontextmanager
+from collections import OrderedDict
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 
 class PausedError(Exception):
@@ -26,38 +27,78 @@ class PausedError(Exception):
         self.remaining = remaining
 
 
+class Tally:
+    """What was sent inside of one `counted` block.
+
+    Attributes:
+        requests: Requests that were sent, retries included.
+        changes: How many of them may have changed something on the server.
+        before_change: Awaited once, before the first of those goes out.
+    """
+
+    def __init__(self, before_change: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.requests = 0
+        self.changes = 0
+        self.before_change = before_change
+
+    async def count(self, *, idempotent: bool) -> None:
+        if not idempotent:
+            if self.before_change is not None and not self.changes:
+                await self.before_change()
+            self.changes += 1
+        self.requests += 1
+
+
+_tally: ContextVar[Tally | None] = ContextVar("datarobot_mlops_async_tally", default=None)
+
+
+@contextmanager
+def counted(tally: Tally) -> Iterator[None]:
+    """Count what this task, and those that it starts, send inside of the block."""
+    token = _tally.set(tally)
+    try:
+        yield
+    finally:
+        _tally.reset(token)
+
+
 class Limiter:
     """Bound the requests in flight before the connection pool, and adapt the bound to the server.
 
     The bound starts at ``maximum``. An overload answer (429, 503) halves it, at most once for the requests
     that were in flight together; every success raises it by a share of one, until it is back. A
     ``Retry-After`` pauses everybody: a server that is overloaded gains nothing from one polite
-    request among impolite ones. Waiters are served in the order in which they came.
+    request among impolite ones. Waiters are served in the order in which they came, and a pause is
+    sat out in the places in flight: when it ends, no more than the bound rush in.
     """
 
     def __init__(self, maximum: int) -> None:
         self.maximum = maximum
         self.bound = float(maximum)
         self.in_flight = 0
-        self._waiting: deque[anyio.Event] = deque()
+        self._waiting: OrderedDict[anyio.Event, None] = OrderedDict()
         self._paused_until = 0.0
         self._halved_at = -math.inf
 
     @asynccontextmanager
-    async def slot(self, *, patience: float) -> AsyncIterator[float]:
+    async def slot(self, *, patience: float, idempotent: bool = False) -> AsyncIterator[float]:
         """Hold one of the places in flight; the value is when it was taken (monotonic seconds).
 
         Args:
             patience: Seconds that the caller would wait for a pause to end.
+            idempotent: Whether the request that is sent now may be sent twice without harm.
 
         Raises:
             PausedError: The pause is longer.
         """
-        await self._wait_while_paused(patience)
+        self._pause(patience)
         await self._take()
         try:
-            # A pause may have begun while this one stood in the queue.
-            await self._wait_while_paused(patience)
+            # The pause may have been made longer meanwhile.
+            while (pause := self._pause(patience)) > 0:  # noqa: ASYNC110 - a moment is waited for
+                await anyio.sleep(pause)
+            if (tally := _tally.get()) is not None:
+                await tally.count(idempotent=idempotent)
             yield time.monotonic()
         finally:
             self.in_flight -= 1
@@ -78,18 +119,18 @@ class Limiter:
         if retry_after is not None:
             self._paused_until = max(self._paused_until, now + retry_after)
 
-    async def _wait_while_paused(self, patience: float) -> None:
-        while (remaining := self._paused_until - time.monotonic()) > 0:
-            if remaining > patience:
-                raise PausedError(remaining)
-            await anyio.sleep(remaining)
+    def _pause(self, patience: float) -> float:
+        remaining = self._paused_until - time.monotonic()
+        if remaining > max(0.0, patience):
+            raise PausedError(remaining)
+        return remaining
 
     async def _take(self) -> None:
         if self.in_flight < int(self.bound) and not self._waiting:
             self.in_flight += 1
             return
         turn = anyio.Event()
-        self._waiting.append(turn)
+        self._waiting[turn] = None
         try:
             await turn.wait()
         except BaseException:
@@ -98,10 +139,10 @@ class Limiter:
                 self.in_flight -= 1
                 self._wake()
             else:
-                self._waiting.remove(turn)
+                del self._waiting[turn]
             raise
 
     def _wake(self) -> None:
         while self._waiting and self.in_flight < int(self.bound):
             self.in_flight += 1
-            self._waiting.popleft().set()
+            self._waiting.popitem(last=False)[0].set()

@@ -20,6 +20,7 @@ from datarobot_mlops_async._resources import (
 )
 from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async._transport import HTTPClient
+from datarobot_mlops_async.bulk import BulkCalls
 from datarobot_mlops_async.operations import Operation, Poller
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ DEFAULT_TIMEOUT = 60.0
 DEFAULT_MAX_CONCURRENCY = 32
 
 
-class SessionView:
+class SessionView(BulkCalls):
     """What can be done with a session. `AsyncSession` is one; `with_options` gives others.
 
     Attributes:

@@ -8,6 +8,7 @@ location: whoever leaves, nothing is lost and no poll of another's is cut short.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import deque
@@ -307,10 +308,10 @@ class Poller:
 
 
 async def _look(api: Api, location: str) -> OperationStatus:
-    for _ in range(_MOST_MOVES):
+    for move in itertools.count(1):
         response = await api.follow(location)
         status = read_status(response, api.decoder, retry_after=retry_after(response.headers))
-        if status.moved_to is None:
+        if status.moved_to is None or move == _MOST_MOVES:
             return status
         location = status.moved_to
-    return status
+    raise AssertionError("unreachable: the count has no end")  # pragma: no cover - see the line
