@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import os
 import threading
 import zipfile
@@ -74,7 +75,9 @@ async def test_max_connections_one_uses_one_connection(storage, tmp_path):
     connections = []
     async with artifact_at(storage.endpoint, "files/image") as artifact:
         result = await artifact.download(
-            tmp_path / "image", max_connections=1, on_progress=lambda each: connections.append(each.connections)
+            tmp_path / "image",
+            max_connections=1,
+            on_progress=lambda each: connections.append(each.connections),
         )
         with pytest.raises(ValueError, match="max_connections"):
             await artifact.download(tmp_path / "image", max_connections=0)
@@ -449,7 +452,7 @@ async def test_progress_never_goes_back(storage, tmp_path):
     async with artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact:
         await artifact.download(tmp_path / "image", on_progress=reports.append)
     assert len(reports) > 2
-    for before, after in zip(reports, reports[1:], strict=False):
+    for before, after in itertools.pairwise(reports):
         assert before.fetched <= after.fetched
         assert before.verified <= after.verified
         assert after.elapsed - before.elapsed >= 0.099 or after is reports[-1]
@@ -487,8 +490,10 @@ async def test_cancelling_is_immediate_and_leaves_a_resumable_partial(storage, t
 
             group.start_soon(download)
             await reached.wait()
-            with anyio.fail_after(2):
-                group.cancel_scope.cancel()
+            cancelled_at = anyio.current_time()
+            group.cancel_scope.cancel()
+        # Far below the five seconds after which silence would end it.
+        assert anyio.current_time() - cancelled_at < 2
         storage.faults.clear()
         result = await artifact.download(tmp_path / "image")
     assert result.resumed_from >= MIB

@@ -16,8 +16,8 @@ _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
     | {f"{device}{digit}" for device in ("com", "lpt") for digit in "123456789¹²³"}
 )
-# Separators of every system, characters Windows refuses, and what reorders text on a screen.
-_FORBIDDEN = re.compile('[<>:"|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]')
+# What Windows refuses; what reorders text on a screen is not printable, and goes with the control characters.
+_FORBIDDEN = re.compile('[<>:"|?*]')
 
 
 def filename_from_disposition(value: str) -> str | None:

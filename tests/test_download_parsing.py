@@ -1,0 +1,447 @@
+"""The pure parts of the engine: headers, names, digests, journals, rates."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datarobot_mlops_async._download._digests import normalize_sha256, offered_digests
+from datarobot_mlops_async._download._journal import Checkpoint, Journal, read_journal, write_journal
+from datarobot_mlops_async._download._names import (
+    filename_from_disposition,
+    filename_from_url,
+    safe_filename,
+)
+from datarobot_mlops_async._download._pace import Pace, Ramp, RateMeter, piece_length, too_slow
+from datarobot_mlops_async._download._patience import Patience
+from datarobot_mlops_async._download._progress import Reporter
+from datarobot_mlops_async._download._ranges import (
+    ContentRange,
+    Validators,
+    parse_content_range,
+    range_header,
+    unsatisfied_total,
+)
+from datarobot_mlops_async._retry import RetryPolicy
+from datarobot_mlops_async.errors import NotFoundError, ReadError, StalledError, TimeoutError
+
+SHA = hashlib.sha256(b"x").hexdigest()
+SHA64 = base64.b64encode(bytes.fromhex(SHA)).decode()
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("value", "parsed"),
+    [
+        ("bytes 0-0/1", ContentRange(start=0, end=1, total=1)),
+        ("bytes 5-9/*", ContentRange(start=5, end=10, total=None)),
+        (" BYTES  5-9/10 ", ContentRange(start=5, end=10, total=10)),
+        ("bytes 9-5/10", None),
+        ("bytes 0-10/10", None),
+        ("bytes */10", None),
+        ("items 0-0/1", None),
+        ("bytes 0-0/1, bytes 1-1/1", None),
+        (f"bytes 0-{'9' * 5000}/*", None),
+        ("bytes \u0660-\u0660/1", None),
+        ("", None),
+    ],
+)
+def test_content_range_is_parsed_exactly(value, parsed):
+    assert parse_content_range(value) == parsed
+
+
+@given(st.text())
+def test_any_content_range_is_read_without_an_error(value):
+    parse_content_range(value)
+    unsatisfied_total(value)
+
+
+def test_range_and_unsatisfied_total():
+    assert range_header(0, 10) == "bytes=0-9"
+    assert range_header(7, None) == "bytes=7-"
+    assert unsatisfied_total("bytes */123") == 123
+    assert unsatisfied_total("bytes 0-1/123") is None
+
+
+def test_weak_etag_is_no_validator():
+    weak = Validators.of({"etag": 'W/"a"'}, 5)
+    assert weak == Validators(size=5)
+    assert weak.if_range() is None
+    assert not weak.identify
+    assert Validators.of({"etag": '"a"', "last-modified": "x"}, None).if_range() == '"a"'
+
+
+@pytest.mark.parametrize(
+    ("last_modified", "condition"),
+    [
+        ("Mon, 23 Nov 2026 13:36:36 GMT", "Mon, 23 Nov 2026 13:36:36 GMT"),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_last_modified_is_a_validator_when_it_is_a_date(last_modified, condition):
+    assert Validators.of({"last-modified": last_modified}, None).if_range() == condition
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agree"),
+    [
+        ({"etag": '"a"'}, {"etag": '"a"'}, True),
+        ({"etag": '"a"'}, {"etag": '"b"'}, False),
+        ({"etag": '"a"'}, {}, False),
+        ({"etag": '"a"', "last_modified": "x"}, {"etag": '"a"', "last_modified": "y"}, True),
+        ({"last_modified": "x"}, {"last_modified": "y"}, False),
+        ({"last_modified": "x"}, {"last_modified": "x"}, True),
+        ({"size": 1}, {"size": 2}, False),
+        ({"size": 1}, {}, True),
+    ],
+)
+def test_validators_agree_when_nothing_differs(one, other, agree):
+    assert Validators(**one).agree_with(Validators(**other)) is agree
+    assert Validators(**other).agree_with(Validators(**one)) is agree
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("image.tar", "image.tar"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\x", "x"),
+        ("C:x", "x"),
+        ("a\\b/c", "c"),
+        ("a\x00b", "a"),
+        (".", None),
+        ("..", None),
+        ("", None),
+        ("   ", None),
+        ("___", None),
+        ("dir/", None),
+        ("CON", "_CON"),
+        ("nul.txt", "_nul.txt"),
+        ("com1.tar.gz", "_com1.tar.gz"),
+        (".bashrc", "bashrc"),
+        ("a\nb\x1b[31m", "ab[31m"),
+        ("evil\u202egpj.exe", "evilgpj.exe"),
+        ('a<b>:"|?*', "a_b______"),
+        ("e\u0301", "é"),
+    ],
+)
+def test_name_is_reduced_to_a_safe_component(name, safe):
+    assert safe_filename(name) == safe
+
+
+@given(st.text(max_size=600))
+def test_any_name_becomes_a_safe_component(name):
+    safe = safe_filename(name)
+    if safe is not None:
+        assert not set(safe) & set('/\\\x00:*?"<>|')
+        assert safe not in {"", ".", ".."}
+        assert len(safe.encode("utf-8", "surrogatepass")) <= 200
+        assert safe_filename(safe) == safe
+
+
+@pytest.mark.parametrize(
+    ("name", "end"), [("a" * 300 + ".tar", "a.tar"), ("ä" * 300, "ä"), ("x." + "y" * 300, "y")]
+)
+def test_long_name_keeps_its_ending(name, end):
+    safe = safe_filename(name)
+    assert safe.endswith(end)
+    assert len(safe.encode()) <= 200
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ('attachment; filename="a b.tar"', "a b.tar"),
+        ("attachment; filename=a.tar", "a.tar"),
+        ("attachment; FILENAME = a.tar ; x=y", "a.tar"),
+        ("attachment; filename=x; filename*=UTF-8'en'b%C3%A4r.tar", "bär.tar"),
+        ("attachment; filename*=iso-8859-1''b%E4r.tar; filename=x", "bär.tar"),
+        ("attachment; filename*=UTF-8''%FF%FE; filename=x.tar", "x.tar"),
+        ("attachment; filename*=KOI8-R''x; filename=y.tar", "y.tar"),
+        ("attachment; filename*=nonsense; filename=y.tar", "y.tar"),
+        ('attachment; filename="quote\\"d.tar"', "quote_d.tar"),
+        ('attachment; filename="b\xc3\xa4r.tar"', "bär.tar"),
+        ('attachment; filename="b\xe4r.tar"', "bär.tar"),
+        ("attachment; filename*=UTF-8''..%2f..%2fetc%2fpasswd", "passwd"),
+        ('attachment; filename=""', None),
+        ("attachment", None),
+        ("", None),
+    ],
+)
+def test_disposition_names_a_file(header, name):
+    assert filename_from_disposition(header) == name
+
+
+@given(st.text())
+def test_any_disposition_is_read_without_an_error(value):
+    filename_from_disposition(f"attachment; filename={value}")
+    filename_from_disposition(f"attachment; filename*=UTF-8''{value}")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://h/a/b%20c.tar?sig=%2F..", "b c.tar"),
+        ("https://h/a%2F..%2Fb", "b"),
+        ("https://h/a/b/", "b"),
+        ("https://h/", None),
+    ],
+)
+def test_url_names_a_file(url, name):
+    assert filename_from_url(url) == name
+
+
+def test_sha256_is_normalized():
+    assert normalize_sha256(f" SHA256:{SHA.upper()} ") == SHA
+    for value in ("", "0" * 63, "g" * 64, "\u0660" * 64):
+        with pytest.raises(ValueError, match="64 hexadecimal"):
+            normalize_sha256(value)
+
+
+def test_offered_digests_of_a_part_and_of_the_whole():
+    headers = {
+        "repr-digest": f"md5=:AAAA:, sha-256=:{SHA64}:",
+        "content-digest": f"SHA-256=:{SHA64}:;x=1",
+        "x-amz-checksum-sha256": SHA64,
+    }
+    assert offered_digests(headers, whole=True) == dict.fromkeys(headers, SHA)
+    assert offered_digests(headers, whole=False) == {"repr-digest": SHA}
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("x-amz-checksum-sha256", f"{SHA64}-5"),
+        ("x-amz-checksum-sha256", "AAAA"),
+        ("x-amz-checksum-sha256", "ä"),
+        ("repr-digest", f"sha-512=:{SHA64}:"),
+        ("repr-digest", "sha-256=:?:"),
+    ],
+)
+def test_digest_that_is_no_sha256_is_not_offered(header, value):
+    assert offered_digests({header: value}, whole=True) == {}
+
+
+def _journal(*offsets, **fields):
+    return Journal(checkpoints=tuple(Checkpoint(offset=each, sha256=SHA) for each in offsets), **fields)
+
+
+def test_journal_survives_the_disk(tmp_path):
+    journal = _journal(5, 10, sha256=SHA, validators=Validators(etag='"ä"', last_modified="x", size=10))
+    write_journal(tmp_path / "j", journal)
+    assert read_journal(tmp_path / "j") == journal
+    assert journal.is_complete
+    assert journal.cut_to(7).verified == 5
+    assert read_journal(tmp_path / "none") is None
+    assert [each.name for each in tmp_path.iterdir()] == ["j"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('"size": 10', '"size": -1'),
+        ('"size": 10', '"size": true'),
+        ('"size": 10', '"size": 9'),
+        ("[5,", "[0,"),
+        ("[5,", '["x",'),
+        ('"etag": null', '"etag": 7'),
+        ('"etag": null', '"etag": "a\\nb"'),
+        ("version", "v"),
+        ('"version": 1', '"version": 2'),
+    ],
+)
+def test_journal_that_makes_no_sense_is_none(change):
+    text = _journal(5, 10, validators=Validators(size=10)).to_json()
+    assert Journal.from_json(text) is not None
+    assert Journal.from_json(text.replace(*change)) is None
+
+
+@given(st.text())
+def test_any_text_is_read_as_a_journal_without_an_error(text):
+    Journal.from_json(text)
+
+
+def test_journal_without_size_is_never_complete():
+    assert not _journal(5).is_complete
+    assert Journal.from_json(_journal(5).to_json()) == _journal(5)
+
+
+def test_journal_stays_small():
+    journal = Journal()
+    for number in range(1, 3_000):
+        journal = journal.with_checkpoint(Checkpoint(offset=number * MIB, sha256=SHA))
+    assert journal.verified == 2_999 * MIB
+    assert len(journal.checkpoints) <= 2_999 // 64 + 2
+
+
+def _meter(*samples):
+    meter = RateMeter(0.0)
+    for now, received in samples:
+        meter.sample(now, received, 60.0)
+    return meter
+
+
+def test_rate_needs_a_whole_window():
+    meter = _meter((1.0, 100), (2.0, 300))
+    assert meter.rate(2.0) == 150
+    assert meter.rate(1.0) == 200
+    assert meter.rate(3.0) is None
+    assert meter.rate_so_far() == 150
+    assert RateMeter(0.0).rate_so_far() == 0
+
+
+def test_rate_forgets_what_is_old():
+    meter = RateMeter(0.0)
+    for second in range(1, 100):
+        meter.sample(float(second), second * second, 2.0)
+    assert meter.rate_so_far() == pytest.approx(2 * 99 - 2, rel=0.02)
+
+
+def test_connection_is_slow_against_its_peers():
+    pace = Pace(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
+    meters = {1: _meter((2.0, 2000)), 2: _meter((2.0, 1800)), 3: _meter((2.0, 100)), 4: _meter((1.0, 0))}
+    assert too_slow(meters, pace, None) == ({3}, set())
+
+
+def test_last_connection_is_slow_against_what_was_reached_before():
+    pace = Pace(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
+    assert too_slow({1: _meter((2.0, 100))}, pace, 1000.0) == ({1}, set())
+    assert too_slow({1: _meter((2.0, 100))}, pace, None) == (set(), set())
+
+
+def test_trickle_is_a_stall_whatever_the_peers_do():
+    pace = Pace(window=2.0, fraction=0.2, floor=100.0, floor_window=2.0)
+    meters = {1: _meter((2.0, 10)), 2: _meter((2.0, 20))}
+    assert too_slow(meters, pace, None) == (set(), {1, 2})
+
+
+def _ramp(*steps, most=8):
+    """Feed (seconds, received, starved) and return the number of lanes after each."""
+    ramp = Ramp(most, now=0.0, trial=1.0, hold=5.0)
+    return [ramp.decide(now, received=received, starved=starved) for now, received, starved in steps]
+
+
+def test_connections_double_while_it_pays():
+    assert _ramp((1, 100, 0.9), (1.5, 200, 0.9), (2, 300, 0.9), (3, 700, 0.9), (4, 1500, 0.9)) == [
+        2,
+        2,
+        4,
+        8,
+        8,
+    ]
+
+
+def test_one_connection_is_enough_while_the_hash_is_busy():
+    assert _ramp((1, 100, 0.1), (2, 200, 0.5), (3, 300, 0.0)) == [1, 1, 1]
+
+
+def test_connections_that_did_not_pay_are_given_up_and_tried_again_later():
+    assert _ramp((1, 100, 0.6), (2, 210, 0.6), (3, 310, 0.6), (8, 800, 0.6)) == [2, 1, 1, 2]
+
+
+def test_connections_stay_where_the_network_is_the_limit():
+    assert _ramp((1, 100, 0.95), (2, 200, 0.95), (3, 300, 0.95), most=3) == [2, 3, 3]
+
+
+def test_clock_that_stands_still_gives_no_rate():
+    assert _ramp((0, 100, 0.9)) == [2]
+
+
+@pytest.mark.parametrize(
+    ("rate", "left", "lanes", "length"),
+    [
+        (0, 1000 * MIB, 1, 4 * MIB),
+        (50 * MIB, 1000 * MIB, 8, 24 * MIB),
+        (500 * MIB, 1000 * MIB, 1, 32 * MIB),
+        (500 * MIB, 80 * MIB, 8, 8 * MIB),
+        (500 * MIB, 5 * MIB, 8, 5 * MIB),
+        (500 * MIB, 3, 8, 3),
+    ],
+)
+def test_piece_is_long_enough_to_pay_and_short_enough_to_share(rate, left, lanes, length):
+    assert piece_length(rate, left=left, lanes=lanes, shortest=4 * MIB, longest=32 * MIB) == length
+
+
+@given(
+    st.floats(0, 1e12),
+    st.integers(1, 10**12),
+    st.integers(1, 64),
+    st.integers(1, 10**7),
+    st.integers(0, 10**8),
+)
+def test_pieces_always_make_progress(rate, left, lanes, shortest, more):
+    length = piece_length(rate, left=left, lanes=lanes, shortest=shortest, longest=shortest + more)
+    assert 0 < length <= left
+
+
+class _Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_patience_is_renewed_by_progress_and_ends_without():
+    policy = RetryPolicy(max_retries=2, initial_backoff=0.0)
+    patience = Patience(policy, _Clock())
+    error = ReadError("broke")
+    for _ in range(10):
+        assert patience.delay_after(error, progressed=True) == 0
+    patience.delay_after(error, progressed=False)
+    with pytest.raises(ReadError) as caught:
+        patience.delay_after(error, progressed=False)
+    assert caught.value.attempts == 3
+
+
+def test_patience_has_none_with_what_cannot_be_cured():
+    error = NotFoundError("gone", status=404, method="GET", url="u")
+    with pytest.raises(NotFoundError):
+        Patience(RetryPolicy()).delay_after(error, progressed=True)
+
+
+def test_silence_that_outlasts_patience_is_a_stall():
+    with pytest.raises(StalledError, match="on each of 1 connections"):
+        Patience(RetryPolicy(max_retries=0)).delay_after(TimeoutError("silent"), progressed=False)
+
+
+def test_budget_in_seconds_ends_patience_too():
+    clock = _Clock()
+    patience = Patience(RetryPolicy(max_retries=99, budget=10.0, max_backoff=0.0), clock)
+    patience.delay_after(ReadError("broke"), progressed=False)
+    clock.now = 11.0
+    with pytest.raises(ReadError):
+        patience.delay_after(ReadError("broke"), progressed=False)
+
+
+def test_reports_come_at_most_ten_times_a_second():
+    clock, reports = _Clock(), []
+    reporter = Reporter(reports.append, clock)
+    reporter.begin(resumed_from=50, total=None)
+    for step in range(100):
+        clock.now = step / 100
+        reporter.update(fetched=50 + step, verified=step, total=None, connections=1)
+    assert 9 <= len(reports) <= 11
+    assert reports[-1].rate == pytest.approx(100, rel=0.2)
+    before = reports[-1]
+    clock.now += 1
+    reporter.update(fetched=1, verified=1, total=200, connections=2)
+    assert (reports[-1].fetched, reports[-1].verified, reports[-1].total) == (
+        before.fetched,
+        before.verified,
+        200,
+    )
+    reporter.finish(200)
+    assert (reports[-1].fetched, reports[-1].verified, reports[-1].resumed_from) == (200, 200, 50)
+
+
+def test_nobody_listening_costs_nothing():
+    reporter = Reporter(None)
+    reporter.update(fetched=1, verified=1, total=1, connections=1)
+    reporter.finish(1)
+    assert reporter.elapsed >= 0
