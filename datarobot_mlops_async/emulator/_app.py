@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from starlette.routing import Mount
+from starlette.routing import Mount, Router
 
 from ._gate import Gate
 from ._problems import Problem, answer_problem
@@ -40,8 +40,10 @@ def build_app(world: World) -> ASGIApp:
         ImageRoutes(world),
     )
     routes = [route for family in families for route in family.routes()]
+    # A path without its slash at the end is another path: a redirect would hide a client's mistake.
+    api = Router(routes, redirect_slashes=False)
     app = Starlette(
-        routes=[Mount(world.api_root, routes=routes)],
+        routes=[Mount(world.api_root, app=api)],
         exception_handlers={Problem: answer_problem, HTTPException: _answer_http_exception},
     )
     app.router.redirect_slashes = False

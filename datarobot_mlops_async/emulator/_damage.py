@@ -70,8 +70,8 @@ class Damage:
         step = max(1, int(self._rate * _PACE))
         for start in range(0, len(chunk), step):
             piece = chunk[start : start + step]
-            await write(piece)
             await asyncio.sleep(len(piece) / self._rate)
+            await write(piece)
 
     def _falsified(self, chunk: Buffer) -> Buffer:
         start, self._position = self._position, self._position + len(chunk)

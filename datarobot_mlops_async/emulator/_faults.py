@@ -69,6 +69,12 @@ def _header_text(value: object) -> str:
     return text
 
 
+def _retry_after_text(value: object) -> str:
+    text = _header_text(value)
+    _retry_after_value(text)
+    return text
+
+
 def _headers(value: Any) -> tuple[str, ...]:
     lines = (value,) if isinstance(value, str) else tuple(value)
     for line in lines:
@@ -113,7 +119,7 @@ class Fault:
     status: int | None = _word(_status, "answers this status; the request has no effect")
     body: str | None = _word(str, "answers this body: html, empty, or a text; the request has no effect")
     retry_after: str | None = _word(
-        _header_text, "adds Retry-After: seconds, date:SECONDS from now as a date, or any text"
+        _retry_after_text, "adds Retry-After: seconds, date:SECONDS from now as a date, or any text"
     )
     deprecation: str | None = _word(_header_text, "adds a Deprecation header", bare="True")
     header: tuple[str, ...] = _word(_headers, 'adds a header, "Name: value"', default=())
@@ -166,7 +172,7 @@ class Fault:
         if self.deprecation is not None:
             headers.append(("deprecation", self.deprecation))
         if self.retry_after is not None:
-            headers.append(("retry-after", _retry_after(self.retry_after)))
+            headers.append(("retry-after", _retry_after_value(self.retry_after)))
         return headers
 
 
@@ -191,7 +197,7 @@ def _part_pattern(part: str) -> str:
     return re.escape(part)
 
 
-def _retry_after(text: str) -> str:
+def _retry_after_value(text: str) -> str:
     kind, _, seconds = text.partition("date:")
     if kind or not seconds:
         return text

@@ -1,0 +1,106 @@
+"""The emulator from the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+from datarobot_mlops_async.emulator import Emulator, environment, serve
+from datarobot_mlops_async.emulator._command import main
+
+COMMAND = [sys.executable, "-m", "datarobot_mlops_async.emulator"]
+
+
+def read_environment(lines):
+    return dict(re.fullmatch(r"export (\w+)=(\S+)\n?", line).groups() for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command_serves_until_it_is_interrupted(number):
+    options = ["--deployments", "7", "--image-size", "1GiB", "--latency", "1ms", "--token", "it's"]
+    fault = "GET /status/** status=503"
+    with subprocess.Popen(
+        [*COMMAND, *options, "--fault", fault], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            lines = [process.stdout.readline(), process.stdout.readline()]
+            endpoint = read_environment(lines[:1])["DATAROBOT_ENDPOINT"]
+            assert lines[1] == "export DATAROBOT_API_TOKEN='it'\"'\"'s'\n"
+            with httpx.Client(headers={"Authorization": "Bearer it's"}, trust_env=False) as client:
+                assert client.get(f"{endpoint}/deployments/").json()["totalCount"] == 7
+                assert client.get(f"{endpoint}/status/x/").status_code == 503
+        finally:
+            process.send_signal(number)
+        assert process.wait(10) == 0
+        assert process.stdout.read() == ""
+
+
+def test_serve_says_how_to_reach_it_and_ends_on_request():
+    said, until = [], threading.Event()
+    emulator = Emulator(deployments=1, image_size=10)
+    serving = threading.Thread(
+        target=serve, args=(emulator,), kwargs={"announce": said.append, "until": until}
+    )
+    serving.start()
+    while len(said) < 2:
+        time.sleep(0.001)
+    assert said == list(environment(emulator))
+    variables = read_environment(said)
+    headers = {"Authorization": f"Bearer {variables['DATAROBOT_API_TOKEN']}"}
+    url = f"{variables['DATAROBOT_ENDPOINT']}/version/"
+    assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+    until.set()
+    serving.join(10)
+    assert not serving.is_alive()
+
+
+def test_interrupt_in_the_main_thread_ends_serve_and_restores_the_handlers(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    assert main(["--deployments", "0", "--direct", "--seed", "3"]) == 0
+    timer.join()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert set(read_environment(capsys.readouterr().out.splitlines())) == {
+        "DATAROBOT_ENDPOINT",
+        "DATAROBOT_API_TOKEN",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fault", "GET /x statu=1"], "unknown word 'statu', did you mean status?"),
+        (["--image-size", "big"], "'big' is not a size"),
+        (["--latency", "slow"], "'slow' is not a duration"),
+        (["--deployments", "-3"], "deployments must not be negative"),
+    ],
+)
+def test_wrong_argument_is_explained(capsys, arguments, message):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_taken_port_is_explained(capsys):
+    with Emulator(deployments=0) as running, pytest.raises(SystemExit) as caught:
+        main(["--port", str(running.port)])
+    assert caught.value.code == 1
+    assert "cannot listen" in capsys.readouterr().err
+
+
+def test_help_lists_the_fault_vocabulary(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    assert "retry-after" in printed
+    assert "--image-size SIZE" in printed

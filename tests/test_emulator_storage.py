@@ -1,0 +1,350 @@
+"""The emulator's image and the object storage it is fetched from."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from contextlib import closing
+
+import httpx
+import pytest
+
+from datarobot_mlops_async.emulator import Emulator
+from datarobot_mlops_async.emulator._content import Content, ContentDiscardedError
+from datarobot_mlops_async.emulator._ranges import answer_range
+from datarobot_mlops_async.emulator._signing import Signer
+
+SIZE = 3_000_000
+IMAGE = "mlops/portablePredictionServerImage/"
+
+
+@pytest.fixture
+def emulator():
+    with Emulator(deployments=0, image_size=SIZE) as running:
+        yield running
+
+
+@pytest.fixture
+def api(emulator):
+    headers = {"Authorization": f"Bearer {emulator.token}"}
+    with httpx.Client(base_url=emulator.endpoint, headers=headers, trust_env=False, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+def storage():
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        yield client
+
+
+def signed_url(api):
+    answer = api.get(IMAGE)
+    assert answer.status_code == 302
+    return answer.headers["location"]
+
+
+def exchange(emulator, request):
+    """Send raw bytes to the storage and return everything that comes back."""
+    with socket.create_connection(("127.0.0.1", emulator.storage_port), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def test_image_is_what_its_metadata_says(emulator, api, storage):
+    metadata = api.get(f"{IMAGE}metadata/").json()
+    answer = storage.get(signed_url(api))
+    assert answer.status_code == 200
+    assert len(answer.content) == metadata["imageSize"] == SIZE
+    assert hashlib.sha256(answer.content).hexdigest() == metadata["hash"]
+    assert metadata["hashAlgorithm"] == "SHA256"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{metadata["filename"]}"'
+    assert answer.headers["content-type"] == "application/gzip"
+    assert signed_url(api).startswith(emulator.storage_endpoint)
+
+
+def test_image_can_be_served_without_the_storage(emulator, api):
+    emulator.image_redirect = None
+    whole = api.get(IMAGE)
+    assert hashlib.sha256(whole.content).hexdigest() == api.get(f"{IMAGE}metadata/").json()["hash"]
+    part = api.get(IMAGE, headers={"Range": "bytes=10-19", "If-Range": whole.headers["etag"]})
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert api.get(IMAGE, headers={"Range": f"bytes={SIZE}-"}).status_code == 416
+    assert api.get(IMAGE, headers={"If-Match": '"other"'}).status_code == 412
+
+
+@pytest.mark.parametrize("status", [301, 303, 307, 308])
+def test_redirect_status_can_be_chosen(emulator, api, status):
+    emulator.image_redirect = status
+    assert api.get(IMAGE).status_code == status
+
+
+def test_there_can_be_no_image():
+    with Emulator(deployments=0, image_size=None) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.token}"}
+        with httpx.Client(base_url=emulator.endpoint, headers=headers, trust_env=False) as client:
+            for path in (IMAGE, f"{IMAGE}metadata/"):
+                answer = client.get(path)
+                assert answer.status_code == 404
+                assert answer.json()["message"] == "No PPS images found in the system"
+            emulator.prepare()
+            emulator.replace_image(10)
+            assert client.get(f"{IMAGE}metadata/").json()["imageSize"] == 10
+
+
+def test_image_of_no_bytes_is_served(emulator, api, storage):
+    emulator.replace_image(0)
+    answer = storage.get(signed_url(api), headers={"Range": "bytes=0-"})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == "bytes */0"
+    assert storage.get(signed_url(api)).content == b""
+
+
+@pytest.mark.parametrize(
+    ("requested", "start", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=100-199", 100, 200),
+        ("bytes=2999990-", 2_999_990, SIZE),
+        ("bytes=2999990-99999999", 2_999_990, SIZE),
+        ("bytes=-7", SIZE - 7, SIZE),
+        ("bytes=-99999999", 0, SIZE),
+    ],
+)
+def test_range_is_answered_exactly(api, storage, requested, start, stop):
+    url = signed_url(api)
+    whole = storage.get(url).content
+    answer = storage.get(url, headers={"Range": requested})
+    assert answer.status_code == 206
+    assert answer.headers["content-range"] == f"bytes {start}-{stop - 1}/{SIZE}"
+    assert answer.headers["content-length"] == str(stop - start)
+    assert answer.content == whole[start:stop]
+
+
+@pytest.mark.parametrize("requested", ["bytes=3000000-", "bytes=99999999-99999999", "bytes=-0"])
+def test_range_beyond_the_end_cannot_be_satisfied(api, storage, requested):
+    answer = storage.get(signed_url(api), headers={"Range": requested})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == f"bytes */{SIZE}"
+    assert b"<Code>InvalidRange</Code>" in answer.content
+
+
+@pytest.mark.parametrize(
+    "requested", ["bytes=0-1,5-6", "lines=1-2", "bytes=-", "bytes=x-y", "bytes=9-3", "bytes"]
+)
+def test_range_that_is_not_a_single_one_is_ignored(api, storage, requested):
+    assert storage.get(signed_url(api), headers={"Range": requested}).status_code == 200
+
+
+def test_conditions_are_compared_with_the_strong_etag(api, storage):
+    url = signed_url(api)
+    head = storage.get(url, headers={"Range": "bytes=0-0"}).headers
+    assert head["etag"].startswith('"')
+    assert head["accept-ranges"] == "bytes"
+    for validator, status in ((head["etag"], 206), (head["last-modified"], 206), ('"other"', 200)):
+        answer = storage.get(url, headers={"Range": "bytes=0-0", "If-Range": validator})
+        assert answer.status_code == status
+    for condition, status in (
+        (head["etag"], 200),
+        (f'"a", {head["etag"]}', 200),
+        ("*", 200),
+        ('"other"', 412),
+    ):
+        assert storage.get(url, headers={"If-Match": condition}).status_code == status
+
+
+def test_token_together_with_a_signature_is_refused(emulator, api, storage):
+    answer = storage.get(signed_url(api), headers={"Authorization": f"Bearer {emulator.token}"})
+    assert answer.status_code == 400
+    assert b"Only one auth mechanism allowed" in answer.content
+    (record,) = emulator.requests_to("GET storage")
+    assert record.authorization == f"Bearer {emulator.token}"
+    assert (record.origin, record.status) == ("storage", 400)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "OPTIONS"])
+def test_url_signed_for_get_opens_nothing_else(api, storage, method):
+    answer = storage.request(method, signed_url(api))
+    assert answer.status_code == 403
+    assert (method == "HEAD") == (answer.content == b"")
+
+
+def test_url_that_is_not_signed_or_re_encoded_is_refused(emulator, api, storage):
+    url = signed_url(api)
+    path = url.partition("?")[0]
+    assert storage.get(path).status_code == 403
+    for changed in (
+        url.replace("%2F", "%2f"),
+        url.replace("%20", "+"),
+        url + "&x=1",
+        url.replace("r0", "r1"),
+    ):
+        request = f"GET {changed.removeprefix(emulator.storage_endpoint)} HTTP/1.1\r\nHost: x\r\n\r\n"
+        answer = exchange(emulator, request.encode())
+        assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+        assert b"SignatureDoesNotMatch" in answer
+
+
+def test_signature_expires_with_time_and_on_request(emulator, api, storage):
+    url = signed_url(api)
+    assert storage.get(url, headers={"Range": "bytes=0-0"}).status_code == 206
+    emulator.expire_signatures()
+    answer = storage.get(url)
+    assert answer.status_code == 403
+    assert b"Request has expired" in answer.content
+    assert storage.get(signed_url(api)).status_code == 200
+    emulator.signature_seconds = 0
+    assert storage.get(signed_url(api)).status_code == 403
+
+
+def test_object_that_was_never_stored_is_not_found(emulator, storage):
+    query = emulator._world.signer.sign("/other", filename="x", seconds=60)
+    answer = storage.get(f"{emulator.storage_endpoint}/other?{query}")
+    assert answer.status_code == 404
+    assert b"NoSuchKey" in answer.content
+
+
+def test_latest_can_move_while_old_urls_go_on(emulator, api, storage):
+    old_url, old = signed_url(api), api.get(f"{IMAGE}metadata/").json()
+    emulator.replace_image()
+    new = api.get(f"{IMAGE}metadata/").json()
+    assert new["hash"] != old["hash"]
+    assert new["filename"] != old["filename"]
+    assert new["imageSize"] == SIZE
+    assert hashlib.sha256(storage.get(old_url).content).hexdigest() == old["hash"]
+    assert hashlib.sha256(storage.get(signed_url(api)).content).hexdigest() == new["hash"]
+
+
+def test_latest_can_be_overwritten_in_place(emulator, api, storage):
+    url = signed_url(api)
+    before = storage.get(url, headers={"Range": "bytes=0-0"}).headers
+    emulator.replace_image(100, seed=7, in_place=True)
+    after = storage.get(url)
+    assert after.headers["etag"] != before["etag"]
+    assert hashlib.sha256(after.content).hexdigest() == api.get(f"{IMAGE}metadata/").json()["hash"]
+
+
+def test_rate_can_be_limited_on_each_connection(emulator, api, storage):
+    emulator.replace_image(100_000)
+    url = signed_url(api)
+    emulator.storage_rate = 1_000_000
+    started = emulator.requests[-1].answered_at
+    assert len(storage.get(url).content) == 100_000
+    api.get("version/")
+    assert emulator.requests[-1].started_at - started >= 0.09
+
+
+def test_connection_is_kept_and_closed_as_asked(emulator, api):
+    target = signed_url(api).removeprefix(emulator.storage_endpoint)
+    request = f"GET {target} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-3\r\n\r\n".encode()
+    assert exchange(emulator, request * 3).count(b"HTTP/1.1 206 ") == 3
+    closing_request = request.replace(b"Host: x", b"Connection: close")
+    assert exchange(emulator, closing_request + request).count(b"HTTP/1.1 ") == 1
+    assert exchange(emulator, request.replace(b"HTTP/1.1", b"HTTP/1.0") * 2).count(b"HTTP/1.1 ") == 1
+    with_body = request.replace(b"Host: x", b"Content-Length: 3") + b"abc"
+    assert exchange(emulator, with_body + request).count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"x" * 70_000, b"GET / HTTP/2.0\r\n\r\n"]
+)
+def test_garbage_closes_the_connection(emulator, garbage):
+    assert exchange(emulator, garbage) == b""
+
+
+def test_client_that_leaves_in_the_middle_disturbs_nobody(emulator, api, storage):
+    emulator.replace_image(2**30)
+    target = signed_url(api).removeprefix(emulator.storage_endpoint)
+    with closing(socket.create_connection(("127.0.0.1", emulator.storage_port))) as connection:
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.recv(65_536)
+    assert storage.get(signed_url(api), headers={"Range": "bytes=1073741823-"}).status_code == 206
+
+
+def test_stopping_cuts_a_transfer():
+    with Emulator(deployments=0, image_size=2**34) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.token}"}
+        with httpx.Client(trust_env=False) as client:
+            url = client.get(f"{emulator.endpoint}/{IMAGE}", headers=headers).headers["location"]
+            with client.stream("GET", url) as answer:
+                emulator.stop()
+                with pytest.raises(httpx.TransportError):
+                    list(answer.iter_raw())
+
+
+def test_content_is_the_same_wherever_it_is_read():
+    content = Content(5_000_000, seed=3)
+    whole = content.read()
+    assert len(whole) == 5_000_000
+    assert content.sha256() == hashlib.sha256(whole).hexdigest()
+    for start, stop in ((0, 1), (4_194_300, 4_194_302), (1_048_575, 4_999_999), (4_999_999, 5_000_000)):
+        assert content.read(start, stop) == whole[start:stop]
+    assert Content(5_000_000, seed=3).read(1, 9) == whole[1:9]
+    assert Content(5_000_000, seed=4).etag != content.etag
+
+
+def test_content_of_fourteen_gibibytes_is_there_at_once():
+    content = Content(14 * 2**30, seed=0)
+    assert len(content.read(content.size - 10)) == 10
+    assert content.read(2**33, 2**33 + 99) != content.read(2**32, 2**32 + 99)
+
+
+def test_no_two_pieces_of_a_content_are_alike():
+    content = Content(14 * 2**30, seed=0)
+    piece = 8 * 2**20
+    beginnings = {content.read(start, start + 16) for start in range(0, content.size, piece)}
+    assert len(beginnings) == content.size // piece
+
+
+def test_digest_ends_when_the_emulator_stops():
+    stopping = threading.Event()
+    stopping.set()
+    with pytest.raises(ContentDiscardedError):
+        Content(2**40, seed=0).sha256(stopping)
+
+
+def test_negative_size_is_refused():
+    with pytest.raises(ValueError, match="must not be negative"):
+        Content(-1, seed=0)
+
+
+def test_emulator_can_be_prepared(emulator):
+    emulator.prepare()
+    content = emulator._world.image.stored.content
+    assert content._digest == content.sha256()
+
+
+def test_preparation_ends_quietly_when_the_emulator_stops():
+    emulator = Emulator(deployments=3, image_size=2**40)
+    emulator.start()
+    preparing = threading.Thread(target=emulator.prepare)
+    preparing.start()
+    emulator.stop()
+    preparing.join(10)
+    assert not preparing.is_alive()
+
+
+def test_metadata_request_that_waits_for_a_digest_does_not_hold_up_the_stop():
+    with Emulator(deployments=0, image_size=2**40) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.token}"}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{emulator.endpoint}/{IMAGE}metadata/", headers=headers, trust_env=False, timeout=0.1)
+        assert httpx.get(f"{emulator.endpoint}/version/", headers=headers, trust_env=False).status_code == 200
+
+
+def test_signature_covers_path_and_query():
+    signer = Signer()
+    query = signer.sign("/a", filename="x", seconds=60)
+    assert signer.refusal("/a", query) is None
+    assert signer.refusal("/b", query) == (
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match.",
+    )
+    assert Signer().refusal("/a", query) is not None
+    assert signer.refusal("/a", "X-Amz-Signature=é") is not None
+
+
+def test_range_decision_can_be_told_to_ignore_ranges():
+    answer = answer_range({"range": "bytes=0-1"}, size=9, etag='"e"', last_modified="x", ignore=True)
+    assert (answer.status, answer.stop) == (200, 9)
