@@ -205,7 +205,7 @@ def _failure(error: BaseException, *, verbose: bool) -> Failure:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, Exception) and is_expected(error):
-        return failure_of(error, os.environ)
+        return failure_of(error)
     if verbose:
         traceback.print_exception(error)
     return Failure(

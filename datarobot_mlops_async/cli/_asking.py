@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +13,7 @@ from datarobot_mlops_async.cli._failures import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._terminal import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from datarobot_mlops_async.cli._terminal import Terminal
 
@@ -52,5 +54,17 @@ def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise usage("nobody can be asked, because stdin is not a terminal: say --yes (or --dry-run)")
     terminal.err.print(f"{clean(question)} [y/N] ", end="", markup=False)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    with _interruptible():
+        answer = sys.stdin.readline()
+    if answer.strip().lower() not in {"y", "yes"}:
         raise Failure("nothing was done", ExitCode.FAILED)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a blocking read at once: asyncio's own handler waits for the event loop, which waits here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

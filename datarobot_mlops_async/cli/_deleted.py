@@ -63,9 +63,10 @@ def erase(
     if bool(ids) == everything:
         raise usage("name deleted deployments (or - for stdin), or say --all")
     following = Following(invocation, patience)
+    named = named_ids(ids or [])
 
     async def work(session: AsyncSession) -> None:
-        chosen = named_ids(ids or [])
+        chosen = named
         if everything:
             chosen = [each.id for each in await session.deleted_deployments.list().collect()]
         if not chosen:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from datarobot_mlops_async.cli._asking import DeploymentId
+from datarobot_mlops_async.cli._deployment_changes import activate, deactivate, delete, update
 from datarobot_mlops_async.cli._filters import deployment_filters
 from datarobot_mlops_async.cli._options import takes
 from datarobot_mlops_async.cli._printing import AsJson, Form, Printer, list_form
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.session import AsyncSession
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, read and change deployments.")
+for change in (deactivate, activate, update, delete):
+    app.command()(change)
 _SERVERS_OWN = "server"
 
 

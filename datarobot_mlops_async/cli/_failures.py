@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ _PYTHON_WORDS = {
 }
 
 
-def failure_of(error: Exception, environ: Mapping[str, str]) -> Failure:
+def failure_of(error: Exception, environ: Mapping[str, str] = os.environ) -> Failure:
     """Return the line and the exit code for an error.
 
     Args:

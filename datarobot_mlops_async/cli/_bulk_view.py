@@ -1,0 +1,83 @@
+"""What is to be seen of a bulk action while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from datarobot_mlops_async.bulk import OutcomeState
+from datarobot_mlops_async.cli._terminal import clean
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from datarobot_mlops_async.bulk import Outcome
+    from datarobot_mlops_async.cli._terminal import Terminal
+
+_MOST_SHOWN = 20
+"""Failures that are shown one by one; the summary counts all."""
+
+
+class BulkView:
+    """A bar with counts for a person; a line for each outcome for a program.
+
+    Args:
+        terminal: Where it is shown.
+        verb: What is done.
+        total: To how many.
+        done: How many of them an earlier run has done.
+        as_lines: Whether programs get JSON and not tab-separated lines.
+    """
+
+    def __init__(self, terminal: Terminal, verb: str, *, total: int, done: int, as_lines: bool) -> None:
+        self._terminal = terminal
+        self._as_lines = as_lines
+        self._total = total
+        self._failures = 0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+            TextColumn("[bad]{task.fields[failures]}[/]"),
+            TimeElapsedColumn(),
+            console=terminal.err,
+            expand=True,
+            disable=not terminal.live,
+        )
+        self._task = self._bar.add_task(verb, total=total, completed=done, failures="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def add(self, outcome: Outcome[str, Any]) -> None:
+        """Show one outcome."""
+        if outcome.state is not OutcomeState.SUCCEEDED:
+            self._failures += 1
+            # That of a single one is told by the command itself.
+            if self._failures <= _MOST_SHOWN and self._total > 1:
+                self._terminal.say(f"{outcome.item}: {outcome.state.value}: {reason_of(outcome)}")
+            elif self._failures == _MOST_SHOWN + 1:
+                self._terminal.say("more failures are not shown one by one")
+        if self._as_lines:
+            self._terminal.write(outcome.to_json())
+        elif not self._terminal.for_people:
+            self._terminal.write(f"{clean(outcome.item)}\t{outcome.state.value}")
+        self._bar.update(
+            self._task, advance=1, failures=f"{self._failures:,} failed" if self._failures else ""
+        )
+
+
+def reason_of(outcome: Outcome[str, Any]) -> str:
+    """Word why an outcome is no success, alike for what failed alike."""
+    if outcome.error is None:
+        return "" if outcome.state is OutcomeState.SUCCEEDED else "interrupted"
+    message = getattr(outcome.error, "message", None) or str(outcome.error)
+    status = getattr(outcome.error, "status", None)
+    return clean(f"{status} {message}" if status else f"{type(outcome.error).__name__}: {message}")
