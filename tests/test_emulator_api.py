@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
 import time
 import zipfile
@@ -182,6 +183,24 @@ def test_update_changes_only_what_is_sent(client):
     after = client.get(path).json()
     assert after == before | {"label": "new label", "description": None, "importance": "CRITICAL"}
     assert client.get("deployments/", params={"search": "NEW LABEL"}).json()["data"] == [after]
+
+
+def test_blank_label_is_refused(client):
+    answer = client.patch(f"deployments/{pick(client)['id']}/", json={"label": ""})
+    assert (answer.status_code, answer.json()["errors"]) == (422, {"label": "blank value is not allowed"})
+
+
+def test_renamed_deployment_has_features_still(client):
+    path = f"deployments/{pick(client)['id']}/"
+    client.patch(path, json={"label": "of no known subject"})
+    assert client.get(f"{path}features/").json()["count"] > 4
+
+
+def test_client_that_leaves_within_its_request_is_forgotten(emulator, client):
+    with socket.create_connection(("127.0.0.1", emulator.port)) as connection:
+        connection.sendall(b"POST /api/v2/version/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+    assert client.get("version/").status_code == 200
+    assert len(emulator.requests) == 1
 
 
 def test_creation_answers_the_id_and_a_location(emulator, client):

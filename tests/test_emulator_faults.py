@@ -341,9 +341,11 @@ def test_stall_keeps_silent_until_the_client_leaves(emulator, target, content, s
 
 def test_nearest_of_two_limits_decides(emulator, target, content):
     route, url, headers = target
-    emulator.fault(route, reset=5000, truncate=10)
-    received, end = raw_get(url, headers)
-    assert (body_of(received), end) == (content[:10], "closed")
+    emulator.fault(route, reset=5000, truncate=10, times=1)
+    emulator.fault(route, reset=10, truncate=5000)
+    for end in ("closed", "reset"):
+        received, ended = raw_get(url, headers)
+        assert (body_of(received), ended) == (content[:10], end)
 
 
 def test_one_byte_of_the_object_can_be_wrong(emulator, target, content):
@@ -467,6 +469,16 @@ def test_signature_can_expire_at_the_storage_and_at_the_redirect(emulator, api, 
     emulator.fault(f"GET /{IMAGE} expired times=1")
     assert storage.get(signed_url(api)).status_code == 403
     assert storage.get(signed_url(api)).status_code == 200
+
+
+def test_storage_stalls_on_whatever_else_the_client_says(emulator, api):
+    url = httpx.URL(signed_url(api))
+    emulator.fault("GET storage stall")
+    with socket.create_connection((url.host, url.port), timeout=0.2) as connection:
+        for _ in range(2):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
 
 
 # --- faults of links, lists and operations

@@ -83,8 +83,7 @@ class Exchange:
     async def _end(self, damage: Damage) -> None:
         transport: asyncio.Transport = self._scope["emulator.transport"]
         if damage.ending == "stall":
-            while (await self._receive())["type"] != "http.disconnect":
-                pass
+            await self._receive()  # after its body, the next thing that is heard of a client is its leaving
         elif damage.ending == "reset":
             await prepare_reset(transport.get_extra_info("socket"))
             transport.abort()

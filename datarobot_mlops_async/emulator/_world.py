@@ -92,13 +92,12 @@ class World:
             "deletedAt": timestamp(datetime.now(UTC), fraction=True),
         }
 
-    def publish_image(self, image: Image | None) -> None:
-        """Let `image` be the latest one; `None`: there is none. Safe from any thread.
+    def publish_image(self, image: Image) -> None:
+        """Let `image` be the latest one. Safe from any thread.
 
         Images published before stay in the storage, for downloads that have begun.
         """
-        if image is not None:
-            self.objects[image.key] = image.stored
+        self.objects[image.key] = image.stored
         self.image = image
 
     def replace_image(self, size: int | None, seed: int | None, *, in_place: bool) -> None:
