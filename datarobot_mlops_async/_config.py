@@ -27,7 +27,6 @@ _TRUE, _FALSE = (
     frozenset({"false", "0", "no", "off", "f", "n"}),
 )
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
-_SHORTEST_SECRET = 8
 _ENVIRONMENT = "the environment"
 _ADVICE = (
     "set DATAROBOT_ENDPOINT and DATAROBOT_API_TOKEN, or write both to "
@@ -175,11 +174,6 @@ class Settings:
     def authorization(self) -> str:
         """The ``Authorization`` header's value."""
         return f"{self.token_type} {self.token}"
-
-    @property
-    def secret(self) -> str | None:
-        """The token, where it is long enough to be taken out of texts without taking words apart."""
-        return self.token if self.token and len(self.token) >= _SHORTEST_SECRET else None
 
     @property
     def origin(self) -> tuple[str, str, int | None]:

@@ -182,7 +182,7 @@ class AsyncSession(SessionView):
         api = Api(
             settings=settings,
             client=HTTPClient(settings, transport=transport),
-            decoder=Decoder(strict=strict, secret=settings.secret),
+            decoder=Decoder(strict=strict, secret=settings.token),
             limiter=Limiter(max_concurrency),
             options=Options(
                 timeout=_check_timeout(timeout) or DEFAULT_TIMEOUT, retry=_policy(retry, RetryPolicy())

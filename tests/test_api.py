@@ -348,7 +348,7 @@ async def test_token_that_a_gateway_echoes_is_taken_out_of_its_page():
     page = f"<html>Bad request: Authorization: Bearer {TOKEN}</html>".encode()
     with ScriptedServer(Answer(status=400, body=page), Answer(body=page)) as server:
         async with session_for(server) as session:
-            with pytest.raises(APIStatusError, match=r"\[token\]") as caught:
+            with pytest.raises(APIStatusError, match=r"\[secret\]") as caught:
                 await session.deployments.get("d1")
             assert TOKEN not in str(caught.value)
             with pytest.raises(DecodeError) as caught:

@@ -10,6 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from datarobot_mlops_async._redaction import Redactor, secrets_of_url
 from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import status_error_class
 
@@ -55,21 +56,30 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
 
 
 def status_error(
-    *, status: int, headers: Mapping[str, str], body: bytes, method: str, url: str, attempts: int = 1
+    *,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    method: str,
+    url: str,
+    attempts: int = 1,
+    secret: str | None = None,
 ) -> APIStatusError:
     """Return the exception for an error answer, its message readable whatever the body is.
 
     Bodies are JSON with ``message`` (a string or an object) or ``detail`` (a string or a list), HTML from a
-    gateway, nothing, bytes that are no text, or any of these cut short.
+    gateway, nothing, bytes that are no text, or any of these cut short. ``secret`` and the values in
+    the URL's query are taken out of it.
     """
+    redactor = Redactor([secret, *secrets_of_url(url)])
     message, errors = _read_body(body)
     return status_error_class(status)(
-        message or _REASONS.get(status, "the server gave no reason"),
+        redactor.text(message) or _REASONS.get(status, "the server gave no reason"),
         status=status,
         method=method,
         url=without_query(url),
         request_id=request_id(headers),
-        errors=errors,
+        errors=redactor.data(errors),
         retry_after=retry_after(headers),
         attempts=attempts,
     )

@@ -16,6 +16,7 @@ from datarobot_mlops_async._api._addresses import Query, rebase, route_path
 from datarobot_mlops_async._api._answers import readable, request_id, status_error
 from datarobot_mlops_async._config import origin_of
 from datarobot_mlops_async._limiter import Limiter, PausedError
+from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, RetryPolicy, call_with_retries
 from datarobot_mlops_async._transport import Response, without_query
 from datarobot_mlops_async.errors import (
@@ -103,6 +104,11 @@ class Api:
     options: Options
     lifetime: Lifetime = field(factory=Lifetime)
     _deprecated: set[str] = field(factory=set)
+    _redactor: Redactor = field(init=False)
+
+    @_redactor.default
+    def _make_redactor(self) -> Redactor:
+        return Redactor([self.settings.token])
 
     def with_options(self, *, timeout: float | None = None, retry: RetryPolicy | None = None) -> Self:
         """Return a view of the same session with other clocks."""
@@ -145,7 +151,10 @@ class Api:
     async def follow(self, location: str) -> Response:
         """GET what a ``Location`` or ``next`` names, on our own endpoint whatever host it names."""
         path = rebase(location)
-        return await self._send("GET", path, f"GET /{path.partition('?')[0]}", _NO_BODY, gone_is_done=False)
+        operation = f"GET /{path.partition('?')[0]}"
+        response = await self._send("GET", path, operation, _NO_BODY, gone_is_done=False)
+        # A status document's message becomes part of an exception.
+        return evolve(response, content=self._redactor.body(response.content))
 
     async def get(
         self, type_: type[T], route: str, *, query: Query = (), ids: Mapping[str, str] = _NO_IDS
@@ -251,10 +260,11 @@ class Api:
         failure = status_error(
             status=response.status,
             headers=response.headers,
-            body=self._redacted(response.content),
+            body=response.content,
             method=method,
             url=url,
             attempts=number,
+            secret=self.settings.token,
         )
         if response.status in {429, 503}:
             self.limiter.overloaded(started=started, retry_after=failure.retry_after)
@@ -289,11 +299,6 @@ class Api:
                     id_,
                 )
         return response
-
-    def _redacted(self, body: bytes) -> bytes:
-        # Some gateways' error pages echo the request's headers.
-        secret = self.settings.secret
-        return body.replace(secret.encode(), b"[token]") if secret else body
 
     def _warn_once(self, operation: str, deprecation: str) -> None:
         if operation in self._deprecated:

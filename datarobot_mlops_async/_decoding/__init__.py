@@ -15,6 +15,7 @@ from datarobot_mlops_async._decoding._body import parse
 from datarobot_mlops_async._decoding._converter import converter
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook
+from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async.errors import DecodeError
 from datarobot_mlops_async.models import DeletedDeployment, DeploymentCapability, Record
 from datarobot_mlops_async.models._record import REQUIRED
@@ -90,7 +91,7 @@ class Decoder:
 
     def __init__(self, *, strict: bool = False, secret: str | None = None) -> None:
         self._strict = strict
-        self._secret = secret
+        self._redactor = Redactor([secret])
         self._find_hook = converter(strict=strict).get_structure_hook
 
     def decode(self, body: bytes, type_: type[T], *, operation: str) -> T:
@@ -152,8 +153,8 @@ class Decoder:
 
     def _error(self, mismatch: Mismatch, body: bytes, operation: str) -> DecodeError:
         # At most four bytes make a character: there is no need to decode all of a large body.
-        text = self._redacted(body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace"))[:_TEXT_LIMIT]
-        path, actual = self._redacted(mismatch.path), self._redacted(mismatch.actual)
+        text = self._redactor.text(body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace"))[:_TEXT_LIMIT]
+        path, actual = self._redactor.text(mismatch.path), self._redactor.text(mismatch.actual)
         place = "" if path == "$" else f" at {path}"
         return DecodeError(
             f"{operation}: expected {mismatch.expected}{place}, got {actual}",
@@ -163,6 +164,3 @@ class Decoder:
             actual=actual,
             text=text,
         )
-
-    def _redacted(self, text: str) -> str:
-        return text.replace(self._secret, "[token]") if self._secret else text

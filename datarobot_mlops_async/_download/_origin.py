@@ -146,6 +146,7 @@ class Origin:
             body=sink.content(),
             method="GET",
             url=response.url,
+            secret=self._api.settings.token,
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import h11
 
+from datarobot_mlops_async._transport._translate import without_quotes
 from datarobot_mlops_async.errors import ProtocolError, ReadError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ async def exchange_heads(wire: Wire, method: str, target: str, headers: Mapping[
     except h11.LocalProtocolError as error:
         raise ProtocolError(f"the request cannot be sent ({error})") from error
     except h11.RemoteProtocolError as error:
-        raise ProtocolError(f"the answer is not valid HTTP ({error})") from error
+        raise ProtocolError(f"the answer is not valid HTTP ({without_quotes(error)})") from error
 
 
 async def _feed(wire: Wire, connection: h11.Connection) -> None:
@@ -155,7 +156,7 @@ class FramedBody:
             while self._pump(sink, buffer):
                 pass
         except h11.RemoteProtocolError as error:
-            raise ReadError(f"the body broke off ({error})") from error
+            raise ReadError(f"the body broke off ({without_quotes(error)})") from error
 
     def _pump(self, sink: Sink, buffer: memoryview) -> bool:
         event = self._connection.next_event()

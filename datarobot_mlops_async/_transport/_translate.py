@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -43,7 +43,7 @@ def without_query(url: str) -> str:
 def translate_error(error: httpx.HTTPError, *, method: str, url: str) -> TransportError:
     """Return ours for an httpx exception; the caller raises it from the original."""
     safe_url = without_query(url)
-    detail = str(error)
+    detail = str(without_quotes(error))
     if _is_certificate_failure(error):
         return CertificateError(
             f"{method} {safe_url}: the server's certificate is not trusted ({detail}); for an authority of your "
@@ -54,6 +54,17 @@ def translate_error(error: httpx.HTTPError, *, method: str, url: str) -> Transpo
     class_, what = next((ours, what) for theirs, ours, what in _CLASSES if isinstance(error, theirs))
     message = f"{method} {safe_url}: {what}" + (f" ({detail})" if detail else "")
     return class_(message, method=method, url=safe_url)
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def without_quotes(error: E) -> E:
+    """Cut out of an exception and its causes what h11 quotes of a broken head: it can be a signed ``Location``."""
+    for each in _chain(error):
+        if each.args and isinstance(each.args[0], str) and "bytearray(" in each.args[0]:
+            each.args = (each.args[0].partition(": bytearray(")[0], *each.args[1:])
+    return error
 
 
 def _is_certificate_failure(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ import random
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from datarobot_mlops_async._api import rebase
 from datarobot_mlops_async._retry import is_transient
@@ -54,8 +54,9 @@ class OperationStatus:
     message: str | None = None
     code: object = None
     description: str | None = None
-    resource: str | None = None
-    moved_to: str | None = None
+    # Not shown: servers redirect to signed URLs.
+    resource: str | None = field(default=None, repr=False)
+    moved_to: str | None = field(default=None, repr=False)
     retry_after: float | None = None
 
 

@@ -1,0 +1,76 @@
+"""Taking secrets out of texts that servers sent, before they become part of an exception or a log.
+
+Gateways' error pages echo the request that they refuse, token and all, and object stores quote the
+signature they disagree with; some of them escape it for HTML, JSON or URLs first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote_plus, urlsplit
+
+if TYPE_CHECKING:
+    from re import Pattern
+
+_PLACEHOLDER = "[secret]"
+# Shorter ones are no secrets, and taking them out would take words apart.
+_SHORTEST = 8
+
+
+class Redactor:
+    """Replaces secrets by a placeholder, however they are escaped.
+
+    Args:
+        secrets: Texts to take out; ``None`` and those of fewer than 8 characters are passed over.
+    """
+
+    def __init__(self, secrets: Iterable[str | None]) -> None:
+        # The longest first: one may hold another.
+        known = sorted({each for each in secrets if each and len(each) >= _SHORTEST}, key=len, reverse=True)
+        self._pattern: Pattern[str] | None = (
+            re.compile("|".join("".join(map(_any_form, each)) for each in known)) if known else None
+        )
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets."""
+        return text if self._pattern is None else self._pattern.sub(_PLACEHOLDER, text)
+
+    def data(self, value: Any) -> Any:
+        """Return decoded JSON without secrets."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.data(each) for each in value]
+        if isinstance(value, dict):
+            return {self.text(key): self.data(each) for key, each in value.items()}
+        return value
+
+    def body(self, body: bytes) -> bytes:
+        """Return a small body without secrets."""
+        return body if self._pattern is None else self.text(body.decode("latin-1")).encode("latin-1")
+
+
+def secrets_of_url(url: str) -> list[str]:
+    """Return what must not be shown of a URL that may be signed: the values of its query, and its password."""
+    parts = urlsplit(url)
+    values = [each.partition("=")[2] for each in parts.query.split("&")]
+    return [*values, *(unquote_plus(each) for each in values), *([parts.password] if parts.password else [])]
+
+
+def _any_form(char: str) -> str:
+    code = ord(char)
+    forms = {
+        char,
+        f"\\{char}",
+        f"\\u{code:04x}",
+        f"\\u{code:04X}",
+        f"&#{code};",
+        f"&#x{code:x};",
+        f"&#x{code:X};",
+    }
+    escaped = quote(char, safe="")
+    return (
+        f"(?:{'|'.join(map(re.escape, sorted({*forms, escaped, escaped.lower()}, key=len, reverse=True)))})"
+    )

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import html
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datarobot_mlops_async._redaction import Redactor, secrets_of_url
+
+SECRET = "c4n4ry+T/ok=n&"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        html.escape(SECRET),
+        quote(SECRET, safe=""),
+        quote(SECRET, safe="").lower(),
+        SECRET.replace("/", "\\/"),
+        "".join(f"\\u{ord(each):04x}" for each in SECRET),
+        "".join(f"&#{ord(each)};" for each in SECRET),
+        "".join(f"&#x{ord(each):X};" for each in SECRET),
+    ],
+)
+def test_secret_is_taken_out_in_every_form(form):
+    assert Redactor([SECRET]).text(f"<{form}>") == "<[secret]>"
+    assert Redactor([SECRET]).body(f"\xff<{form}>".encode()) == "\xff<[secret]>".encode()
+
+
+def test_json_is_redacted_everywhere():
+    data = {"a": [SECRET, 1, None], SECRET: {"b": f"x{SECRET}"}}
+    assert Redactor([SECRET]).data(data) == {"a": ["[secret]", 1, None], "[secret]": {"b": "x[secret]"}}
+
+
+def test_short_or_missing_secrets_leave_texts_alone():
+    assert Redactor([None, "", "t", "creator"]).text("creator") == "creator"
+    assert Redactor([]).body(b"\xff\x00") == b"\xff\x00"
+
+
+def test_longer_secret_goes_first():
+    assert Redactor(["abcdefgh", "abcdefghijkl"]).text("abcdefghijkl") == "[secret]"
+
+
+def test_secrets_of_a_signed_url_are_the_values_of_its_query_and_its_password():
+    secrets = secrets_of_url("https://u:passw0rd@s3/x?X-Amz-Signature=a%2Fb&flag&Expires=1")
+    assert {"passw0rd", "a%2Fb", "a/b", "1"} <= set(secrets)
+    assert Redactor(secrets_of_url("https://h/x")).text("text") == "text"
+
+
+@given(st.text(min_size=8), st.text(), st.text())
+def test_no_text_shows_a_secret(secret, before, after):
+    text = json.dumps(before + secret + after, ensure_ascii=False)
+    assert (
+        json.dumps(secret, ensure_ascii=False)[1:-1] not in Redactor([secret]).text(text)
+        or secret in "[secret]"
+    )
