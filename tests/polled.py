@@ -8,7 +8,6 @@ from collections import Counter
 from attrs import define, field
 
 from datarobot_mlops_async import AsyncSession
-from datarobot_mlops_async.operations import Poller
 from tests.scripted import Answer, ScriptedServer
 
 RUNNING = Answer(body=b'{"status": "RUNNING"}')
@@ -57,5 +56,6 @@ def serve(statuses):
 def session_for(server, *, delays=quickly, polls_per_second=10_000.0, max_concurrency=4, **options):
     """Return a session that polls quickly, over few connections: each is a thread of the server's."""
     session = AsyncSession(server.endpoint, "polled-test-token", max_concurrency=max_concurrency, **options)
-    session._poller = Poller(session._api, polls_per_second=polls_per_second, delays=delays)
+    session._poller._delays = delays
+    session._poller._pace.per_second = polls_per_second
     return session

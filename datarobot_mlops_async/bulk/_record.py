@@ -82,7 +82,7 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
-        self._file = -1
+        self._file: int
         self._writing = anyio.Lock()
         self.failure: OSError | None = None
 
@@ -111,11 +111,9 @@ class Journal:
                     raise
 
     async def aclose(self) -> None:
-        """Close the file. Harmless when repeated."""
-        file, self._file = self._file, -1
-        if file >= 0:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(os.close, file)
+        """Close the file."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(os.close, self._file)
 
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -127,5 +125,7 @@ class Journal:
                 self._write(b"\n")
 
     def _write(self, line: bytes) -> None:
-        if os.write(self._file, line) != len(line):
+        if os.write(self._file, line) != len(
+            line
+        ):  # pragma: no cover - a disk that fills up inside of a line
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(self._path))
