@@ -54,8 +54,12 @@ def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise usage("nobody can be asked, because stdin is not a terminal: say --yes (or --dry-run)")
     terminal.err.print(f"{clean(question)} [y/N] ", end="", markup=False)
-    with _interruptible():
-        answer = sys.stdin.readline()
+    try:
+        with _interruptible():
+            answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        terminal.err.print()
+        raise
     if answer.strip().lower() not in {"y", "yes"}:
         raise Failure("nothing was done", ExitCode.FAILED)
 

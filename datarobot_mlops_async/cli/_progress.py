@@ -125,4 +125,5 @@ def verdict(result: DownloadResult) -> str:
         return f"already here, SHA-256 verified: {result.sha256}"
     checked = f"SHA-256 verified: {result.sha256}" if result.verified_by else f"SHA-256 {result.sha256}"
     resumed = f" after {wording.size(result.resumed_from)} from before" if result.resumed_from else ""
-    return f"{wording.size(result.size)} in {wording.duration(result.elapsed)}{resumed} ({speed_of(result)}), {checked}"
+    speed = f" ({speed_of(result)})" if result.elapsed > 0 else ""
+    return f"{wording.size(result.size)} in {wording.duration(result.elapsed)}{resumed}{speed}, {checked}"

@@ -20,6 +20,8 @@ def rate(bytes_a_second: float) -> str:
     """Word a speed, in the decimal units that networks and disks are sold by: ``0.84 GB/s``."""
     if bytes_a_second >= 1e8:
         return f"{bytes_a_second / 1e9:.2f} GB/s"
+    if bytes_a_second < 1e6:
+        return f"{_three_digits(bytes_a_second / 1e3)} kB/s"
     return f"{_three_digits(bytes_a_second / 1e6)} MB/s"
 
 

@@ -1,0 +1,263 @@
+"""What goes wrong: one line on stderr, an exit code, and a word on the mistakes that everyone makes first."""
+
+from __future__ import annotations
+
+import io
+import ssl
+import sys
+
+import pytest
+import trustme
+
+from datarobot_mlops_async.cli import _app, main
+from datarobot_mlops_async.cli._failures import ExitCode, failure_of
+from datarobot_mlops_async.errors import ConnectError, OperationTimeoutError
+from tests.command_line import Here, there
+from tests.scripted import Answer, ScriptedServer
+
+LIST = ("deployments", "list")
+TOKEN = "secret-token-that-nobody-may-see"
+
+
+@pytest.fixture
+def dr(capfd, monkeypatch):
+    return Here(capfd, monkeypatch)
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+def test_no_token_says_where_to_put_one(dr):
+    ran = dr(*LIST)
+    assert ran.code == 3
+    assert "DATAROBOT_API_TOKEN" in ran.error
+    assert "--token-file" in ran.error
+    assert "token=" not in ran.error
+
+
+def test_expired_token_says_where_to_get_another(dr, datarobot_emulator, monkeypatch):
+    monkeypatch.setenv("DATAROBOT_API_TOKEN", TOKEN)
+    ran = dr(*LIST)
+    assert ran.code == 3
+    assert "401" in ran.error
+    assert "expired" in ran.error
+    assert TOKEN not in ran.err
+
+
+def test_endpoint_of_another_server_is_doubted(dr, token_file):
+    for answer in (
+        Answer(status=404, body=b"<html>not found</html>"),
+        Answer(status=405),
+        Answer(body=b"<html>a page</html>"),
+    ):
+        with ScriptedServer(answer) as server:
+            ran = dr("--endpoint", server.endpoint, "--token-file", token_file, "--retries", 0, *LIST)
+        assert ran.code in {1, 4}
+        assert "is this DataRobot?" in ran.error
+
+
+def test_missing_thing_is_no_wrong_endpoint(dr, datarobot_emulator):
+    ran = dr("deployments", "get", "nope")
+    assert ran.code == 4
+    assert "DataRobot?" not in ran.error
+
+
+def test_endpoint_that_nobody_serves_says_what_to_check(dr, token_file, monkeypatch):
+    where = ("--endpoint", "http://127.0.0.1:9", "--token-file", token_file, "--retries", 0)
+    ran = dr(*where, *LIST)
+    assert ran.code == 5
+    assert "--proxy" in ran.error
+    monkeypatch.setenv("HTTP_PROXY", "http://user:password@127.0.0.1:9")
+    ran = dr(*where, *LIST)
+    assert ran.code == 5
+    assert "HTTP_PROXY" in ran.error
+    assert "password" not in ran.error
+
+
+def test_certificate_of_ones_own_authority_says_which_option_trusts_it(dr, token_file, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with ScriptedServer(Answer(body=b'{"data": [], "next": null}'), tls=context) as server:
+        where = ("--endpoint", server.endpoint, "--token-file", token_file)
+        refused = dr(*where, *LIST)
+        assert refused.code == 5
+        assert "--ca-file" in refused.error
+        assert "verify=" not in refused.error
+        assert dr(*where, "--ca-file", tmp_path / "ca.pem", *LIST).code == 0
+        assert dr(*where, "--insecure", *LIST).code == 0
+
+
+def test_proxy_is_named_by_its_variable_only():
+    failure = failure_of(
+        ConnectError("GET http://x: cannot connect"), {"https_proxy": "http://me:secret@proxy"}
+    )
+    assert "https_proxy" in failure.message
+    assert "secret" not in failure.message
+
+
+def test_operation_that_takes_too_long_can_be_waited_for_again():
+    failure = failure_of(
+        OperationTimeoutError(
+            "the operation at status/1/ was not over within 1 s; the server goes on with it: "
+            "await it again, or resume it with session.operation(location)",
+            operation=None,
+        )
+    )
+    assert failure.code == ExitCode.OPERATION
+    assert "dr-mlops operations wait" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["deploymets", "list"], "deployments"),
+        (["deployments", "lst"], "--help"),
+        (["deployments", "list", "--no-such"], "--no-such"),
+        (["deployments", "get"], "Missing"),
+        (["--timeout", "soon", "deployments", "list"], "--timeout"),
+        (["--insecure", "--ca-file", "ca.pem", "deployments", "list"], "exclude"),
+        (["--timeout", "0", "deployments", "list"], "timeout"),
+    ],
+)
+def test_wrong_command_line_is_one_line(dr, datarobot_emulator, arguments, part):
+    ran = dr(*arguments)
+    assert ran.code == 2
+    assert ran.error.startswith("dr-mlops: ")
+    assert part in ran.error
+    assert not datarobot_emulator.requests
+
+
+@pytest.mark.parametrize("arguments", [[], ["deployments"]])
+def test_no_command_shows_help(dr, arguments):
+    ran = dr(*arguments)
+    assert ran.code == 2
+    assert "Usage: dr-mlops" in ran.out + ran.err
+
+
+def test_error_from_the_server_cannot_steer_the_terminal(dr, token_file):
+    body = b'{"message": "\\u001b[2Jno [bold]way[/bold]"}'
+    with ScriptedServer(Answer(status=400, body=body)) as server:
+        ran = dr("--endpoint", server.endpoint, "--token-file", token_file, *LIST)
+    assert ran.code == 1
+    assert "no [bold]way[/bold]" in ran.error
+    assert "\x1b" not in ran.err
+
+
+def test_token_comes_from_a_file_and_from_stdin(dr, datarobot_emulator, tmp_path, monkeypatch):
+    endpoint, token = datarobot_emulator.endpoint, datarobot_emulator.token
+    for name in ("DATAROBOT_ENDPOINT", "DATAROBOT_API_TOKEN"):
+        monkeypatch.delenv(name)
+    path = tmp_path / "token"
+    path.write_text(f"{token}\n")
+    assert dr("--endpoint", endpoint, "--token-file", path, *LIST).code == 0
+    assert dr("--endpoint", endpoint, "--token-file", "-", *LIST, stdin=f"{token}\n").code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "part"), [(None, "No such file"), (b"\n", "empty"), (b"\xff", "not text")]
+)
+def test_token_file_without_a_token_is_refused(dr, tmp_path, content, part):
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    ran = dr("--endpoint", "http://127.0.0.1", "--token-file", path, *LIST)
+    assert ran.code == 3
+    assert part in ran.error
+
+
+def test_environment_completes_one_half_but_gives_away_none_of_its_pair(
+    dr, datarobot_emulator, token_file, monkeypatch
+):
+    endpoint, token = datarobot_emulator.endpoint, datarobot_emulator.token
+    refused = dr("--endpoint", "http://127.0.0.1:9", *LIST)
+    assert refused.code == 3
+    assert "--token-file is not" in refused.error
+    assert dr("--token-file", token_file, *LIST).code == 3
+
+    monkeypatch.delenv("DATAROBOT_ENDPOINT")
+    assert dr("--endpoint", endpoint, *LIST).code == 0
+    monkeypatch.delenv("DATAROBOT_API_TOKEN")
+    monkeypatch.setenv("DATAROBOT_ENDPOINT", endpoint)
+    token_file.write_text(token)
+    assert dr("--token-file", token_file, *LIST).code == 0
+
+
+def test_configuration_file_is_read(dr, datarobot_emulator, tmp_path, monkeypatch):
+    path = tmp_path / "drconfig.yaml"
+    path.write_text(f"endpoint: {datarobot_emulator.endpoint}\ntoken: {datarobot_emulator.token}\n")
+    for name in ("DATAROBOT_ENDPOINT", "DATAROBOT_API_TOKEN"):
+        monkeypatch.delenv(name)
+    ran = dr("--config-file", path, "--timeout", 5, "--retries", 1, "--insecure", *LIST)
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_warning_is_one_line(dr, token_file):
+    ran = dr("--endpoint", "http://service.invalid", "--token-file", token_file, "--retries", 0, *LIST)
+    warning, error = ran.err.splitlines()
+    assert warning.startswith("dr-mlops: warning: ")
+    assert "unencrypted" in warning
+    assert error.startswith("dr-mlops: GET ")
+
+
+@pytest.mark.datarobot_emulator(faults=["GET /deployments/ status=503 retry-after=0 times=1"])
+def test_log_shows_requests_and_no_token(dr, datarobot_emulator):
+    ran = dr("-v", *LIST)
+    assert ran.code == 0
+    assert len(ran.lines) == 20
+    assert [line.split("DEBUG ")[1][:20] for line in ran.err.splitlines()] == [
+        "GET /deployments/ 50",
+        "GET /deployments/ 20",
+    ]
+    assert datarobot_emulator.token not in ran.err
+
+
+def test_strict_refuses_what_the_page_does_not_know(dr, datarobot_emulator):
+    datarobot_emulator.dialect = "newer"
+    assert dr(*LIST).code == 0
+    assert dr("--strict", *LIST).code == 1
+
+
+def test_bug_is_one_line_too_and_shows_its_place_when_asked(dr, datarobot_emulator, monkeypatch, capfd):
+    def broken(*_arguments):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("datarobot_mlops_async.cli._printing.field_text", broken)
+    ran = dr(*LIST)
+    assert ran.code == 1
+    assert "internal error: KeyError" in ran.error
+    assert _app.run(["-v", *LIST]) == 1
+    assert "in broken" in capfd.readouterr().err
+
+
+def test_version_is_shown(dr):
+    assert dr("--version").out.startswith("dr-mlops 0.")
+
+
+def test_missing_extra_names_what_to_install(monkeypatch):
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", said)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 1
+    assert said.getvalue() == "dr-mlops needs typer: pip install 'datarobot-mlops-async[cli]'\n"
+
+
+def test_missing_emulator_extra_names_what_to_install(dr, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    for command, extra in (("demo", "demo"), ("emulator", "emulator")):
+        ran = dr(command)
+        assert ran.code == 1
+        assert f"pip install 'datarobot-mlops-async[{extra}]'" in ran.error
+
+
+def test_program_ends_with_the_exit_code(datarobot_emulator):
+    ran = there("deployments", "get", "nope")
+    assert ran.code == 4
+    assert ran.error.startswith("dr-mlops: GET ")
