@@ -6,12 +6,13 @@ signature they disagree with; some of them escape it for HTML, JSON or URLs firs
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_plus, urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from re import Pattern
 
 _PLACEHOLDER = "[secret]"
@@ -63,6 +64,7 @@ def _any_form(char: str) -> str:
     code = ord(char)
     forms = {
         char,
+        html.escape(char),
         f"\\{char}",
         f"\\u{code:04x}",
         f"\\u{code:04X}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -51,11 +52,15 @@ class Address:
         Raises:
             ProtocolError: It is not an absolute http(s) URL, or holds characters that cannot be sent.
         """
-        try:
+        with suppress(ValueError):
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError:
-            raise ProtocolError("the server named an address that is not a URL") from None
+            return cls._from_parts(url, parts, host, port)
+        # Outside a handler: the cause would quote what may be a secret.
+        raise ProtocolError("the server named an address that is not a URL")
+
+    @classmethod
+    def _from_parts(cls, url: str, parts: SplitResult, host: str | None, port: int | None) -> Address:
         if parts.scheme not in _DEFAULT_PORTS or not host or _UNSENDABLE.search(url):
             raise ProtocolError(f"not an http(s) URL: {without_query(url)!r}")
         return cls(
