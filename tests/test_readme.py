@@ -5,18 +5,23 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
 import pytest
 
-from datarobot_mlops_async import AsyncSession
+from datarobot_mlops_async import AsyncSession, Outcome
 from datarobot_mlops_async.emulator import Emulator
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 # Blocks that are files of their own, and not statements to type: each has a test of its own below.
-FILES = ("FastAPI(", "LocalCluster(", "def test_", "trio.run(")
+FILES = ("FastAPI(", "LocalCluster(", "def test_")
+
+
+pytest_plugins = ["pytester"]
 
 
 def name_of(block):
@@ -45,13 +50,21 @@ async def _names():
             capabilities = await session.deployments.capabilities(deployment.id)
             if any(each.supported for each in capabilities if "scoring_code" in each.name):
                 break
+
+    async def upload_part(chunk):
+        assert chunk
+
     return {
+        "resuming": False,
+        "upload_part": upload_part,
         "deployment_id": deployment.id,
         "deployment_ids": [each.id for each in active if each.id != deployment.id][:5],
     }
 
 
-@pytest.mark.parametrize("block", [each for each in BLOCKS if not any(mark in each for mark in FILES)], ids=name_of)
+@pytest.mark.parametrize(
+    "block", [each for each in BLOCKS if not any(mark in each for mark in FILES)], ids=name_of
+)
 def test_block_runs_as_printed(block, prepared):
     code = compile(block, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
@@ -65,3 +78,40 @@ def test_block_runs_as_printed(block, prepared):
 
 def test_readme_has_blocks():
     assert len(BLOCKS) >= 6
+
+
+def block_with(mark):
+    (block,) = [each for each in BLOCKS if mark in each]
+    return block
+
+
+def test_fastapi_recipe_serves_from_one_session(prepared):
+    from starlette.testclient import TestClient
+
+    namespace = {}
+    exec(block_with("FastAPI("), namespace)
+    with TestClient(namespace["app"]) as client:
+        first, second = client.get("/failing"), client.get("/failing")
+    assert first.status_code == 200
+    assert first.json()
+    assert first.json() == second.json()
+
+
+def test_dask_recipe_spreads_a_bulk_run_over_processes(prepared, tmp_path):
+    script = tmp_path / "spread.py"
+    names = [each for each in prepared["deployment_ids"] if each != prepared["deployment_id"]][:4]
+    script.write_text(
+        f"{block_with('LocalCluster(')}\n\nif __name__ == '__main__':\n    print(*deactivate_all({names!r}), sep='\\n')\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    outcomes = [Outcome.from_json(line) for line in done.stdout.splitlines()]
+    assert sorted(each.item for each in outcomes) == sorted(names)
+    assert {each.state for each in outcomes} <= {"succeeded", "failed"}
+
+
+def test_readers_own_test_passes(pytester):
+    pytester.makepyfile(block_with("def test_"))
+    pytester.makeconftest("import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'")
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-W", "error")
+    result.assert_outcomes(passed=1)
