@@ -60,9 +60,9 @@ class Artifact:
     size: int | None = field(default=None, kw_only=True)
     sha256: str | None = field(default=None, kw_only=True)
     _refresh: Callable[[], Awaitable[Expectation]] | None = field(
-        default=None, repr=False, eq=False, kw_only=True
+        default=None, repr=False, eq=False, kw_only=True, alias="refresh"
     )
-    _tuning: Tuning = field(factory=Tuning, repr=False, eq=False, kw_only=True)
+    _tuning: Tuning = field(factory=Tuning, repr=False, eq=False, kw_only=True, alias="tuning")
 
     @asynccontextmanager
     async def stream(

@@ -14,12 +14,15 @@ from datarobot_mlops_async._transport._translate import without_quotes
 from datarobot_mlops_async.errors import ProtocolError, ReadError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from datarobot_mlops_async._transport._bulk_wire import Wire
 
 _MAX_HEAD = 128 * 1024
 _CHUNK = 256 * 1024
+# TLS hands over one record of 16 KiB at a time: what happens per read should happen less often than that, and
+# yet so often that a slow connection is seen to move.
+_READS = 8
 
 
 class Sink(Protocol):
@@ -122,24 +125,32 @@ class PlainBody:
 
     def drain(self, sink: Sink) -> None:
         while self._left:
-            room = sink.room()
+            room = sink.room()[: self._left]
             if not room:
                 return
-            count = self._fill(room[: self._left])
-            self._left -= count
-            sink.took(count)
+            filled = 0
+            try:
+                for filled in self._fill(room):  # noqa: B007 - counted also when it breaks off
+                    pass
+            finally:
+                self._left -= filled
+                sink.took(filled)
         self.reusable = self._persistent
 
-    def _fill(self, room: memoryview) -> int:
+    def _fill(self, room: memoryview) -> Iterator[int]:
+        """Read a few times, and yield after each how much of the room is filled."""
         filled = min(len(self._prefix), len(room))
-        if filled:
-            room[:filled] = self._prefix[:filled]
-            self._prefix = self._prefix[filled:]
-            return filled
-        count = self._wire.read_into(room)
-        if not count:
-            raise ReadError(f"the connection closed with {self._left} bytes of the body missing")
-        return count
+        room[:filled] = self._prefix[:filled]
+        self._prefix = self._prefix[filled:]
+        yield filled
+        for _ in range(_READS):
+            if filled == len(room):
+                return
+            count = self._wire.read_into(room[filled:])
+            if not count:
+                raise ReadError(f"the connection closed with {self._left - filled} bytes of the body missing")
+            filled += count
+            yield filled
 
 
 class FramedBody:

@@ -118,8 +118,8 @@ def _running(weed, directory):
             # An orderly end takes it ten seconds, and nothing is to be kept.
             process.kill()
             process.wait()
-            for port in ports:
-                for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port + 10_000}.sock"):
+            for port in (*ports, *(port + 10_000 for port in ports)):
+                for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
                     left.unlink()
 
 

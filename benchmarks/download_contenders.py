@@ -1,0 +1,160 @@
+"""One download by one contender, in a process of its own: started by ``benchmarks/download.py``.
+
+Prints one line of JSON: seconds, processor seconds, and event-loop lag where there is an event loop. Each contender
+does what a careful user of that tool would write: it streams to a file and computes the SHA-256, unless its
+name says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import ssl
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+IMAGE = "mlops/portablePredictionServerImage/"
+_TICK = 0.001
+
+
+class Lag:
+    """How late the event loop wakes a task that sleeps a millisecond at a time."""
+
+    def __init__(self) -> None:
+        self._late: list[float] = []
+
+    async def watch(self) -> None:
+        while True:
+            then = time.perf_counter()
+            await asyncio.sleep(_TICK)
+            self._late.append(time.perf_counter() - then - _TICK)
+
+    def figures(self) -> dict[str, float]:
+        late = sorted(self._late)
+        return {"lag_p99": late[int(len(late) * 0.99)] * 1e3, "lag_worst": late[-1] * 1e3}
+
+
+def measured(run: Callable[[], dict[str, float]]) -> dict[str, float]:
+    wall, processor = time.perf_counter(), time.process_time()
+    extra = run()
+    return {
+        "seconds": time.perf_counter() - wall,
+        "cpu": time.process_time() - processor,
+        **extra,
+    }
+
+
+def with_loop(main: Callable[[], Awaitable[object]]) -> dict[str, float]:
+    async def run() -> dict[str, float]:
+        lag = Lag()
+        watcher = asyncio.create_task(lag.watch())
+        try:
+            await main()
+        finally:
+            watcher.cancel()
+        return lag.figures()
+
+    return asyncio.run(run())
+
+
+def ours(connections: int) -> Callable[[str, str, Path], dict[str, float]]:
+    from datarobot_mlops_async import AsyncSession  # noqa: PLC0415 - each process loads one contender
+
+    def run(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
+        async def main() -> None:
+            async with AsyncSession(endpoint, "benchmark", verify=ca_file) as session:
+                artifact = await session.pps_image.artifact()
+                await artifact.download(target, max_connections=connections)
+
+        return with_loop(main)
+
+    return run
+
+
+def plain_httpx(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
+    import httpx  # noqa: PLC0415 - the same
+
+    async def main() -> None:
+        sha256 = hashlib.sha256()
+        context = ssl.create_default_context(cafile=ca_file)
+        async with (
+            httpx.AsyncClient(verify=context, timeout=60) as client,
+            client.stream("GET", f"{endpoint}/{IMAGE}") as response,
+        ):
+            with target.open("wb") as file:
+                async for chunk in response.aiter_raw():
+                    sha256.update(chunk)
+                    file.write(chunk)
+
+    return with_loop(main)
+
+
+def plain_aiohttp(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
+    import aiohttp  # noqa: PLC0415 - the same
+
+    async def main() -> None:
+        sha256 = hashlib.sha256()
+        context = ssl.create_default_context(cafile=ca_file)
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as client,
+            client.get(f"{endpoint}/{IMAGE}", timeout=aiohttp.ClientTimeout(total=None)) as response,
+        ):
+            with target.open("wb") as file:
+                async for chunk in response.content.iter_any():
+                    sha256.update(chunk)
+                    file.write(chunk)
+
+    return with_loop(main)
+
+
+def plain_requests(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
+    import requests  # noqa: PLC0415 - the same
+
+    sha256 = hashlib.sha256()
+    with (
+        requests.get(f"{endpoint}/{IMAGE}", verify=ca_file, stream=True, timeout=60) as response,
+        target.open("wb") as file,
+    ):
+        for chunk in response.iter_content(1024 * 1024):
+            sha256.update(chunk)
+            file.write(chunk)
+    return {}
+
+
+def official_sdk(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
+    import datarobot  # noqa: PLC0415 - the same
+
+    # It takes no CA file of its own.
+    os.environ["REQUESTS_CA_BUNDLE"] = ca_file
+    client = datarobot.Client(token="benchmark", endpoint=endpoint)
+    response = client.get(IMAGE)
+    with target.open("wb") as file:
+        file.write(response.content)
+    return {}
+
+
+CONTENDERS: dict[str, Callable[[], Callable[[str, str, Path], dict[str, float]]]] = {
+    "datarobot-mlops-async": lambda: ours(8),
+    "datarobot-mlops-async, 1 connection": lambda: ours(1),
+    "httpx": lambda: plain_httpx,
+    "aiohttp": lambda: plain_aiohttp,
+    "requests": lambda: plain_requests,
+    "official SDK (no check)": lambda: official_sdk,
+}
+
+
+def main() -> None:
+    name, endpoint, ca_file, target = sys.argv[1:]
+    contender = CONTENDERS[name]()
+    print(json.dumps(measured(lambda: contender(endpoint, ca_file, Path(target)))))
+
+
+if __name__ == "__main__":
+    main()
