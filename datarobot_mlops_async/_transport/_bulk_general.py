@@ -6,7 +6,9 @@ event loop), and otherwise the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import httpx
@@ -19,7 +21,7 @@ from datarobot_mlops_async.errors import ConfigError, ReadError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from anyio import CapacityLimiter
 
@@ -36,6 +38,18 @@ def proxied_transport(proxy: str, context: ssl.SSLContext) -> httpx.AsyncBaseTra
         return httpx.AsyncHTTPTransport(verify=context, proxy=proxy, trust_env=False)
     except ImportError as error:
         raise ConfigError("a SOCKS proxy needs an extra package: pip install 'httpx[socks]'") from error
+
+
+@asynccontextmanager
+async def _chunks(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give the body as it is on the wire; also of an answer that a mock transport has read already."""
+    chunks = aiter(cast("httpx.AsyncByteStream", response.stream))
+    try:
+        yield chunks
+    finally:
+        # Left to the garbage collector, a generator would be finished on whatever loop runs then.
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 class GeneralResponse:
@@ -61,10 +75,11 @@ class GeneralResponse:
         gathered = bytearray()
         try:
             with quiet():
-                async for chunk in self._response.aiter_raw():
-                    gathered += chunk
-                    if len(gathered) >= _GATHER and not await self._pour(gathered, sink):
-                        return
+                async with _chunks(self._response) as chunks:
+                    async for chunk in chunks:
+                        gathered += chunk
+                        if len(gathered) >= _GATHER and not await self._pour(gathered, sink):
+                            return
         except httpx.HTTPError as error:
             raise translate_error(error, method="GET", url=self.url) from error
         finally:

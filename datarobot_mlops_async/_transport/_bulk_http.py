@@ -176,7 +176,10 @@ class FramedBody:
             return True
         if isinstance(event, h11.Data):
             return pour(event.data, sink)
-        self.reusable = self._connection.their_state is h11.DONE and not self._connection.trailing_data[0]
+        self.reusable = self._connection.their_state is h11.DONE and self._connection.trailing_data == (
+            b"",
+            False,
+        )
         return False
 
 

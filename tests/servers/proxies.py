@@ -69,7 +69,8 @@ class _Handler(socketserver.BaseRequestHandler):
             parts = urlsplit(target)
             path = target.split(parts.netloc, 1)[1]
             with socket.create_connection((parts.hostname, parts.port)) as upstream:
-                upstream.sendall(f"{method} {path} HTTP/1.1\r\n".encode() + rest)
+                # One request for each connection: the next one may go elsewhere.
+                upstream.sendall(f"{method} {path} HTTP/1.1\r\nConnection: close\r\n".encode() + rest)
                 self._pump(upstream)
 
     def _credentials(self):
