@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from datarobot_mlops_async.pagination._concurrent import ConcurrentReading, Prefetch
-from datarobot_mlops_async.pagination._reading import ItemIterator, ListRequest, Page, PageIterator
+from datarobot_mlops_async.pagination._reading import ItemIterator, ListRequest, Page, PageIterator, Seen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,10 +48,13 @@ class Paginator(Generic[T]):
         return PageIterator(self._api, self._request)
 
     async def first_page(self) -> Page[T]:
-        """Return the first page, with the total count where the server tells it."""
+        """Return the first page, with the total count where the server tells it.
+
+        A list with a limit of 0 asks the server nothing.
+        """
         async for page in self.pages():
             return page
-        return Page(items=(), total_count=0)
+        return Page(items=(), total_count=None)
 
     async def collect(self, *, max_concurrency: int = 8) -> list[T]:
         """Return all items in order, pages fetched concurrently once the first one has told the total.
@@ -70,16 +73,25 @@ class Paginator(Generic[T]):
         first = await anext(pages, None)
         if first is None:
             return []
-        offsets = pages.offsets_ahead()
-        if not offsets:
-            return [*first.items, *[item async for item in ItemIterator(pages)]]
-        read = ConcurrentReading(self._api, self._request, max_concurrency)
-        return await read.all(pages.last_raw, offsets)
+        seen = Seen(self._request)
+        if offsets := pages.offsets_ahead():
+            reading = ConcurrentReading(self._api, self._request, max_concurrency)
+            read = await reading.all(pages.last_raw, offsets)
+            items = [item for raw in read for item in seen.fresh(raw.items)]
+            pages.resume_after(read[-1])
+        else:
+            items = [*seen.fresh(first.items)]
+        # Without a total, or when the list has grown since it was told.
+        while not seen.full and (page := await anext(pages, None)) is not None:
+            items += seen.fresh(page.items)
+        return items
 
     def prefetch(self, pages: int = 4) -> Prefetch[T]:
         """Read ahead of the consumer: ``async with paginator.prefetch(4) as items: async for item in items: ...``
 
-        Items come in the list's order. Lists without a total are read one page after the other.
+        Items come in the list's order; when the total has moved while the list was read, the pages that told
+        another one are read again, and what had slipped past comes at the end. Lists without a total are
+        read one page after the other.
 
         Args:
             pages: How many pages to fetch concurrently and hold in memory.

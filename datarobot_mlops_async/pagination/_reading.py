@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ListQuery = tuple[tuple[str, str], ...]
-_MAX_EMPTY_PAGES = 100
+_MAX_STALE_PAGES = 100
 
 
 @frozen(kw_only=True)
@@ -53,9 +53,11 @@ class ListRequest(Generic[T]):
     page_size: int
     limit: int | None = None
 
-    def at(self, offset: int) -> ListQuery:
-        """Return the query for the page at an offset."""
-        size = self.page_size if self.limit is None else max(1, min(self.page_size, self.limit - offset))
+    def at(self, offset: int, size: int | None = None) -> ListQuery:
+        """Return the query for the page at an offset, of the usual size or another."""
+        size = self.page_size if size is None else size
+        if self.limit is not None:
+            size = max(1, min(size, self.limit - offset))
         return (*self.query, ("offset", str(offset)), ("limit", str(size)))
 
 
@@ -71,6 +73,7 @@ class RawPage(Generic[T]):
 
 
 async def fetch_page(api: Api, request: ListRequest[T], query: ListQuery) -> RawPage[T]:
+    """Ask for one page."""
     operation = f"GET /{request.route}"
     response = await api.send("GET", request.route, ids=request.ids, query=query)
     api.require_ok(response, operation)
@@ -87,7 +90,7 @@ class PageIterator(AsyncIterator[Page[T]]):
         self._next: ListQuery | None = request.at(0) if request.limit != 0 else None
         self._asked: set[ListQuery] = set()
         self._seen = Seen(request)
-        self._empty = 0
+        self._stale = 0
         self.last_raw: RawPage[T]
 
     async def __anext__(self) -> Page[T]:
@@ -97,16 +100,18 @@ class PageIterator(AsyncIterator[Page[T]]):
             raise PaginationError(
                 f"GET /{self._request.route}: the server repeats the same 'next' after {self._seen.count} items"
             )
-        self._asked.add(self._next)
         raw = await fetch_page(self._api, self._request, self._next)
+        # Only now: a page whose request failed may be asked for again.
+        self._asked.add(self._next)
         self.last_raw = raw
         self._next = _next_query(raw.next, self._request)
-        self._empty = 0 if raw.items else self._empty + 1
-        if self._empty > _MAX_EMPTY_PAGES:
-            raise PaginationError(
-                f"GET /{self._request.route}: {self._empty} empty pages in a row, each with a 'next'"
-            )
         items = self._seen.fresh(raw.items)
+        self._stale = 0 if items else self._stale + 1
+        if self._stale > _MAX_STALE_PAGES:
+            raise PaginationError(
+                f"GET /{self._request.route}: {self._stale} pages in a row, each with a 'next', and nothing new "
+                f"after {self._seen.count} items"
+            )
         if self._seen.full:
             self._next = None
         return Page(items=items, total_count=raw.total_count)
@@ -116,12 +121,17 @@ class PageIterator(AsyncIterator[Page[T]]):
         self._next = _next_query(raw.next, self._request)
 
     def offsets_ahead(self) -> range:
-        """Return the offsets of the pages after the first, empty unless they can be known."""
-        raw, step = self.last_raw, len(self.last_raw.items)
-        if self._next is None or raw.total_count is None or step == 0:
+        """Return the offsets of the pages after the first, empty unless they can be known.
+
+        They can when the server tells the total and its ``next`` an offset; how far that lies ahead is the
+        size of a page, which the server may have made smaller than it was asked for.
+        """
+        total = self.last_raw.total_count
+        step = dict(self._next or ()).get("offset", "")
+        if total is None or not step.isdecimal() or int(step) == 0:
             return range(0)
         limit = self._request.limit
-        return range(step, raw.total_count if limit is None else min(limit, raw.total_count), step)
+        return range(int(step), total if limit is None else min(limit, total), int(step))
 
 
 class ItemIterator(AsyncIterator[T]):
