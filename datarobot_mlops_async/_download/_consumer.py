@@ -127,8 +127,9 @@ class FileConsumer:
             self._shelf.done(self._consume_written(block))
             return
         view = memoryview(block.buffer)[: block.length]
-        self._hasher.update(view)
+        # In this order: what is hashed is on disk, and the journal may say so.
         self._partial.write(view, block.start)
+        self._hasher.update(view)
         self._shelf.done(block)
 
     def _consume_written(self, block: Block) -> Block:

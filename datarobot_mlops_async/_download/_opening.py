@@ -74,11 +74,7 @@ async def open_object(origin: Origin, *, start: int, length: int, validators: Va
     if start and condition:
         headers["If-Range"] = condition
     response = await origin.get(headers)
-    try:
-        opening = _read(response, start, start + length, validators)
-    except BaseException:
-        await response.aclose()
-        raise
+    opening = _read(response, start, start + length, validators)
     if opening is not None:
         return opening
     await response.aclose()

@@ -210,19 +210,14 @@ def open_partial(destination: Path, *, is_usable: Callable[[Journal], bool]) -> 
     """
     path = _partial_path(destination, _host())
     descriptor = os.open(path, _FLAGS, 0o666)
-    try:
-        locked = try_lock(descriptor)
-        if locked is False or not _is_at(path, descriptor):
-            os.close(descriptor)
-            return None
-        if not (locked and lock_holds(path)):
-            os.close(descriptor)
-            path = _partial_path(destination, secrets.token_hex(4))
-            descriptor = os.open(path, _FLAGS | os.O_EXCL, 0o666)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-        raise
+    locked = try_lock(descriptor)
+    if locked is False or not _is_at(path, descriptor):
+        os.close(descriptor)
+        return None
+    if not (locked and lock_holds(path)):
+        os.close(descriptor)
+        path = _partial_path(destination, secrets.token_hex(4))
+        descriptor = os.open(path, _FLAGS | os.O_EXCL, 0o666)
     partial = Partial(path, descriptor, destination)
     _find_prefix(partial, path, destination, is_usable)
     return partial

@@ -1,0 +1,336 @@
+"""What rarely happens: answers that contradict themselves, files that others touch, races."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+from datarobot_mlops_async._download import _partial, _writers
+from datarobot_mlops_async._download._consumer import FileConsumer, Hasher
+from datarobot_mlops_async._download._fetcher import Fetcher, Transfer
+from datarobot_mlops_async._download._journal import Journal, write_journal
+from datarobot_mlops_async._download._opening import Opening
+from datarobot_mlops_async._download._pace import RateMeter
+from datarobot_mlops_async._download._promise import Promise
+from datarobot_mlops_async._download._ranges import Validators
+from datarobot_mlops_async._download._results import ArtifactKind, Expectation
+from datarobot_mlops_async._download._shelf import AbandonedError, PieceSink, Shelf
+from datarobot_mlops_async._retry import RetryPolicy
+from datarobot_mlops_async._transport._bulk_route import resolve_location
+from datarobot_mlops_async._transport._bulk_thread import _Job
+from datarobot_mlops_async.errors import (
+    DownloadError,
+    IntegrityError,
+    NotFoundError,
+    ProtocolError,
+    ReadError,
+)
+from tests.servers.clients import KIB, MIB, SMALL, artifact_at
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = pytest.mark.anyio
+
+SIZE = 2 * MIB + 3
+
+
+def _behind(offset):
+    return lambda request: request.range is not None and request.range[0] >= offset
+
+
+async def _download(storage, tmp_path, **fields):
+    async with artifact_at(storage.endpoint, "files/image", **fields) as artifact:
+        return await artifact.download(tmp_path / "image")
+
+
+async def _fail_half_way(storage, artifact, path):
+    fault = storage.fault(reset=True, times=10_000, when=_behind(MIB))
+    with pytest.raises(ReadError):
+        await artifact.download(path)
+    fault.times = 0
+
+
+async def test_piece_that_ends_early_without_a_length_is_completed(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    storage.fault(endless=True, close=True, after=1000, times=3)
+    assert (await _download(storage, tmp_path)).sha256 == stored.sha256
+
+
+async def test_ranges_without_validators_are_used_and_checked_by_size(storage, tmp_path):
+    stored = storage.put("image", SIZE, etag=False)
+    stored.modified = "never"
+    storage.fault(reset=True, after=1000, times=3)
+    assert (await _download(storage, tmp_path)).sha256 == stored.sha256
+
+
+async def test_ranges_that_stop_working_start_over(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    storage.fault(whole=True, when=_behind(MIB))
+    assert (await _download(storage, tmp_path)).sha256 == stored.sha256
+
+
+async def test_range_of_an_unknown_total_is_not_used(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    storage.fault(headers={"Content-Range": f"bytes 0-{256 * KIB - 1}/*"})
+    assert (await _download(storage, tmp_path)).sha256 == stored.sha256
+    assert [each.range for each in storage.of("store")] == [(0, 256 * KIB), None]
+
+
+async def test_server_that_answers_ranges_nobody_asked_for_is_refused(storage, tmp_path):
+    storage.put("image", SIZE)
+    storage.fault(status=206, times=10)
+    with pytest.raises(ProtocolError, match="without a range"):
+        await _download(storage, tmp_path)
+
+
+async def test_piece_that_is_refused_as_beyond_the_end_is_a_changed_object(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    storage.fault(status=416, when=_behind(MIB))
+    assert (await _download(storage, tmp_path)).sha256 == stored.sha256
+
+
+async def test_object_that_shrank_since_is_not_resumed(storage, tmp_path):
+    storage.put("image", SIZE)
+    async with artifact_at(storage.endpoint, "files/image") as artifact:
+        await _fail_half_way(storage, artifact, tmp_path / "image")
+        small = storage.put("image", 100)
+        small.etag = None
+        result = await artifact.download(tmp_path / "image")
+    assert (tmp_path / "image").read_bytes() == small.data
+    assert result.resumed_from == 0
+
+
+async def test_resumed_range_of_another_object_is_not_used(storage, tmp_path):
+    old = storage.put("image", SIZE)
+    async with artifact_at(storage.endpoint, "files/image") as artifact:
+        await _fail_half_way(storage, artifact, tmp_path / "image")
+        new = storage.put("image", bytes(SIZE))
+        # A server that does not know If-Range answers with the new object's bytes.
+        new.modified = old.etag
+        result = await artifact.download(tmp_path / "image")
+    assert (tmp_path / "image").read_bytes() == new.data
+    assert result.resumed_from == 0
+
+
+async def test_name_from_the_server_and_a_prefix_go_together(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    async with artifact_at(storage.endpoint, "files/image", filename=None) as artifact:
+        await _fail_half_way(storage, artifact, tmp_path)
+        result = await artifact.download(tmp_path)
+    assert result.resumed_from > 0
+    assert (tmp_path / "image").read_bytes() == stored.data
+
+
+async def test_metadata_that_moved_to_what_the_caller_expects_are_believed(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+
+    async def refresh():
+        return Expectation(size=SIZE, sha256=stored.sha256)
+
+    async with artifact_at(storage.endpoint, "files/image", sha256="0" * 64, refresh=refresh) as artifact:
+        result = await artifact.download(tmp_path / "image", expected_sha256=stored.sha256)
+    assert result.verified_by == ("expected_sha256", "metadata")
+
+
+async def test_error_body_that_breaks_off_still_tells_the_status(storage, tmp_path):
+    storage.fault(status=404, headers={"Content-Length": "1000"}, server="api")
+    storage.fault(status=404, server="api")
+    async with artifact_at(storage.endpoint, "files/image", session_options={"timeout": 0.2}) as artifact:
+        with pytest.raises(NotFoundError, match="not found|as asked"):
+            await artifact.download(tmp_path / "image")
+
+
+async def test_jar_promise_holds_for_headers_only_in_part(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    promise = Promise(kind=ArtifactKind.FILE, filename=None).with_headers(
+        {"repr-digest": "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"}, whole=False
+    )
+    assert promise.sha256 == "00" * 32
+    with pytest.raises(IntegrityError, match="the artifact: expected"):
+        promise.check(size=SIZE, sha256=stored.sha256)
+
+
+async def test_digesting_a_destination_can_be_cancelled(storage, tmp_path, monkeypatch):
+    stored = storage.put("image", SIZE)
+    (tmp_path / "image").write_bytes(stored.data)
+    monkeypatch.setattr("datarobot_mlops_async._download._to_file._READ", 1)
+    with anyio.move_on_after(0.1) as scope:
+        await _download(storage, tmp_path, sha256=stored.sha256)
+    assert scope.cancelled_caught
+    assert storage.requests == []
+
+
+async def test_waiting_for_another_download_is_said_once(storage, tmp_path, caplog):
+    caplog.set_level("INFO", logger="datarobot_mlops_async")
+    stored = storage.put("image", SIZE)
+    storage.fault(before=lambda: time.sleep(0.3))
+    async with (
+        artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(2):
+            group.start_soon(artifact.download, tmp_path / "image")
+    assert caplog.text.count("waiting for another process") == 1
+
+
+async def test_pipe_that_cannot_be_opened_is_the_system_s_error(storage, tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+
+    def refuse(*_arguments):
+        raise OSError(errno.EACCES, "not for you")
+
+    monkeypatch.setattr(_writers.os, "open", refuse)
+    with pytest.raises(OSError, match="not for you"):
+        async with _writers.special_writer(tmp_path / "pipe"):
+            pass
+
+
+def test_partial_moved_into_place_while_it_was_waited_for_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        _partial, "try_lock", lambda _: [each.unlink() for each in tmp_path.iterdir()] and True
+    )
+    assert _partial.open_partial(tmp_path / "image", is_usable=lambda _: True) is None
+
+
+def test_journal_without_a_prefix_is_not_copied(tmp_path):
+    (tmp_path / ".image.other.part").write_bytes(b"")
+    write_journal(tmp_path / ".image.other.json", Journal())
+    partial = _partial.open_partial(tmp_path / "image", is_usable=lambda _: True)
+    partial.close()
+    assert partial.journal == Journal()
+
+
+def test_journal_that_cannot_be_moved_leaves_no_rubbish(tmp_path, monkeypatch):
+    def fail(*_arguments):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="broken"):
+        write_journal(tmp_path / "j", Journal())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_location_that_cannot_be_joined_is_refused():
+    with pytest.raises(ProtocolError, match="not a URL"):
+        resolve_location("http://h/", "//[")
+
+
+class _NoFile:
+    """A partial file that somebody cut to nothing."""
+
+    def write(self, view, offset):
+        pass
+
+    def read(self, view, offset):
+        return 0
+
+    def save(self, journal):
+        pass
+
+
+def _shelf(spill=None, **changes):
+    fields = {"start": 0, "present": 0, "block": 10, "blocks": 2, "window": 40, "spill": spill}
+    return Shelf(**{**fields, **changes})
+
+
+def test_partial_cut_by_somebody_else_is_an_error():
+    partial = _NoFile()
+    shelf = _shelf(partial.write)
+    sink = PieceSink(shelf, 10, 20)
+    sink.took(10)
+    first = PieceSink(shelf, 0, 10)
+    first.took(10)
+    shelf.finish(20)
+    hasher = Hasher(Promise(kind=ArtifactKind.FILE, filename=None))
+    with pytest.raises(DownloadError, match="cut short"):
+        FileConsumer(shelf, partial, hasher, journal=Journal(), interval=9.0).run()
+
+
+def test_shelf_gives_early_blocks_back_in_order():
+    written = {}
+    shelf = _shelf(lambda view, start: written.update({start: bytes(view)}))
+    for start in (20, 10, 0):
+        sink = PieceSink(shelf, start, start + 10)
+        sink.room()[:] = bytes([start]) * 10
+        sink.took(10)
+    shelf.finish(30)
+    starts = []
+    while (block := shelf.take()) is not None:
+        starts.append((block.start, block.length, block.buffer is None))
+        shelf.done(block)
+    assert starts == [(0, 10, False), (10, 20, True)]
+    assert written == {10: bytes([10]) * 10, 20: bytes([20]) * 10}
+    assert shelf.arrived == shelf.taken == 30
+
+
+def test_receiver_waits_for_room_until_the_download_is_abandoned():
+    shelf = _shelf()
+    assert not shelf.has_room(40)
+    results = []
+
+    def wait():
+        try:
+            shelf.wait_for_room(40)
+        except AbandonedError as error:
+            results.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    shelf.abandon(KeyError("first"))
+    shelf.abandon(KeyError("second"))
+    thread.join()
+    assert len(results) == 1
+    with pytest.raises(KeyError, match="first"):
+        shelf.take()
+    sink = PieceSink(shelf, 0, 10)
+    with pytest.raises(AbandonedError):
+        sink.took(10)
+
+
+def test_job_that_was_withdrawn_never_starts():
+    ran = []
+    job = _Job(lambda: ran.append(True))
+    assert not job.is_running_after_withdrawal()
+    job.run()
+    assert ran == []
+
+
+class _Response:
+    status = 206
+    headers: dict = {}  # noqa: RUF012 - never written to
+    url = "http://h/"
+    interrupted = 0
+
+    def interrupt(self):
+        self.interrupted += 1
+
+
+async def test_piece_that_is_slow_every_time_is_left_alone():
+    response = _Response()
+    opening = Opening(
+        response=response,
+        start=0,
+        end=10,
+        total=100,
+        ranged=True,
+        resumable=True,
+        validators=Validators(),
+        headers={},
+    )
+    fetcher = Fetcher(
+        None, opening, _shelf(), tuning=SMALL, retry=RetryPolicy(), max_connections=3, digest_decides=True
+    )
+    fetcher._rate = 1e9
+    for key, drops in ((1, 0), (2, 3)):
+        fetcher._transfers[key] = transfer = Transfer(response, PieceSink(_shelf(), 0, 10), drops)
+        transfer.meter = RateMeter(0.0)
+    fetcher._judge(0.3, starved=1.0)
+    assert response.interrupted in {0, 1}
+    assert not fetcher._transfers[2].dropped
+    fetcher._judge(1.0, starved=0.0)
+    assert fetcher.received == 0
