@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
 from datarobot_mlops_async import AsyncSession, Outcome
@@ -86,12 +87,19 @@ def block_with(mark):
 
 
 def test_fastapi_recipe_serves_from_one_session(prepared):
-    from starlette.testclient import TestClient
-
     namespace = {}
     exec(block_with("FastAPI("), namespace)
-    with TestClient(namespace["app"]) as client:
-        first, second = client.get("/failing"), client.get("/failing")
+    app = namespace["app"]
+
+    async def visit():
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+        ):
+            return await client.get("/failing"), await client.get("/failing")
+
+    first, second = anyio.run(visit)
     assert first.status_code == 200
     assert first.json()
     assert first.json() == second.json()
