@@ -259,6 +259,21 @@ def test_body_can_be_html_or_empty_or_any_text(emulator, api):
     assert (nothing.status_code, nothing.content) == (204, b"")
 
 
+def test_body_can_be_json_of_another_shape_or_no_text_at_all(emulator, api):
+    emulator.fault("GET /version/", status=422, body='{"detail": ["wrong"]}', times=1)
+    emulator.fault("GET /version/", status=400, body=b"\xff\xfe")
+    json_body, binary = (api.get("version/") for _ in range(2))
+    assert json_body.headers["content-type"] == "application/json"
+    assert json_body.json() == {"detail": ["wrong"]}
+    assert binary.content == b"\xff\xfe"
+
+
+def test_operation_can_send_its_client_on_to_another_url(emulator, api):
+    emulator.fault("GET /status/*/", status=307, header=f"Location: {emulator.endpoint}/version/")
+    answer = api.get("status/x/")
+    assert (answer.status_code, answer.headers["location"]) == (307, f"{emulator.endpoint}/version/")
+
+
 def test_headers_are_added_to_an_answer_that_stays_as_it_is(emulator, api):
     emulator.fault("GET /version/", deprecation="use v3", retry_after=2, header=["X-A: 1"])
     answer = api.get("version/")
@@ -299,11 +314,12 @@ def test_reset_comes_after_the_bytes_it_names(emulator, target, content):
     assert emulator.requests[-1].status == 200
 
 
-def test_reset_at_zero_answers_nothing(emulator, target):
+def test_reset_at_zero_answers_nothing(emulator, target, capfd):
     route, url, headers = target
     emulator.fault(route, reset=0)
     assert raw_get(url, headers) == (b"", "reset")
     assert emulator.requests[-1].status is None
+    assert capfd.readouterr() == ("", "")
 
 
 def test_truncated_body_ends_with_a_clean_close(emulator, target, content):
@@ -449,6 +465,9 @@ def test_storage_can_fail_as_a_store_does(emulator, api, storage):
     emulator.fault("GET storage status=503 retry-after=1 times=1")
     emulator.fault("GET storage status=500 body=html")
     first, second = (storage.get(signed_url(api)) for _ in range(2))
+    emulator.clear_faults()
+    emulator.fault("GET storage status=500 body=compressed gzip")
+    assert storage.get(signed_url(api)).text == "compressed"
     assert (first.status_code, first.headers["retry-after"]) == (503, "1")
     assert b"<Code>Service Unavailable</Code>" in first.content
     assert second.headers["content-type"] == "text/html"

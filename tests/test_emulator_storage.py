@@ -262,6 +262,34 @@ def test_client_that_leaves_in_the_middle_disturbs_nobody(emulator, api, storage
     assert storage.get(signed_url(api), headers={"Range": "bytes=1073741823-"}).status_code == 206
 
 
+def test_client_that_leaves_a_direct_transfer_disturbs_nobody(emulator, api, capfd):
+    emulator.replace_image(2**40)
+    emulator.image_redirect = None
+    with api.stream("GET", IMAGE) as answer:
+        next(answer.iter_raw())
+    assert api.get("version/").status_code == 200
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("route", [IMAGE, f"{IMAGE}metadata/"])
+def test_stopping_in_the_middle_of_an_answer_is_quiet(emulator, api, capfd, route):
+    emulator.replace_image(2**40)
+    emulator.image_redirect = None
+    asked = threading.Event()
+
+    def ask():
+        with pytest.raises(httpx.TransportError), api.stream("GET", route) as answer:
+            for _ in answer.iter_raw():
+                asked.set()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asked.wait(0.2)
+    emulator.stop()
+    asking.join()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_stopping_cuts_a_transfer():
     with Emulator(deployments=0, image_size=2**34) as emulator:
         headers = {"Authorization": f"Bearer {emulator.token}"}

@@ -41,7 +41,15 @@ def _older(body: Json) -> Json:
 def _newer(body: Json) -> Json:
     health = {"status": "notStarted", "message": "", "startDate": None, "endDate": None}
     creator = body["owners"]["preview"][0]
-    added = {"fairnessHealth": health, "customMetricsHealth": health, "creator": creator, "isA2AAgent": False}
+    usage = body["predictionUsage"]
+    rates = {"dailyRates": [rate + 0.5 for rate in usage["dailyRates"]]}
+    added = {
+        "predictionUsage": usage | rates,
+        "fairnessHealth": health,
+        "customMetricsHealth": health,
+        "creator": creator,
+        "isA2AAgent": False,
+    }
     if body["importance"] == "CRITICAL":
         added["importance"] = "BUSINESS_CRITICAL"
     if body["predictionEnvironment"]["platform"] == "onPremise":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -10,8 +11,6 @@ from ._damage import Buffer, Damage, prepare_reset
 from ._log import RequestRecord
 
 if TYPE_CHECKING:
-    import asyncio
-
     from starlette.types import Message, Receive, Scope, Send
 
     from ._faults import Fault
@@ -30,6 +29,7 @@ class Exchange:
     ) -> None:
         self._world = world
         self._scope = scope
+        self._transport: asyncio.Transport = scope["emulator.transport"]
         self._receive = receive
         self._send = send
         self._body = body
@@ -41,6 +41,10 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """Pass a message on, in the place of the server's own `send`."""
+        # A large body would otherwise be written without a pause, also to a client that has left.
+        await asyncio.sleep(0)
+        if self._transport.is_closing():
+            raise ConnectionCut
         if message["type"] == "http.response.start":
             await self._begin(message)
         elif self._damage is None:
@@ -81,14 +85,14 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _end(self, damage: Damage) -> None:
-        transport: asyncio.Transport = self._scope["emulator.transport"]
-        if damage.ending == "stall":
-            await self._receive()  # after its body, the next thing that is heard of a client is its leaving
-        elif damage.ending == "reset":
-            await prepare_reset(transport.get_extra_info("socket"))
-            transport.abort()
-        else:
-            transport.close()
+        if damage.ending == "reset":
+            await prepare_reset(self._transport.get_extra_info("socket"))
+            self._transport.abort()
+        elif damage.ending == "truncate":
+            self._transport.close()
+        # What a connection reports after a request is its end: a stall waits for it, and uvicorn does
+        # not complain about the unfinished answer once it is over.
+        await self._receive()
         raise ConnectionCut
 
     def _record(self, status: int | None, request_id: str) -> None:

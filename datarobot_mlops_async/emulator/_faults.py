@@ -83,6 +83,10 @@ def _headers(value: Any) -> tuple[str, ...]:
     return lines
 
 
+def _body(value: object) -> str | bytes:
+    return value if isinstance(value, bytes) else str(value)
+
+
 def _one_of(*allowed: str) -> Any:
     def convert(value: object) -> str:
         if str(value) not in allowed:
@@ -117,7 +121,9 @@ class Fault:
 
     latency: float = _word(parse_seconds, "answers this much later", default=0.0)
     status: int | None = _word(_status, "answers this status; the request has no effect")
-    body: str | None = _word(str, "answers this body: html, empty, or a text; the request has no effect")
+    body: str | bytes | None = _word(
+        _body, "answers this body: html, empty, or any text, JSON too; the request has no effect"
+    )
     retry_after: str | None = _word(
         _retry_after_text, "adds Retry-After: seconds, date:SECONDS from now as a date, or any text"
     )

@@ -29,10 +29,19 @@ def fault_body(fault: Fault, *, storage: bool) -> tuple[str, bytes]:
     if fault.body == "html":
         return "text/html", _HTML.format(status=status, phrase=phrase).encode()
     if fault.body is not None:
-        return "text/plain; charset=utf-8", fault.body.encode()
+        content = fault.body.encode() if isinstance(fault.body, str) else fault.body
+        return "application/json" if _is_json(content) else "text/plain; charset=utf-8", content
     if storage:
         return "application/xml", f"<Error><Code>{phrase}</Code></Error>".encode()
     return "application/json", json.dumps({"message": phrase, "errors": {}}).encode()
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
 
 
 def phrase_of(status: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -46,7 +47,9 @@ class _Protocol(H11Protocol):
 
     async def _call_application(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["emulator.transport"] = self.transport
-        await self._application(scope, receive, send)
+        # Only the end of the emulator cancels a request, and uvicorn would report that as an error.
+        with suppress(asyncio.CancelledError):
+            await self._application(scope, receive, send)
 
 
 class ServerThread:
