@@ -389,6 +389,15 @@ async def test_log_has_one_line_a_request_and_no_secret(caplog):
         assert record.name.partition(".")[0] not in {httpx.__name__, "httpcore", "httpcore2"}
 
 
+async def test_nothing_is_logged_above_debug(caplog):
+    caplog.set_level(logging.INFO)
+    with ScriptedServer(Answer(status=500)) as server:
+        async with session_for(server) as session:
+            with pytest.raises(ServerError):
+                await session.deployments.get("d1")
+    assert not caplog.records
+
+
 async def test_other_users_of_httpx_keep_their_log(caplog):
     caplog.set_level(logging.DEBUG)
     with ScriptedServer(DEPLOYMENT) as server:

@@ -65,3 +65,8 @@ def test_import_loads_nothing_that_is_not_needed():
         "sys.exit(repr(heavy) if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rooms_are_there_without_importing_them():
+    code = "import datarobot_mlops_async as d; d.errors.MLOpsError, d.models.Deployment"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from datarobot_mlops_async import UNSET, AsyncSession, RawValue, RetryPolicy
 from datarobot_mlops_async._resources._arguments import choice, query_of
-from datarobot_mlops_async.errors import OperationError, ProtocolError
+from datarobot_mlops_async.errors import OperationError, PermissionDeniedError, ProtocolError
 from datarobot_mlops_async.models import Deployment, DeploymentStatus, HealthStatus, Importance, Role
 from tests.scripted import Answer, ScriptedServer
 
@@ -225,6 +225,8 @@ async def test_erase_that_fails_half_way_hands_over_what_was_accepted():
             assert caught.value.operation.location == "status/s1/"
             with pytest.raises(ValueError, match="must not be empty"):
                 await session.deleted_deployments.begin_erase([])
+            with pytest.raises(PermissionDeniedError):
+                await session.deleted_deployments.begin_erase("d1")
 
 
 async def test_prediction_log_is_known_by_its_status_id_where_no_location_is_sent():
