@@ -572,6 +572,17 @@ def test_setting_is_checked_when_it_is_changed():
         emulator.operation_seconds = -1
 
 
+def test_same_seed_draws_the_same_details_at_any_time():
+    seen = []
+    for year in (2024, 2025):
+        epoch = datetime(year, 6, 1, tzinfo=UTC)
+        with Emulator(deployments=9, epoch=epoch) as emulator, client_of(emulator) as client:
+            paths = [f"deployments/{row['id']}" for row in fleet(client)]
+            details = ("features", "capabilities")
+            seen.append([client.get(f"{path}/{detail}/").json() for path in paths for detail in details])
+    assert seen[0] == seen[1]
+
+
 def test_same_seed_draws_the_same_fleet():
     epoch = datetime(2025, 6, 1, tzinfo=UTC)
     fleets = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
-from ._drawing import Json, timestamp
+from ._drawing import Json, chance_of, timestamp
 
 _TESTING = (
     "succeeded",
@@ -24,7 +24,7 @@ def describe_custom_model_deployment(body: Json) -> Json:
     """Return the row of `customModelDeployments/` for a deployment of a custom model."""
     image = body["model"]["customModelImage"]
     owner = body["owners"]["preview"][0]
-    drawn = random.Random(f"testing {body['id']}")  # noqa: S311 - test data, not a secret
+    drawn = random.Random(f"testing {chance_of(body['id'])}")  # noqa: S311 - test data, not a secret
     return {
         "id": body["id"],
         "label": body["label"],
@@ -67,7 +67,7 @@ def write_deployment_log(body: Json) -> str:
 
 def write_prediction_log(body: Json, log_id: str) -> str:
     """Return what the model has logged while it predicted."""
-    drawn = random.Random(f"log {log_id}")  # noqa: S311 - test data, not a secret
+    drawn = random.Random(f"log {chance_of(log_id)}")  # noqa: S311 - test data, not a secret
     moment = datetime.fromisoformat(body["model"]["deployedAt"])
     lines = []
     for _ in range(_LINES):

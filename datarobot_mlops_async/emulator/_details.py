@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ._drawing import Json, object_id, timestamp
+from ._drawing import Json, chance_of, object_id, timestamp
 from ._vocabulary import SUBJECTS, Subject
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def draw_history(body: Json, *, created: datetime, now: datetime) -> list[Json]:
 
 
 def _drawn_for(body: Json, purpose: str) -> random.Random:
-    return random.Random(f"{purpose} {body['id']}")  # noqa: S311 - test data, not a secret
+    return random.Random(f"{purpose} {chance_of(body['id'])}")  # noqa: S311 - test data, not a secret
 
 
 def _subject(label: str) -> Subject:

@@ -29,6 +29,11 @@ def object_id(drawn: random.Random, moment: datetime) -> str:
     return f"{int(moment.timestamp()):08x}{drawn.getrandbits(64):016x}"
 
 
+def chance_of(drawn_id: str) -> str:
+    """Return the part of an id that is drawn: what depends on it is the same whenever the emulator runs."""
+    return drawn_id[8:]
+
+
 def timestamp(moment: datetime, *, fraction: bool = False, offset: bool = False) -> str:
     """Word a moment. The service is not consistent about fractions and about `Z` against an offset."""
     text = moment.isoformat(timespec="microseconds" if fraction else "seconds")

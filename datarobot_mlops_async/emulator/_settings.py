@@ -41,7 +41,8 @@ class Settings:
         deployments: How many deployments the fleet has at the start. Fixed.
         image_size: Size of the portable prediction server image in bytes; `None`: there is no image.
             Fixed: see `Emulator.replace_image`.
-        seed: Everything that is drawn is drawn from it. Fixed.
+        seed: Everything that is drawn is drawn from it: the same seed is the same fleet, but for the
+            timestamps, which follow `epoch`, and the ids, which begin with one. Fixed.
         epoch: The moment that timestamps of the fleet lead up to; default: now. Fixed.
         host: Address to listen on. Fixed.
         port: Port of the API; 0: any free one. Fixed.
