@@ -29,6 +29,12 @@ pytestmark = [
 PAGING = {"offset", "limit", "orderBy"}
 
 
+@pytest.fixture
+def anyio_backend():
+    """One event loop is enough here: `test_contract` looks at the wire on all of them."""
+    return "asyncio"
+
+
 async def everything(paginator):
     return await paginator.collect()
 
