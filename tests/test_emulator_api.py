@@ -19,7 +19,9 @@ from datarobot_mlops_async.emulator import Emulator
 @contextmanager
 def client_of(emulator, **options):
     options = {"headers": {"Authorization": f"Bearer {emulator.token}"}} | options
-    with httpx.Client(base_url=emulator.endpoint, trust_env=False, timeout=10, **options) as client:
+    with httpx.Client(
+        base_url=emulator.endpoint, verify=False, trust_env=False, timeout=10, **options
+    ) as client:
         yield client
 
 
@@ -536,7 +538,7 @@ def test_stopping_ends_requests_that_wait_and_leaves_no_thread():
 
     def ask():
         try:
-            httpx.get(f"{emulator.endpoint}/version/", trust_env=False, timeout=30)
+            httpx.get(f"{emulator.endpoint}/version/", verify=False, trust_env=False, timeout=30)
         except httpx.TransportError as error:
             failures.append(error)
 

@@ -43,7 +43,9 @@ def emulator():
 @pytest.fixture(scope="module")
 def client(emulator):
     headers = {"Authorization": f"Bearer {emulator.token}"}
-    with httpx.Client(base_url=emulator.endpoint, headers=headers, trust_env=False, timeout=10) as connected:
+    with httpx.Client(
+        base_url=emulator.endpoint, headers=headers, verify=False, trust_env=False, timeout=10
+    ) as connected:
         connected.get("version/")  # so that the connection is the module's, and not left behind by a test
         yield connected
 

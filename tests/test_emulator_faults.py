@@ -26,13 +26,15 @@ def emulator():
 @pytest.fixture
 def api(emulator):
     headers = {"Authorization": f"Bearer {emulator.token}"}
-    with httpx.Client(base_url=emulator.endpoint, headers=headers, trust_env=False, timeout=10) as client:
+    with httpx.Client(
+        base_url=emulator.endpoint, headers=headers, verify=False, trust_env=False, timeout=10
+    ) as client:
         yield client
 
 
 @pytest.fixture
 def storage():
-    with httpx.Client(trust_env=False, timeout=10) as client:
+    with httpx.Client(verify=False, trust_env=False, timeout=10) as client:
         yield client
 
 
@@ -216,7 +218,7 @@ def test_first_rule_that_fires_decides_alone(emulator, api):
 def test_faults_can_be_lifted_and_set_from_the_start():
     with Emulator(deployments=0, faults=["GET /version/ status=500"]) as emulator:
         headers = {"Authorization": f"Bearer {emulator.token}"}
-        with httpx.Client(base_url=emulator.endpoint, headers=headers, trust_env=False) as api:
+        with httpx.Client(base_url=emulator.endpoint, headers=headers, verify=False, trust_env=False) as api:
             assert api.get("version/").status_code == 500
             emulator.clear_faults()
             assert api.get("version/").status_code == 200
@@ -345,7 +347,7 @@ def test_stall_keeps_silent_until_the_client_leaves(emulator, target, content, s
     emulator.fault(route, stall=stalled_at, times=1)
     received = b""
     with (
-        httpx.Client(trust_env=False, timeout=0.2, headers=headers) as client,
+        httpx.Client(verify=False, trust_env=False, timeout=0.2, headers=headers) as client,
         pytest.raises(httpx.ReadTimeout),
         client.stream("GET", url) as answer,
     ):
@@ -367,7 +369,7 @@ def test_nearest_of_two_limits_decides(emulator, target, content):
 def test_one_byte_of_the_object_can_be_wrong(emulator, target, content):
     route, url, headers = target
     emulator.fault(route, corrupt=1_500_000)
-    with httpx.Client(trust_env=False, headers=headers) as client:
+    with httpx.Client(verify=False, trust_env=False, headers=headers) as client:
         whole = client.get(url).content
     assert [at for at in range(SIZE) if whole[at] != content[at]] == [1_500_000]
 
@@ -386,7 +388,10 @@ def test_body_can_be_compressed_whatever_the_client_accepts(emulator, target, co
     route, url, headers = target
     emulator.fault(route, gzip=True)
     asked = headers | {"Accept-Encoding": "identity", "Range": "bytes=0-9"}
-    with httpx.Client(trust_env=False, headers=asked) as client, client.stream("GET", url) as answer:
+    with (
+        httpx.Client(verify=False, trust_env=False, headers=asked) as client,
+        client.stream("GET", url) as answer,
+    ):
         raw = b"".join(answer.iter_raw())
     assert (answer.status_code, answer.headers["content-encoding"]) == (200, "gzip")
     assert "content-length" not in answer.headers
@@ -402,7 +407,7 @@ def test_rate_slows_the_body(emulator, target):
         )  # fmt: skip
     emulator.fault(route, rate="1MB")
     started = time.monotonic()
-    with httpx.Client(trust_env=False, headers=headers) as client:
+    with httpx.Client(verify=False, trust_env=False, headers=headers) as client:
         assert len(client.get(url).content) == 100_000
     assert time.monotonic() - started >= 0.1
 
@@ -410,7 +415,7 @@ def test_rate_slows_the_body(emulator, target):
 def test_range_can_be_ignored(emulator, target, content):
     route, url, headers = target
     emulator.fault(route, ignore_range=True)
-    with httpx.Client(trust_env=False, headers=headers) as client:
+    with httpx.Client(verify=False, trust_env=False, headers=headers) as client:
         answer = client.get(url, headers={"Range": "bytes=0-9"})
     assert (answer.status_code, answer.content) == (200, content)
 
@@ -418,7 +423,7 @@ def test_range_can_be_ignored(emulator, target, content):
 def test_latest_can_move_under_a_request(emulator, target, content):
     route, url, headers = target
     emulator.fault(route, changed="release", after=1, times=1)
-    with httpx.Client(trust_env=False, headers=headers) as client:
+    with httpx.Client(verify=False, trust_env=False, headers=headers) as client:
         first, second = (client.get(url, headers={"Range": "bytes=0-999"}) for _ in range(2))
     assert first.content == content[:1000]
     assert second.content != content[:1000]
@@ -430,7 +435,7 @@ def test_stored_object_can_change_without_its_metadata(emulator, target, api, co
     route, url, headers = target
     before = api.get(f"{IMAGE}metadata/").json()
     emulator.fault(route, changed="object", times=1)
-    with httpx.Client(trust_env=False, headers=headers) as client:
+    with httpx.Client(verify=False, trust_env=False, headers=headers) as client:
         changed = client.get(url)
         assert changed.content != content
         assert client.get(url).headers["etag"] == changed.headers["etag"]

@@ -28,13 +28,15 @@ def emulator():
 @pytest.fixture
 def api(emulator):
     headers = {"Authorization": f"Bearer {emulator.token}"}
-    with httpx.Client(base_url=emulator.endpoint, headers=headers, trust_env=False, timeout=10) as client:
+    with httpx.Client(
+        base_url=emulator.endpoint, headers=headers, verify=False, trust_env=False, timeout=10
+    ) as client:
         yield client
 
 
 @pytest.fixture
 def storage():
-    with httpx.Client(trust_env=False, timeout=10) as client:
+    with httpx.Client(verify=False, trust_env=False, timeout=10) as client:
         yield client
 
 
@@ -83,7 +85,9 @@ def test_redirect_status_can_be_chosen(emulator, api, status):
 def test_there_can_be_no_image():
     with Emulator(deployments=0, image_size=None) as emulator:
         headers = {"Authorization": f"Bearer {emulator.token}"}
-        with httpx.Client(base_url=emulator.endpoint, headers=headers, trust_env=False) as client:
+        with httpx.Client(
+            base_url=emulator.endpoint, headers=headers, verify=False, trust_env=False
+        ) as client:
             for path in (IMAGE, f"{IMAGE}metadata/"):
                 answer = client.get(path)
                 assert answer.status_code == 404
@@ -293,7 +297,7 @@ def test_stopping_in_the_middle_of_an_answer_is_quiet(emulator, api, capfd, rout
 def test_stopping_cuts_a_transfer():
     with Emulator(deployments=0, image_size=2**34) as emulator:
         headers = {"Authorization": f"Bearer {emulator.token}"}
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(verify=False, trust_env=False) as client:
             url = client.get(f"{emulator.endpoint}/{IMAGE}", headers=headers).headers["location"]
             with client.stream("GET", url) as answer:
                 emulator.stop()
@@ -357,8 +361,19 @@ def test_metadata_request_that_waits_for_a_digest_does_not_hold_up_the_stop():
     with Emulator(deployments=0, image_size=2**40) as emulator:
         headers = {"Authorization": f"Bearer {emulator.token}"}
         with pytest.raises(httpx.ReadTimeout):
-            httpx.get(f"{emulator.endpoint}/{IMAGE}metadata/", headers=headers, trust_env=False, timeout=0.1)
-        assert httpx.get(f"{emulator.endpoint}/version/", headers=headers, trust_env=False).status_code == 200
+            httpx.get(
+                f"{emulator.endpoint}/{IMAGE}metadata/",
+                headers=headers,
+                verify=False,
+                trust_env=False,
+                timeout=0.1,
+            )
+        assert (
+            httpx.get(
+                f"{emulator.endpoint}/version/", headers=headers, verify=False, trust_env=False
+            ).status_code
+            == 200
+        )
 
 
 def test_signature_covers_path_and_query():

@@ -131,64 +131,29 @@ def draw_deployment(
 ) -> Json:
     """Draw everything about a deployment that is not given."""
     subject = drawn.choice(SUBJECTS)
-    region, stage = drawn.choice(REGIONS), drawn.choice(STAGES)
-    team = drawn.choice(TEAMS)
-    external = drawn.random() < 0.15
-    environment = drawn.choice(surroundings.environments)
-    approved = drawn.random() < 0.9
-    version = drawn.randrange(1, 12)
-    owners = _owners(drawn, surroundings)
+    region, stage, team = drawn.choice(REGIONS), drawn.choice(STAGES), drawn.choice(TEAMS)
     body: Json = {
         "id": deployment_id,
-        "label": f"{subject.title} · {region} · {stage} v{version}",
-        "description": drawn.choice(
-            (
-                None,
-                f"Owned by {team}. Retrained monthly.",
-                f"{subject.title} scores for {region}, read by {team}.",
-            )
-        ),
-        "status": drawn.choices(_STATUSES, _STATUS_WEIGHTS)[0],
+        "label": f"{subject.title} · {region} · {stage} v{drawn.randrange(1, 12)}",
+        "description": _description(drawn, subject, region, team),
         "createdAt": timestamp(created, fraction=True),
         "importance": drawn.choices(("CRITICAL", "HIGH", "MODERATE", "LOW"), (1, 3, 5, 8))[0],
-        "approvalStatus": "APPROVED" if approved else "PENDING",
-        "governance": {
-            "approvalStatus": "APPROVED" if approved else "PENDING",
-            "hasOpenedChangeRequests": not approved,
-        },
-        "openedChangeRequests": [] if approved else [object_id(drawn, created)],
-        "hasError": False,
-        "permissions": list(
-            _OWNER_PERMISSIONS if surroundings.me in owners["preview"] else _USER_PERMISSIONS
-        ),
-        "owners": owners,
+        **_state(drawn),
+        **_governance(drawn, created),
+        **_people(drawn, surroundings),
         "tags": _tags(drawn, team, stage),
-        "settings": {
-            "batchMonitoringEnabled": drawn.random() < 0.1,
-            "humbleAiEnabled": drawn.random() < 0.2,
-            "predictionIntervalsEnabled": subject.target_type == "Regression" and drawn.random() < 0.5,
-            "predictionWarningEnabled": drawn.random() < 0.2,
-        },
-        "predictionEnvironment": environment,
+        "settings": _settings(drawn, subject),
+        "predictionEnvironment": drawn.choice(surroundings.environments),
         "defaultPredictionServer": drawn.choice(surroundings.servers),
         "predictionUsage": _usage(drawn, last_prediction),
         "serviceHealth": _health(drawn, surroundings.epoch, last_prediction, message=False),
         "modelHealth": _health(drawn, surroundings.epoch, last_prediction),
         "accuracyHealth": _health(drawn, surroundings.epoch, last_prediction),
-        "model": _model(drawn, surroundings, subject, created, external=external),
-        "modelPackage": {
-            "id": object_id(drawn, created),
-            "name": f"{subject.title} ({region})",
-            "registeredModelId": object_id(drawn, created) if drawn.random() < 0.9 else None,
-        },
-        "modelPackageInitialDownload": {"timestamp": None},
-        "scoringCodeInitialDownload": {
-            "timestamp": timestamp(created + timedelta(hours=5)) if drawn.random() < 0.2 else None
-        },
+        "model": _model(drawn, surroundings, subject, created),
+        **_packages(drawn, f"{subject.title} ({region})", created),
     }
     if drawn.random() < 0.3:
         body["userProvidedId"] = f"{team}-{subject.title.lower().replace(' ', '-')}-{deployment_id[-6:]}"
-    body["hasError"] = body["status"] == "errored"
     return body
 
 
@@ -206,12 +171,55 @@ _OWNER_PERMISSIONS = (
 _USER_PERMISSIONS = ("CAN_GENERATE_PREDICTIONS", "CAN_VIEW")
 
 
-def _owners(drawn: random.Random, surroundings: Surroundings) -> Json:
+def _description(drawn: random.Random, subject: Subject, region: str, team: str) -> str | None:
+    monthly = f"Owned by {team}. Retrained monthly."
+    return drawn.choice((None, monthly, f"{subject.title} scores for {region}, read by {team}."))
+
+
+def _state(drawn: random.Random) -> Json:
+    status = drawn.choices(_STATUSES, _STATUS_WEIGHTS)[0]
+    return {"status": status, "hasError": status == "errored"}
+
+
+def _governance(drawn: random.Random, created: datetime) -> Json:
+    approved = drawn.random() < 0.9
+    approval = "APPROVED" if approved else "PENDING"
+    return {
+        "approvalStatus": approval,
+        "governance": {"approvalStatus": approval, "hasOpenedChangeRequests": not approved},
+        "openedChangeRequests": [] if approved else [object_id(drawn, created)],
+    }
+
+
+def _people(drawn: random.Random, surroundings: Surroundings) -> Json:
     count = drawn.choices((1, 2, 3), (6, 3, 1))[0]
     preview = drawn.sample(surroundings.people, count)
+    permissions = _OWNER_PERMISSIONS if surroundings.me in preview else _USER_PERMISSIONS
     if drawn.random() < 0.02:
         preview[0] = {"id": preview[0]["id"], "email": None, "firstName": None, "lastName": None}
-    return {"count": count, "preview": preview}
+    return {"owners": {"count": count, "preview": preview}, "permissions": list(permissions)}
+
+
+def _settings(drawn: random.Random, subject: Subject) -> Json:
+    return {
+        "batchMonitoringEnabled": drawn.random() < 0.1,
+        "humbleAiEnabled": drawn.random() < 0.2,
+        "predictionIntervalsEnabled": subject.target_type == "Regression" and drawn.random() < 0.5,
+        "predictionWarningEnabled": drawn.random() < 0.2,
+    }
+
+
+def _packages(drawn: random.Random, name: str, created: datetime) -> Json:
+    downloaded = timestamp(created + timedelta(hours=5)) if drawn.random() < 0.2 else None
+    return {
+        "modelPackage": {
+            "id": object_id(drawn, created),
+            "name": name,
+            "registeredModelId": object_id(drawn, created) if drawn.random() < 0.9 else None,
+        },
+        "modelPackageInitialDownload": {"timestamp": None},
+        "scoringCodeInitialDownload": {"timestamp": downloaded},
+    }
 
 
 def _tags(drawn: random.Random, team: str, stage: str) -> list[Json]:
@@ -252,10 +260,8 @@ _MESSAGES = {
 }
 
 
-def _model(
-    drawn: random.Random, surroundings: Surroundings, subject: Subject, created: datetime, *, external: bool
-) -> Json:
-    custom = drawn.random() < 0.3
+def _model(drawn: random.Random, surroundings: Surroundings, subject: Subject, created: datetime) -> Json:
+    custom, external = drawn.random() < 0.3, drawn.random() < 0.15
     body: Json = {
         "id": object_id(drawn, created - timedelta(days=2)),
         "type": drawn.choice(MODEL_TYPES),

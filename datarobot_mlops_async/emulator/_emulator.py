@@ -129,7 +129,7 @@ class Emulator(Settings):
         """Let requests go wrong from now on, after the rules that are in force already.
 
         Args:
-            rule: Method, route and any words of the vocabulary; see the module `_faults`, or
+            rule: Method, route and any words of the vocabulary; see `describe_vocabulary()`, or
                 `python -m datarobot_mlops_async.emulator --help`.
             **words: More words, with `_` for `-`: `status=503, retry_after=1, times=2`.
 
