@@ -21,6 +21,7 @@ from datarobot_mlops_async.errors import (
     PermissionDeniedError,
     ReadError,
 )
+from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
 from tests.polled import COMPLETED, RUNNING, Statuses, quickly, serve, session_for
 from tests.scripted import Answer, ScriptedServer
 

@@ -15,6 +15,7 @@ from datarobot_mlops_async import AsyncSession, RetryPolicy
 from datarobot_mlops_async._limiter import Limiter, PausedError, Tally, counted
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import RateLimitError
+from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
 from tests.scripted import Answer, ScriptedServer
 
 pytestmark = pytest.mark.anyio

@@ -27,6 +27,7 @@ from datarobot_mlops_async.errors import (
 )
 from datarobot_mlops_async.operations import DEFAULT_WAIT, Operation, OperationStatus, State
 from datarobot_mlops_async.operations._status import is_blip, read_status
+from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
 from tests.polled import COMPLETED, RUNNING, Statuses, serve, session_for
 from tests.scripted import Answer
 
