@@ -15,6 +15,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -293,6 +294,8 @@ def draw(summary: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
+    # nginx and the image in memory are cleaned up also when the script is ended from outside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

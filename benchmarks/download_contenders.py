@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 IMAGE = "mlops/portablePredictionServerImage/"
-_TICK = 0.001
+_TICK = 0.002
 
 
 class Lag:
-    """How late the event loop wakes a task that sleeps a millisecond at a time."""
+    """How late the event loop wakes a task that sleeps two milliseconds at a time."""
 
     def __init__(self) -> None:
         self._late: list[float] = []

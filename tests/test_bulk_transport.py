@@ -493,6 +493,50 @@ async def test_wire_survives_a_hang_up_at_any_time():
     wire.interrupt()
 
 
+async def test_broken_sockets_are_our_errors(storage):
+    one, other = socket.socketpair()
+    with one, other:
+        one.setblocking(False)
+        wire = Wire(one, read_timeout=1)
+        other.sendall(b"x")
+        assert wire.is_stale()
+        assert await wire.receive() == b"x"
+    with pytest.raises(ReadError, match="broke"):
+        await wire.receive()
+    with pytest.raises(ReadError, match="broke"):
+        wire.read_into(memoryview(bytearray(1)))
+    assert wire.is_stale()
+
+
+async def test_address_that_no_route_leads_to_was_never_reached(monkeypatch):
+    async def getaddrinfo(*_arguments, **_options):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("255.255.255.255", 1))]
+
+    monkeypatch.setattr(anyio, "getaddrinfo", getaddrinfo)
+    with pytest.raises(ConnectError, match="cannot connect"):
+        await connect("nowhere.invalid", 1, read_timeout=1)
+
+
+class _Plain(httpx.AsyncByteStream):
+    """A body whose iterator is no generator."""
+
+    def __init__(self):
+        self._left = [b"a", b"b"]
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop(0)
+
+
+async def test_general_body_may_come_from_any_iterator():
+    async with client_for(transport=_foreign(lambda _: httpx.Response(200, stream=_Plain()))) as client:
+        assert (await _get(client, "http://api.invalid/"))[1] == b"ab"
+
+
 async def test_blocked_send_waits_for_the_reader():
     one, other = socket.socketpair()
     one.setblocking(False)

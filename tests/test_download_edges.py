@@ -16,6 +16,7 @@ from datarobot_mlops_async._download._consumer import FileConsumer, Hasher
 from datarobot_mlops_async._download._fetcher import Fetcher, Transfer
 from datarobot_mlops_async._download._journal import Journal, write_journal
 from datarobot_mlops_async._download._opening import Opening
+from datarobot_mlops_async._download._origin import Origin
 from datarobot_mlops_async._download._pace import RateMeter
 from datarobot_mlops_async._download._promise import Promise
 from datarobot_mlops_async._download._ranges import Validators
@@ -25,9 +26,11 @@ from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async._transport._bulk_route import resolve_location
 from datarobot_mlops_async._transport._bulk_thread import _Job
 from datarobot_mlops_async.errors import (
+    ConnectError,
     DownloadError,
     IntegrityError,
     NotFoundError,
+    PermissionDeniedError,
     ProtocolError,
     ReadError,
 )
@@ -66,6 +69,24 @@ async def test_ranges_without_validators_are_used_and_checked_by_size(storage, t
     stored.modified = "never"
     storage.fault(reset=True, after=1000, times=3)
     assert (await _download(storage, tmp_path)).sha256 == stored.sha256
+
+
+async def test_single_stream_of_an_object_that_changed_meanwhile_starts_over(storage, tmp_path):
+    storage.put("image", SIZE)
+    fresh = []
+    storage.fault(whole=True, chunked=True, close=True, after=MIB)
+    storage.fault(whole=True, before=lambda: fresh.append(storage.put("image", SIZE + 1)))
+    storage.fault(whole=True, times=9)
+    result = await _download(storage, tmp_path)
+    assert result.sha256 == fresh[0].sha256
+    assert (tmp_path / "image").read_bytes() == fresh[0].data
+
+
+async def test_stream_of_another_size_than_promised_is_refused_at_its_end(storage, tmp_path):
+    storage.put("image", SIZE)
+    storage.fault(whole=True, chunked=True)
+    with pytest.raises(IntegrityError, match=f"expected 7 bytes, got {SIZE} bytes"):
+        await _download(storage, tmp_path, size=7)
 
 
 async def test_ranges_that_stop_working_start_over(storage, tmp_path):
@@ -334,3 +355,80 @@ async def test_piece_that_is_slow_every_time_is_left_alone():
     assert not fetcher._transfers[2].dropped
     fetcher._judge(1.0, starved=0.0)
     assert fetcher.received == 0
+
+
+class _Endpoint:
+    """As much of an Api as an origin needs."""
+
+    user_agent = "test"
+
+    def url_of(self, path):
+        return f"http://api/{path}"
+
+    def authorization_for(self, url):
+        return "secret" if url.startswith("http://api/") else None
+
+
+class _Answer:
+    def __init__(self, url, status, headers=None):
+        self.url, self.status, self.headers = url, status, headers or {}
+
+    async def aclose(self):
+        pass
+
+    async def drain(self, sink):
+        sink.abandon()
+        raise ReadError("broke")
+
+
+class _Network:
+    """Signed addresses of which only the newest works."""
+
+    def __init__(self, *, door=False, refuse=False):
+        self.generation = 0
+        self.valid = 0
+        self.door, self.refuse = door, refuse
+
+    async def get(self, url, headers):
+        assert ("Authorization" in headers) == url.startswith("http://api/")
+        await anyio.sleep(0.01)
+        if url.startswith("http://api/"):
+            self.generation += 1
+            return _Answer(url, 302, {"location": f"http://store/{self.generation}"})
+        if self.refuse:
+            return _Answer(url, 403)
+        if int(url.rpartition("/")[2]) >= self.valid:
+            return _Answer(url, 206)
+        if self.door:
+            raise ConnectError("closed")
+        return _Answer(url, 403)
+
+
+@pytest.mark.parametrize("door", [True, False])
+async def test_many_pieces_find_an_expired_address_and_one_resolves_it(door):
+    network = _Network(door=door)
+    origin = Origin(_Endpoint(), "x", network)
+    await origin.get({})
+    network.valid = 2
+    statuses = []
+
+    async def get():
+        statuses.append((await origin.get({})).status)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(get)
+    assert statuses == [206] * 8
+    assert network.generation == 2
+    assert origin.url == "http://store/2"
+
+
+async def test_address_that_is_refused_as_soon_as_it_is_new_is_an_error():
+    network = _Network()
+    origin = Origin(_Endpoint(), "x", network)
+    await origin.get({})
+    network.refuse = True
+    for _ in range(2):
+        with pytest.raises(PermissionDeniedError):
+            await origin.get({})
+    assert network.generation == 3

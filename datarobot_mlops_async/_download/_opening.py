@@ -131,10 +131,14 @@ def _whole(response: BulkResponse) -> Opening:
         end=total,
         total=total,
         ranged=False,
-        resumable=not encoded and response.headers.get("accept-ranges", "").strip().lower() == "bytes",
+        resumable=total is not None and not encoded and _accepts_ranges(response),
         validators=Validators.of(response.headers, total),
         headers=response.headers,
     )
+
+
+def _accepts_ranges(response: BulkResponse) -> bool:
+    return response.headers.get("accept-ranges", "").strip().lower() == "bytes"
 
 
 def _empty(response: BulkResponse) -> Opening:

@@ -98,7 +98,7 @@ class Ramp:
     """
 
     def __init__(
-        self, most: int, *, now: float, received: int = 0, trial: float = 0.15, hold: float = 5.0
+        self, most: int, *, now: float, received: int = 0, trial: float = 0.1, hold: float = 5.0
     ) -> None:
         self._most = most
         self._trial = trial

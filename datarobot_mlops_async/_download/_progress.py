@@ -49,17 +49,18 @@ class Reporter:
     def update(self, *, fetched: int, verified: int, total: int | None, connections: int) -> None:
         """Report unless the last report was less than a tenth of a second ago."""
         now = self._clock()
-        if self._callback is None or now - self._called < _INTERVAL:
-            return
-        self._meter.sample(now, fetched, _RATE_WINDOW)
-        self._report(now, fetched, verified, total, connections)
+        if self._callback is not None and now - self._called >= _INTERVAL:
+            self._meter.sample(now, fetched, _RATE_WINDOW)
+            self._callback(self._report(now, fetched, verified, total, connections))
 
     def finish(self, size: int) -> None:
         """Report the end, however short ago the last report was."""
         if self._callback is not None:
-            self._report(self._clock(), size, size, size, 0)
+            self._callback(self._report(self._clock(), size, size, size, 0))
 
-    def _report(self, now: float, fetched: int, verified: int, total: int | None, connections: int) -> None:
+    def _report(
+        self, now: float, fetched: int, verified: int, total: int | None, connections: int
+    ) -> Progress:
         self._called = now
         # An object that changed is fetched anew; what was reported is not taken back.
         self._last = Progress(
@@ -71,5 +72,4 @@ class Reporter:
             connections=connections,
             resumed_from=self._last.resumed_from,
         )
-        if self._callback is not None:
-            self._callback(self._last)
+        return self._last
