@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -361,6 +362,7 @@ class _Endpoint:
     """As much of an Api as an origin needs."""
 
     user_agent = "test"
+    settings = SimpleNamespace(token="secret")
 
     def url_of(self, path):
         return f"http://api/{path}"
