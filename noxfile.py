@@ -20,7 +20,11 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 
 def _install(session: nox.Session, *groups: str, extras: str = "demo") -> None:
     session.install(
-        "--quiet", "-e", f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups), "--no-warn-conflicts"
+        "--quiet",
+        "-e",
+        f".[{extras}]",
+        *nox.project.dependency_groups(PROJECT, *groups),
+        "--no-warn-conflicts",
     )
 
 
@@ -56,7 +60,8 @@ def typing(session: nox.Session) -> None:
     """Check all types twice."""
     _install(session, "typing", "test")
     session.run("mypy")
-    session.run("pyright")
+    # Without it pyright looks at the Python on the PATH.
+    session.run("pyright", "--pythonpath", str(Path(session.bin, "python")))
 
 
 @nox.session

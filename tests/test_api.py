@@ -271,7 +271,11 @@ async def test_every_transport_failure_has_its_error(raised, expected):
         ),
         (b'{"detail": "Quota used up"}', "Quota used up", "Quota used up"),
         (b'{"detail": [{"loc": ["body"], "msg": "bad"}]}', '"msg": "bad"', [{"loc": ["body"], "msg": "bad"}]),
-        (b'{"message": "Invalid field data", "errors": {"a": "b"}}', 'Invalid field data: {"a": "b"}', {"a": "b"}),
+        (
+            b'{"message": "Invalid field data", "errors": {"a": "b"}}',
+            'Invalid field data: {"a": "b"}',
+            {"a": "b"},
+        ),
         (b'{"errorName": "E1", "message": ""}', "E1", None),
         (b'{"errors": ["a"]}', '["a"]', ["a"]),
         (
