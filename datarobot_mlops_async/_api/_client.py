@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio.lowlevel
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from datarobot_mlops_async._api._addresses import Query, rebase, route_path
 from datarobot_mlops_async._api._answers import readable, request_id, status_error
@@ -104,11 +104,9 @@ class Api:
     options: Options
     lifetime: Lifetime = field(factory=Lifetime)
     _deprecated: set[str] = field(factory=set)
-    _redactor: Redactor = field(init=False)
-
-    @_redactor.default
-    def _make_redactor(self) -> Redactor:
-        return Redactor([self.settings.token])
+    _redactor: Redactor = field(
+        init=False, default=Factory(lambda self: Redactor([self.settings.token]), takes_self=True)
+    )
 
     def with_options(self, *, timeout: float | None = None, retry: RetryPolicy | None = None) -> Self:
         """Return a view of the same session with other clocks."""
