@@ -27,11 +27,12 @@ _PATIENCE = 30.0
 
 @frozen
 class Ran:
-    """What a run left: its exit code and both streams."""
+    """What a run left: its exit code and both streams, without and with what steers a terminal."""
 
     code: int
     out: str
     err: str
+    raw: str = ""
 
     @property
     def lines(self):
@@ -61,12 +62,12 @@ class Here:
         self._capfd = capfd
         self._monkeypatch = monkeypatch
 
-    def __call__(self, *arguments, stdin=None, terminal=False, columns=100, binary=False):
+    def __call__(self, *arguments, stdin=None, terminal=False, columns=100, term="xterm", binary=False):
         with self._monkeypatch.context() as patched:
             patched.setattr(sys, "stdin", _Keyboard(stdin) if terminal else io.StringIO(stdin or ""))
             if terminal:
                 patched.setenv("COLUMNS", str(columns))
-                patched.setenv("TERM", "xterm")
+                patched.setenv("TERM", term)
                 patched.setattr(sys.stdout, "isatty", lambda: True)
                 patched.setattr(sys.stderr, "isatty", lambda: True)
             code = run([str(each) for each in arguments])
@@ -75,7 +76,7 @@ class Here:
             sys.stdout.buffer.flush()
         out, err = self._capfd.readouterr()
         assert "Traceback" not in err
-        return Ran(code, _ESCAPE.sub("", out), _ESCAPE.sub("", err))
+        return Ran(code, _ESCAPE.sub("", out), _ESCAPE.sub("", err), out + err)
 
 
 class _Keyboard(io.StringIO):
@@ -83,7 +84,7 @@ class _Keyboard(io.StringIO):
         return True
 
 
-def there(*arguments, stdin="", stdout=subprocess.PIPE, **environment):
+def there(*arguments, stdin="", stdout=subprocess.PIPE, cwd=None, **environment):
     """Run a command line as a program whose streams are pipes, or whose stdout is a file."""
     done = subprocess.run(
         [*PROGRAM, *map(str, arguments)],
@@ -92,6 +93,7 @@ def there(*arguments, stdin="", stdout=subprocess.PIPE, **environment):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
+        cwd=cwd,
         timeout=_PATIENCE,
         check=False,
     )
@@ -102,13 +104,13 @@ def there(*arguments, stdin="", stdout=subprocess.PIPE, **environment):
 class Terminal:
     """A program in a terminal of its own; everything that it draws is kept."""
 
-    def __init__(self, *arguments, columns=100, **environment):
+    def __init__(self, *arguments, columns=100, program=PROGRAM, **environment):
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         os.set_blocking(leader, False)
         self._leader = leader
         self._process = subprocess.Popen(
-            [*PROGRAM, *map(str, arguments)],
+            [*program, *map(str, arguments)],
             stdin=follower,
             stdout=follower,
             stderr=follower,
@@ -130,7 +132,7 @@ class Terminal:
     @property
     def text(self):
         """What was drawn, frame after frame, without what moves the cursor and colours."""
-        return _ESCAPE.sub("", self.raw)
+        return _ESCAPE.sub("", self.raw.replace("\r", "\n"))
 
     def wait_for(self, text):
         """Wait until it has drawn a text."""
@@ -146,8 +148,9 @@ class Terminal:
 
     def finish(self):
         """Wait for its end and return the exit code."""
+        deadline = time.monotonic() + _PATIENCE
         while self._read():
-            pass
+            assert time.monotonic() < deadline, self.text
         return self._process.wait(_PATIENCE)
 
     def _read(self):

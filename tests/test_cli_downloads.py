@@ -12,7 +12,7 @@ from datarobot_mlops_async.artifacts import DownloadResult, Progress
 from datarobot_mlops_async.cli import _docker, _progress
 from datarobot_mlops_async.cli._downloading import CleanLines
 from datarobot_mlops_async.cli._terminal import Terminal
-from tests.command_line import Here, there
+from tests.command_line import Here
 
 IMAGE = "datarobot-portable-prediction-api"
 
@@ -57,15 +57,6 @@ def test_wrong_bytes_are_no_download(dr, tmp_path):
     assert ran.code == 7
     assert ran.out == ""
     assert not (tmp_path / "image").exists()
-
-
-def test_image_goes_to_stdout_and_the_rest_to_stderr(datarobot_emulator, tmp_path):
-    path = tmp_path / "image"
-    with path.open("wb") as file:
-        ran = there("pps-image", "download", "-", stdout=file)
-    assert ran.code == 0
-    assert path.stat().st_size == 1024 * 1024
-    assert f"SHA-256 verified: {sha256(path)}" in ran.err
 
 
 def test_image_is_not_written_to_a_terminal(dr):

@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
+import anyio.lowlevel
 import typer
 
 from datarobot_mlops_async.cli._failures import ExitCode, Failure, usage
@@ -43,7 +44,7 @@ def ids_in(lines: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
 
 
-def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
+async def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
     """Go on only if the user means it.
 
     Raises:
@@ -53,13 +54,15 @@ def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise usage("nobody can be asked, because stdin is not a terminal: say --yes (or --dry-run)")
-    terminal.err.print(f"{clean(question)} [y/N] ", end="", markup=False)
-    try:
-        with _interruptible():
+    with _interruptible():
+        # A Ctrl-C that asyncio has taken note of before counts here.
+        await anyio.lowlevel.checkpoint()
+        terminal.err.print(f"{clean(question)} [y/N] ", end="", markup=False)
+        try:
             answer = sys.stdin.readline()
-    except KeyboardInterrupt:
-        terminal.err.print()
-        raise
+        except KeyboardInterrupt:
+            terminal.err.print()
+            raise
     if answer.strip().lower() not in {"y", "yes"}:
         raise Failure("nothing was done", ExitCode.FAILED)
 

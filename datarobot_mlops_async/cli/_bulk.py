@@ -148,7 +148,7 @@ class BulkAction:
             self._show(found)
             terminal.say(f"would {self.verb} {counted}")
             return
-        confirm(terminal, f"{self.verb.capitalize()} {counted}?", yes=self.manner.yes)
+        await confirm(terminal, f"{self.verb.capitalize()} {counted}?", yes=self.manner.yes)
         await self._act(session)
         self._sum_up()
 

@@ -78,7 +78,7 @@ def erase(
                 terminal.write(clean(each))
             terminal.say(f"would erase {counted}")
             return
-        confirm(terminal, f"Erase all data of {counted}, for good?", yes=yes)
+        await confirm(terminal, f"Erase all data of {counted}, for good?", yes=yes)
         operation = await session.deleted_deployments.begin_erase(chosen)
         if wait:
             await following.wait(operation, f"erasing {counted}")
