@@ -131,7 +131,7 @@ class Shelf:
                 buffer, length = self._held.pop(self._taken)
                 return Block(self._taken, length, buffer)
             until = min(self._held, default=self._frontier)
-            return Block(self._taken, min(until - self._taken, self._block * 2), None)
+            return Block(self._taken, min(until - self._taken, self._block), None)
 
     def done(self, block: Block) -> None:
         """Say that a taken block is hashed and, with a file underneath, in it."""

@@ -14,8 +14,8 @@ class Tuning:
     """Sizes in bytes, times in seconds.
 
     Attributes:
-        block: What is received, hashed and written at a time. Half a MiB stays in the processor's cache
-            between the thread that receives it and the one that hashes it.
+        block: What is received, hashed and written at a time: large enough that handing it from thread to
+            thread costs nothing to speak of.
         blocks: Blocks in memory between the two.
         shortest_piece: Lower bound of a piece.
         longest_piece: Upper bound of a piece.
@@ -28,8 +28,8 @@ class Tuning:
         lock_poll: Between two attempts to lock a partial file that another process holds.
     """
 
-    block: int = _MIB // 2
-    blocks: int = 8
+    block: int = _MIB
+    blocks: int = 4
     shortest_piece: int = 4 * _MIB
     longest_piece: int = 32 * _MIB
     window: int = 256 * _MIB
