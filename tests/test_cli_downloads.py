@@ -51,6 +51,11 @@ def test_other_file_is_replaced_only_when_told(dr, tmp_path):
     assert dr("pps-image", "download", tmp_path / "image", "--overwrite", "--max-connections", 2).code == 0
 
 
+def test_device_has_no_path_worth_telling(dr):
+    ran = dr("pps-image", "download", "/dev/null")
+    assert (ran.code, ran.out) == (0, "")
+
+
 @pytest.mark.datarobot_emulator(faults=["GET storage corrupt=5000"])
 def test_wrong_bytes_are_no_download(dr, tmp_path):
     ran = dr("pps-image", "download", tmp_path / "image", "--no-resume")
@@ -191,6 +196,15 @@ def test_missing_engine_says_what_to_do(dr, monkeypatch, tmp_path):
     ran = dr("pps-image", "load", "--engine", "podman")
     assert ran.code == 1
     assert "no podman here" in ran.error
+
+
+def test_interrupt_outside_of_the_session_is_one_word_too(dr, monkeypatch):
+    def interrupted(_command):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("datarobot_mlops_async.cli._pps_image.Engine.find", interrupted)
+    ran = dr("pps-image", "load")
+    assert (ran.code, ran.error) == (130, "dr-mlops: interrupted")
 
 
 def test_engine_that_refuses_keeps_the_file(dr, docker, tmp_path):

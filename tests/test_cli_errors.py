@@ -11,7 +11,7 @@ import trustme
 
 from datarobot_mlops_async.cli import _app, main
 from datarobot_mlops_async.cli._failures import ExitCode, failure_of
-from datarobot_mlops_async.errors import ConnectError, OperationTimeoutError
+from datarobot_mlops_async.errors import ConfigError, ConnectError, OperationTimeoutError
 from tests.command_line import Here, there
 from tests.scripted import Answer, ScriptedServer
 
@@ -233,6 +233,13 @@ def test_bug_is_one_line_too_and_shows_its_place_when_asked(dr, datarobot_emulat
     assert "internal error: KeyError" in ran.error
     assert _app.run(["-v", *LIST]) == 1
     assert "in broken" in capfd.readouterr().err
+
+
+def test_error_in_a_group_is_that_error():
+    failure = _app._failure(
+        ExceptionGroup("", [ExceptionGroup("", [ConfigError("no token")])]), verbose=False
+    )
+    assert (failure.code, failure.message) == (3, "no token")
 
 
 def test_version_is_shown(dr):

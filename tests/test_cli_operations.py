@@ -56,9 +56,21 @@ def test_operation_that_fails_has_an_exit_code_of_its_own(dr):
 
 @pytest.mark.datarobot_emulator(operation_seconds=60)
 def test_patience_has_an_end_and_a_way_to_go_on(dr):
-    ran = dr("operations", "wait", begin(dr), "--patience", 0)
+    ran = dr("operations", "wait", begin(dr), "--patience", 1)
     assert ran.code == 6
-    assert "dr-mlops operations wait" in ran.err
+    # The server's word, told once however often it is asked, and how to go on.
+    status, error = ran.err.splitlines()
+    assert status.startswith("waiting for the operation: ")
+    assert "dr-mlops operations wait" in error
+
+
+def test_interrupt_before_there_is_an_operation_has_nothing_to_go_on_with(dr, monkeypatch):
+    async def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("datarobot_mlops_async._resources.Deployments.begin_report", interrupted)
+    ran = dr("reports", "run", "5e29", "5e30")
+    assert (ran.code, ran.error) == (130, "dr-mlops: interrupted")
 
 
 def test_wait_shows_what_came_of_it(dr, datarobot_emulator):

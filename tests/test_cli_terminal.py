@@ -6,6 +6,7 @@ It runs on asyncio alone: a program has one event loop, and nobody to choose ano
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import signal
@@ -77,13 +78,14 @@ def test_demo_in_a_pipe_is_plain_lines_whatever_the_settings(tmp_path):
         "DATAROBOT_ENDPOINT": "http://127.0.0.1:9",
         "DATAROBOT_CONFIG_FILE": str(tmp_path / "none"),
         "HTTP_PROXY": "http://127.0.0.1:9",
+        "NO_PROXY": "intranet.example",
     }
     ran = there(
         "demo",
         "--image-size",
         "1MiB",
         "--deployments",
-        "1",
+        "3",
         "--keep",
         TMPDIR=str(tmp_path),
         cwd=tmp_path,
@@ -217,6 +219,23 @@ def test_reader_that_goes_away_is_no_failure_worth_a_word(datarobot_emulator):
     assert process.wait(_PATIENCE) == 141
 
 
+def test_reader_of_the_demo_may_go_away_too(tmp_path):
+    process = start(
+        "demo", "--image-size", "1MiB", "--deployments", "1", env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(_PATIENCE) == 141
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_streams_may_be_anything_that_takes_text(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert _app.run(["--version"]) == 0
+    assert sys.stdout.getvalue().startswith("dr-mlops")
+
+
 def test_emulator_prints_two_variables_and_serves_until_interrupted(capfd, monkeypatch):
     process = start("emulator", "--deployments", 7, "--latency", "1ms", "--direct", "--dialect", "page")
     exports = [process.stdout.readline() for _ in range(2)]
@@ -281,6 +300,7 @@ def test_every_group_has_help(capfd, monkeypatch):
         ("deployments deac", "deactivate"),
         ("deployments list --status act", "active"),
         ("deployments list --serv", "--service-health"),
+        ("nosuch li", None),
     ],
 )
 def test_shell_completes_commands_and_values(capfd, monkeypatch, words, completed):
@@ -290,4 +310,5 @@ def test_shell_completes_commands_and_values(capfd, monkeypatch, words, complete
     with pytest.raises(SystemExit) as exit_:
         _app.run([])
     assert exit_.value.code == 0
-    assert completed in capfd.readouterr().out.split()
+    words = capfd.readouterr().out.split()
+    assert words == [] if completed is None else completed in words
