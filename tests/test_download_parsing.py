@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async._download._digests import normalize_sha256, offered_digests
-from datarobot_mlops_async._download._journal import Checkpoint, Journal, read_journal, write_journal
+from datarobot_mlops_async._download._journal import (
+    Checkpoint,
+    Journal,
+    read_journal,
+    remove_journal,
+    write_journal,
+)
 from datarobot_mlops_async._download._names import (
     filename_from_disposition,
     filename_from_url,
@@ -445,3 +451,13 @@ def test_nobody_listening_costs_nothing():
     reporter.update(fetched=1, verified=1, total=1, connections=1)
     reporter.finish(1)
     assert reporter.elapsed >= 0
+
+
+def test_removed_journal_takes_along_what_killed_writers_left(tmp_path):
+    journal = tmp_path / ".image.[0]ab.json"
+    others = [tmp_path / ".image.[0]abc.json", tmp_path / ".image.0ab.json.1f"]
+    for path in (journal, tmp_path / f"{journal.name}.1f", tmp_path / f"{journal.name}.2e", *others):
+        path.write_text("{")
+    remove_journal(journal)
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+    remove_journal(journal)

@@ -7,6 +7,7 @@ first checkpoint behind the damage, and only what lies behind the last good one 
 
 from __future__ import annotations
 
+import glob
 import itertools
 import json
 import os
@@ -144,3 +145,9 @@ def write_journal(path: Path, journal: Journal) -> None:
     except OSError:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def remove_journal(path: Path) -> None:
+    """Remove a journal, and what processes that were killed while they replaced it have left."""
+    for each in (path, *path.parent.glob(f"{glob.escape(path.name)}.*")):
+        each.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import secrets
 import socket
 from typing import TYPE_CHECKING
 
-from datarobot_mlops_async._download._journal import Journal, read_journal, write_journal
+from datarobot_mlops_async._download._journal import Journal, read_journal, remove_journal, write_journal
 from datarobot_mlops_async._download._lock import lock_holds, try_lock
 from datarobot_mlops_async.errors import DestinationExistsError, DownloadError, InsufficientSpaceError
 
@@ -91,7 +91,7 @@ class Partial:
         self._forget_source()
         self.journal = Journal()
         os.ftruncate(self._descriptor, 0)
-        _journal_path(self._path).unlink(missing_ok=True)
+        remove_journal(_journal_path(self._path))
 
     def cut_to(self, good: int) -> None:
         """Keep only the first bytes of what was found, which are here by now."""
@@ -113,7 +113,7 @@ class Partial:
         else:
             self._move_without_replacing()
         _sync_directory(self._destination.parent)
-        _journal_path(self._path).unlink(missing_ok=True)
+        remove_journal(_journal_path(self._path))
         if self._source_path is not None:
             _remove(self._source_path)
 
@@ -122,7 +122,7 @@ class Partial:
         _remove(self._path)
         if self._source_path is not None:
             # Its owner may be alive; without the journal nobody else goes on with it.
-            _journal_path(self._source_path).unlink(missing_ok=True)
+            remove_journal(_journal_path(self._source_path))
 
     def close(self) -> None:
         """Close the file and with it the lock. An empty one is removed."""
@@ -290,7 +290,7 @@ def _read_at(descriptor: int, view: memoryview, offset: int) -> int:
 
 def _remove(partial: Path) -> None:
     partial.unlink(missing_ok=True)
-    _journal_path(partial).unlink(missing_ok=True)
+    remove_journal(_journal_path(partial))
 
 
 def _sync_directory(directory: Path) -> None:
