@@ -56,7 +56,7 @@ class Paginator(Generic[T]):
             return page
         return Page(items=(), total_count=None)
 
-    async def collect(self, *, max_concurrency: int = 8) -> list[T]:
+    async def collect(self, *, max_concurrency: int = 16) -> list[T]:
         """Return all items in order, pages fetched concurrently once the first one has told the total.
 
         When the total moves while the pages are read, those that told another total are read again, at
