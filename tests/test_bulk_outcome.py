@@ -191,6 +191,18 @@ def test_state_tells_whether_trying_again_can_do_something_twice(error, changes,
         (b"abc", {}, TypeError, "not one string"),
         (3, {}, TypeError, "items must be iterable, not int"),
         ([], {"max_concurrency": 0}, ValueError, "max_concurrency must be at least 1, not 0"),
+        (
+            [],
+            {"operation_timeout": -1.0},
+            ValueError,
+            "operation_timeout must be at least 0 seconds, not -1.0",
+        ),
+        (
+            [],
+            {"operation_timeout": math.nan},
+            ValueError,
+            "operation_timeout must be at least 0 seconds, not nan",
+        ),
         ([], {"concurrency": 0}, TypeError, "concurrency"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from contextlib import suppress
 
@@ -234,6 +235,15 @@ async def test_operation_that_timed_out_can_be_awaited_again_and_travels_to_anot
             assert await operation is None
         async with session_for(server) as session:
             assert await session.operation(stored.location) is None
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.001, math.nan])
+async def test_timeout_that_is_no_time_is_refused(timeout):
+    with serve(Statuses()) as server:
+        async with session_for(server) as session:
+            with pytest.raises(ValueError, match="timeout must be at least 0"):
+                await session.operation("status/s/").wait(timeout=timeout)
+            assert await session.operation("status/s/").wait(timeout=math.inf) is None
 
 
 async def test_operation_over_is_over_after_pickling_too():

@@ -114,7 +114,7 @@ class BulkCalls:
 
         Raises:
             OSError: The file of ``resume_from`` or ``journal`` cannot be used.
-            ValueError: ``resume_from`` holds no outcomes, or ``max_concurrency`` is below 1.
+            ValueError: ``resume_from`` holds no outcomes, or an argument is out of bounds. Nothing was called.
         """
         stream: BulkStream[I, Any] = self.bulk_stream(
             function,

@@ -48,6 +48,8 @@ class Plan(Generic[I]):
     def __attrs_post_init__(self) -> None:
         if self.max_concurrency < 1:
             raise ValueError(f"max_concurrency must be at least 1, not {self.max_concurrency}")
+        if self.operation_timeout is not None and not self.operation_timeout >= 0:
+            raise ValueError(f"operation_timeout must be at least 0 seconds, not {self.operation_timeout}")
         if isinstance(self.items, (str, bytes)):
             raise TypeError("items must be an iterable of items, not one string")
         if not isinstance(self.items, (Iterable, AsyncIterable)):

@@ -117,7 +117,11 @@ class Operation(Generic[T]):
             OperationFailedError: The server reports an error, an abort or an expired status.
             OperationTimeoutError: The time is over. The operation goes on; await it again.
             APIStatusError: The server refuses to tell the status.
+            ValueError: ``timeout`` is negative.
         """
+        # Not "timeout < 0": that lets NaN through, and a deadline that is no moment never comes.
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         try:
             await self._until_over(deadline, on_update)
