@@ -116,7 +116,7 @@ def test_operation_that_takes_too_long_can_be_waited_for_again():
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["deploymets", "list"], "deployments"),
+        (["deploymets", "list"], "No such command"),
         (["deployments", "lst"], "--help"),
         (["deployments", "list", "--no-such"], "--no-such"),
         (["deployments", "get"], "Missing"),
@@ -136,7 +136,8 @@ def test_wrong_command_line_is_one_line(dr, datarobot_emulator, arguments, part)
 @pytest.mark.parametrize("arguments", [[], ["deployments"]])
 def test_no_command_shows_help(dr, arguments):
     ran = dr(*arguments)
-    assert ran.code == 2
+    # Older typers call it success.
+    assert ran.code in {0, 2}
     assert "Usage: dr-mlops" in ran.out + ran.err
 
 

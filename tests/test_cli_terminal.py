@@ -158,7 +158,7 @@ def test_interrupted_wait_tells_how_to_go_on(dr, datarobot_emulator):
     wait_until(lambda: any("/status/" in each.path for each in datarobot_emulator.requests))
     code, _, err = interrupt(process)
     assert code == 130
-    assert "dr-mlops operations wait 'status/" in err
+    assert "dr-mlops operations wait status/" in err
 
 
 @pytest.mark.datarobot_emulator(operation_seconds=0.3)

@@ -120,7 +120,11 @@ def options(
         typer.Option(metavar="FILE", help="Authorities to trust: a CA's or a self-signed certificate."),
     ] = None,
     proxy: Annotated[
-        str | None, typer.Option(metavar="URL", help="Proxy; by default that of HTTPS_PROXY and NO_PROXY.")
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Proxy; by default that of HTTPS_PROXY and NO_PROXY, which is the place for one with a password.",
+        ),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="For one attempt of a request.")

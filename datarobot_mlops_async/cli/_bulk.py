@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -221,7 +222,7 @@ class BulkAction:
         done = self._done + sum(each.state is OutcomeState.SUCCEEDED for each in self._outcomes.values())
         return (
             f"{done:,} of {len(self._chosen):,} done; to go on, give the same command with "
-            f"--resume {clean(self._journal)}"
+            f"--resume {shlex.quote(str(self._journal))}"
         )
 
 

@@ -33,6 +33,7 @@ class BulkView:
     def __init__(self, terminal: Terminal, verb: str, *, total: int, done: int, as_lines: bool) -> None:
         self._terminal = terminal
         self._as_lines = as_lines
+        self._live = terminal.live
         self._total = total
         self._failures = 0
         self._bar = Progress(
@@ -43,18 +44,19 @@ class BulkView:
             TimeElapsedColumn(),
             console=terminal.err,
             expand=True,
-            disable=not terminal.live,
         )
         self._task = self._bar.add_task(verb, total=total, completed=done, failures="")
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._live:
+            self._bar.start()
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._live:
+            self._bar.stop()
 
     def add(self, outcome: Outcome[str, Any]) -> None:
         """Show one outcome."""

@@ -82,20 +82,26 @@ def emulator(
             ExitCode.FAILED,
         )
     # Not at the top: the check above must work without them.
-    from datarobot_mlops_async import emulator as room  # noqa: PLC0415 - as said
+    from datarobot_mlops_async.emulator import (  # noqa: PLC0415 - as said
+        Emulator,
+        describe_vocabulary,
+        parse_seconds,
+        parse_size,
+        serve,
+    )
 
     invocation: Invocation = ctx.obj
     if fault == ["help"]:
-        invocation.terminal.write(room.describe_vocabulary())
+        invocation.terminal.write(describe_vocabulary())
         return
     given: dict[str, Any] = {
         "deployments": deployments,
-        "image_size": _read("--image-size", image_size, room.parse_size),
-        "latency": _read("--latency", latency, room.parse_seconds),
-        "operation_seconds": _read("--operation-seconds", operation_seconds, room.parse_seconds),
-        "deletion_lag": _read("--deletion-lag", deletion_lag, room.parse_seconds),
-        "signature_seconds": _read("--signature-seconds", signature_seconds, room.parse_seconds),
-        "storage_rate": _read("--storage-rate", storage_rate, room.parse_size),
+        "image_size": _read("--image-size", image_size, parse_size),
+        "latency": _read("--latency", latency, parse_seconds),
+        "operation_seconds": _read("--operation-seconds", operation_seconds, parse_seconds),
+        "deletion_lag": _read("--deletion-lag", deletion_lag, parse_seconds),
+        "signature_seconds": _read("--signature-seconds", signature_seconds, parse_seconds),
+        "storage_rate": _read("--storage-rate", storage_rate, parse_size),
         "dialect": dialect and dialect.value,
         "host": host,
         "port": port,
@@ -107,11 +113,11 @@ def emulator(
     if direct:
         settings["image_redirect"] = None
     try:
-        served = room.Emulator(**settings)
+        served = Emulator(**settings)
     except ValueError as error:
         raise usage(str(error)) from None
     try:
-        room.serve(served, announce=invocation.terminal.write)
+        serve(served, announce=invocation.terminal.write)
     except OSError as error:
         raise Failure(f"cannot listen: {error.strerror or error}", ExitCode.FAILED) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -77,9 +78,9 @@ class Following:
     def _how_to_go_on(self) -> str:
         if self.waiting_for is None:
             return ""
-        return (
-            f"the server goes on with it; to wait again: dr-mlops operations wait '{clean(self.waiting_for)}'"
-        )
+        # It is the server's text, and will be pasted into a shell.
+        location = shlex.quote(clean(self.waiting_for))
+        return f"the server goes on with it; to wait again: dr-mlops operations wait {location}"
 
 
 class _LoggedStatus:
