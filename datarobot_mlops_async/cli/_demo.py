@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -138,7 +138,7 @@ class _Demo:
                 # The emulator computes its image's SHA-256 meanwhile, so that nobody waits for it later.
                 group.start_soon(anyio.to_thread.run_sync, self._emulator.prepare)
                 await self._deactivate(session, fleet)
-            await self._download(session)
+                await self._download(session)
         self._sum_up()
 
     async def _list(self, session: AsyncSession) -> list[Deployment]:
@@ -177,7 +177,8 @@ class _Demo:
             "Download the image and verify it",
             "await (await session.pps_image.artifact()).download(dir)",
         )
-        artifact = await session.pps_image.artifact()
+        with self._out.status("asking for size and SHA-256") if self._live else nullcontext():
+            artifact = await session.pps_image.artifact()
         self._out.print(f"  {artifact.filename}", soft_wrap=True)
         with DownloadView(self._out, live=self._live, indent=_INDENT) as view:
             result = await artifact.download(self._directory, on_progress=view.update)
