@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 Query = Iterable[tuple[str, str]]
 
+_IDS = {
+    "status": "{status_id}",
+    "deployments": "{deployment_id}",
+    "customModelDeployments": "{deployment_id}",
+    "logs": "{log_id}",
+}
+_DIGIT = re.compile(r"[0-9]")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -42,6 +49,19 @@ def _segment(name: str, value: object) -> str:
     if value in {"", ".", ".."} or _CONTROL.search(value.replace(" ", "")):
         raise ValueError(f"{name} must be an id, not {value!r}")
     return quote(value, safe="")
+
+
+def route_of(path: str) -> str:
+    """Return the route of a path that a server named: names in the place of what is, or looks like, an id.
+
+    There are any number of paths and few routes: these may name warnings, spans and metrics.
+    """
+    segments = path.partition("?")[0].split("/")
+    pairs = zip(["", *segments], segments, strict=False)
+    return "/".join(
+        _IDS.get(before, "{id}" if _DIGIT.search(segment) else segment) if segment else ""
+        for before, segment in pairs
+    )
 
 
 def rebase(location: str) -> str:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import anyio.lowlevel
 from attrs import Factory, evolve, field, frozen
 
-from datarobot_mlops_async._api._addresses import Query, rebase, route_path
+from datarobot_mlops_async._api._addresses import Query, rebase, route_of, route_path
 from datarobot_mlops_async._api._answers import readable, request_id, status_error
 from datarobot_mlops_async._config import origin_of
 from datarobot_mlops_async._limiter import Limiter, PausedError
 from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, RetryPolicy, call_with_retries
+from datarobot_mlops_async._telemetry import Telemetry, telemetry_for
 from datarobot_mlops_async._transport import Response, without_query
 from datarobot_mlops_async.errors import (
     APIStatusError,
@@ -103,6 +104,9 @@ class Api:
     limiter: Limiter
     options: Options
     lifetime: Lifetime = field(factory=Lifetime)
+    telemetry: Telemetry = field(
+        default=Factory(lambda self: telemetry_for(self.settings.endpoint), takes_self=True)
+    )
     _deprecated: set[str] = field(factory=set)
     _redactor: Redactor = field(
         init=False, default=Factory(lambda self: Redactor([self.settings.token]), takes_self=True)
@@ -149,8 +153,7 @@ class Api:
     async def follow(self, location: str) -> Response:
         """GET what a ``Location`` or ``next`` names, on our own endpoint whatever host it names."""
         path = rebase(location)
-        operation = f"GET /{path.partition('?')[0]}"
-        response = await self._send("GET", path, operation, _NO_BODY, gone_is_done=False)
+        response = await self._send("GET", path, f"GET /{route_of(path)}", _NO_BODY, gone_is_done=False)
         # A status document's message becomes part of an exception.
         return evolve(response, content=self._redactor.body(response.content))
 
@@ -237,9 +240,13 @@ class Api:
         elapsed: float,
     ) -> Response:
         safe_url = without_query(url)
+        asked = time.monotonic()
         try:
             async with self.limiter.slot(patience=self.options.retry.budget - elapsed) as started:
-                response = await self._logged_exchange(method, url, headers, content, number)
+                self.telemetry.queued(started - asked)
+                with self.telemetry.request(operation, url=url, attempt=number) as watch:
+                    response = await self._logged_exchange(method, url, headers, content, number)
+                    watch.tell(status=response.status)
         except PausedError as error:
             raise RateLimitError(
                 f"not sent: the server asked this session to wait, for another {error.remaining:.0f} s, which "

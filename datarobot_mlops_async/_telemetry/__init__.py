@@ -1,0 +1,88 @@
+"""Watching a session: spans and metrics through OpenTelemetry's API, and nothing where that is not installed.
+
+Spans: one for each attempt of a request, each wait for an operation, each download. Metrics: how long requests
+take and how long they wait for their turn, retries, refusals for overload, waits for operations, bytes
+downloaded. README names them all. What is told of them are methods, routes, hosts, statuses, sizes and
+classes of errors: no token, no query, no header, no body, no message.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["Telemetry", "Watch", "telemetry_for"]
+
+Fact = str | int | float | bool | None
+
+
+class Watch:
+    """Watches what happens while its ``with`` is open. This one does not look."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the watch; what was raised goes on."""
+
+    def tell(self, **facts: Fact) -> None:
+        """Add what became known meanwhile; ``None`` is unknown still."""
+
+
+_BLIND = Watch()
+
+
+class Telemetry:
+    """What a session tells of itself. This one tells nobody."""
+
+    def request(self, operation: str, *, url: str, attempt: int) -> Watch:  # noqa: ARG002 - for those who tell
+        """Watch one attempt of a request; tell it ``status``.
+
+        Args:
+            operation: Method and route, with names in the place of ids.
+            url: Where it goes. Its query is not told.
+            attempt: Number of the attempt, from 1.
+        """
+        return _BLIND
+
+    def operation(self) -> Watch:
+        """Watch a wait for a long-running operation; tell it ``location``."""
+        return _BLIND
+
+    def download(self, kind: str) -> Watch:  # noqa: ARG002 - for those who tell
+        """Watch a download; tell it ``size``, ``fetched``, ``resumed_from``, ``connections``.
+
+        Args:
+            kind: What the bytes are.
+        """
+        return _BLIND
+
+    def queued(self, seconds: float) -> None:
+        """Count how long a request waited for its turn."""
+
+
+_SILENT = Telemetry()
+
+
+def telemetry_for(endpoint: str) -> Telemetry:
+    """Return what tells of a session with an endpoint: OpenTelemetry's API if it is installed."""
+    if find_spec("opentelemetry") is None:
+        return _SILENT
+    try:
+        module = import_module("datarobot_mlops_async._telemetry._opentelemetry")
+    except ImportError:
+        # Another distribution's part of the namespace package, or one too old.
+        return _SILENT
+    telemetry: Telemetry = module.OpenTelemetry(endpoint)
+    return telemetry

@@ -1,0 +1,211 @@
+"""Spans and metrics by OpenTelemetry's semantic conventions. Only this module imports ``opentelemetry``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from opentelemetry import context, metrics, trace
+from opentelemetry.trace import SpanKind, StatusCode
+
+import datarobot_mlops_async
+from datarobot_mlops_async._telemetry import Telemetry, Watch
+from datarobot_mlops_async.errors import APIStatusError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextvars import Token
+    from types import TracebackType
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
+
+    from datarobot_mlops_async._telemetry import Fact
+
+_SCOPE = "datarobot_mlops_async"
+# The conventions' own, for durations of HTTP requests.
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_LONG_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+_PORTS = {"http": 80, "https": 443}
+_OVERLOADED = frozenset({429, 503})
+_NAMES = {
+    "status": "http.response.status_code",
+    "location": "datarobot_mlops.operation.location",
+    "size": "datarobot_mlops.download.size",
+    "fetched": "datarobot_mlops.download.fetched",
+    "resumed_from": "datarobot_mlops.download.resumed_from",
+    "connections": "datarobot_mlops.download.connections",
+}
+
+
+class OpenTelemetry(Telemetry):
+    """Tells whoever set up OpenTelemetry in this process, also if that comes later.
+
+    Args:
+        endpoint: The session's endpoint.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        version = datarobot_mlops_async.__version__
+        self._tracer = trace.get_tracer(_SCOPE, version, trace.get_tracer_provider())
+        meter = metrics.get_meter(_SCOPE, version, metrics.get_meter_provider())
+        parts = urlsplit(endpoint)
+        self._prefix = parts.path
+        self._server: dict[str, str | int] = {
+            "server.address": parts.hostname or "",
+            "server.port": parts.port or _PORTS[parts.scheme],
+        }
+        self._requests = meter.create_histogram(
+            "http.client.request.duration",
+            "s",
+            "Duration of HTTP client requests.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self._retries = meter.create_counter(
+            "datarobot_mlops.request.retries", "{retry}", "Attempts of requests after the first."
+        )
+        self._refusals = meter.create_counter(
+            "datarobot_mlops.request.throttled",
+            "{request}",
+            "Attempts that the server refused with 429 or 503.",
+        )
+        self._queue = meter.create_histogram(
+            "datarobot_mlops.request.queue.duration",
+            "s",
+            "How long requests waited for their turn, or for a pause that the server asked for.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self._operations = meter.create_histogram(
+            "datarobot_mlops.operation.duration",
+            "s",
+            "How long operations were waited for.",
+            explicit_bucket_boundaries_advisory=_LONG_SECONDS,
+        )
+        self._bytes = meter.create_counter(
+            "datarobot_mlops.download.io", "By", "Bytes that downloads received, repeated ones included."
+        )
+
+    def request(self, operation: str, *, url: str, attempt: int) -> Watch:
+        """Watch one attempt of a request."""
+        method, _, route = operation.partition(" ")
+        attributes = {
+            "http.request.method": method,
+            "url.template": self._prefix + route,
+            **self._server,
+        }
+        if attempt > 1:
+            self._retries.add(1, attributes)
+
+        def count(seconds: float, outcome: Mapping[str, Fact]) -> None:
+            self._requests.record(
+                seconds, {**attributes, **_only(outcome, "http.response.status_code", "error.type")}
+            )
+            if outcome.get("http.response.status_code") in _OVERLOADED:
+                self._refusals.add(1, {**attributes, **_only(outcome, "http.response.status_code")})
+
+        more: dict[str, str | int] = {"url.full": url.partition("?")[0]}
+        if attempt > 1:
+            more["http.request.resend_count"] = attempt - 1
+        name = f"{method} {attributes['url.template']}"
+        return _Span(self._tracer, name, SpanKind.CLIENT, {**attributes, **more}, count)
+
+    def operation(self) -> Watch:
+        """Watch a wait for a long-running operation."""
+
+        def count(seconds: float, outcome: Mapping[str, Fact]) -> None:
+            self._operations.record(seconds, {**self._server, **_only(outcome, "error.type")})
+
+        return _Span(self._tracer, "wait for operation", SpanKind.INTERNAL, {**self._server}, count)
+
+    def download(self, kind: str) -> Watch:
+        """Watch a download."""
+        attributes = {"datarobot_mlops.download.kind": kind, **self._server}
+
+        def count(_seconds: float, outcome: Mapping[str, Fact]) -> None:
+            fetched = outcome.get("datarobot_mlops.download.fetched")
+            if isinstance(fetched, int):
+                self._bytes.add(fetched, {**attributes, **_only(outcome, "error.type")})
+
+        # Not the current span: a stream's belongs to the code that reads it, which may end it elsewhere.
+        return _Span(self._tracer, "download", SpanKind.INTERNAL, attributes, count, current=False)
+
+    def queued(self, seconds: float) -> None:
+        """Count how long a request waited for its turn."""
+        self._queue.record(seconds, self._server)
+
+
+class _Span(Watch):
+    """A span, and what is counted at its end."""
+
+    __slots__ = (
+        "_attributes",
+        "_count",
+        "_current",
+        "_kind",
+        "_name",
+        "_outcome",
+        "_span",
+        "_started",
+        "_token",
+        "_tracer",
+    )
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, str | int],
+        count: Callable[[float, Mapping[str, Fact]], None],
+        *,
+        current: bool = True,
+    ) -> None:
+        self._tracer = tracer
+        self._name = name
+        self._kind = kind
+        self._attributes = attributes
+        self._count = count
+        self._current = current
+        self._outcome: dict[str, str | int | float | bool] = {}
+
+    def __enter__(self) -> Self:
+        self._span: Span = self._tracer.start_span(self._name, kind=self._kind, attributes=self._attributes)
+        self._token: Token[Context] | None = (
+            context.attach(trace.set_span_in_context(self._span)) if self._current else None
+        )
+        self._started = time.perf_counter()
+        return self
+
+    def tell(self, **facts: Fact) -> None:
+        self._outcome |= {_NAMES[name]: value for name, value in facts.items() if value is not None}
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        seconds = time.perf_counter() - self._started
+        status = self._outcome.get(_NAMES["status"])
+        if exc is not None or (isinstance(status, int) and status >= 400):
+            self._outcome["error.type"] = str(status) if exc is None else _error_type(exc)
+        self._span.set_attributes(self._outcome)
+        # Whoever cancels does not think it an error. No description and no event: an exception's message
+        # quotes what the server said.
+        if "error.type" in self._outcome and (exc is None or isinstance(exc, Exception)):
+            self._span.set_status(StatusCode.ERROR)
+        if self._token is not None:
+            context.detach(self._token)
+        self._span.end()
+        self._count(seconds, self._outcome)
+
+
+def _error_type(error: BaseException) -> str:
+    if isinstance(error, APIStatusError):
+        return str(error.status)
+    return f"{type(error).__module__}.{type(error).__qualname__}"
+
+
+def _only(outcome: Mapping[str, Fact], *names: str) -> dict[str, str | int | float | bool]:
+    return {name: value for name in names if (value := outcome.get(name)) is not None}

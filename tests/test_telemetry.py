@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import anyio
+import pytest
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from datarobot_mlops_async import AsyncSession, RetryPolicy
+from datarobot_mlops_async._api._addresses import route_of
+from datarobot_mlops_async.errors import ConnectError
+from tests.canaries import TOKEN
+from tests.scripted import Answer, ScriptedServer
+
+pytestmark = pytest.mark.anyio
+FAST = RetryPolicy(max_retries=2, initial_backoff=0.001, max_backoff=0.001)
+
+
+class Told:
+    """What a process with OpenTelemetry's SDK would export."""
+
+    def __init__(self):
+        self._exporter, self._reader = InMemorySpanExporter(), InMemoryMetricReader()
+        self.tracers = TracerProvider()
+        self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.meters = MeterProvider([self._reader])
+
+    def spans(self, kind=None):
+        return [span for span in self._exporter.get_finished_spans() if kind in {None, span.kind}]
+
+    def metrics(self):
+        """Return the data points of each metric by its name."""
+        data = self._reader.get_metrics_data()
+        scopes = (
+            [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
+        )
+        assert all(scope.scope.name == "datarobot_mlops_async" for scope in scopes)
+        return {each.name: list(each.data.data_points) for scope in scopes for each in scope.metrics}
+
+    def close(self):
+        self.tracers.shutdown()
+        self.meters.shutdown()
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Set OpenTelemetry up, which a process can do only once, for one test."""
+    told = Told()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: told.tracers)
+    monkeypatch.setattr(metrics, "get_meter_provider", lambda: told.meters)
+    yield told
+    told.close()
+
+
+async def test_each_attempt_of_a_request_is_a_span(told):
+    answers = [Answer(status=503), Answer(instead="reset"), Answer(body=b'{"id": "d1"}')]
+    with ScriptedServer(*answers) as server:
+        async with AsyncSession(server.endpoint, TOKEN, retry=FAST) as session:
+            await session.deployments.get("d1")
+    spans = told.spans()
+    common = {
+        "http.request.method": "GET",
+        "url.template": "/api/v2/deployments/{deployment_id}/",
+        "url.full": f"{server.endpoint}/deployments/d1/",
+        "server.address": "127.0.0.1",
+        "server.port": server.port,
+    }
+    assert [dict(span.attributes) for span in spans] == [
+        {**common, "http.response.status_code": 503, "error.type": "503"},
+        {**common, "http.request.resend_count": 1, "error.type": "datarobot_mlops_async.errors.ReadError"},
+        {**common, "http.request.resend_count": 2, "http.response.status_code": 200},
+    ]
+    for span in spans:
+        assert span.name == "GET /api/v2/deployments/{deployment_id}/"
+        assert span.kind is SpanKind.CLIENT
+        assert (span.status.status_code is StatusCode.ERROR) == ("error.type" in span.attributes)
+        assert span.status.description is None
+        assert not span.events
+        assert span.instrumentation_scope.name == "datarobot_mlops_async"
+
+
+async def test_durations_retries_and_refusals_are_counted(told):
+    answers = [Answer(status=503), Answer(status=429), Answer(body=b'{"id": "d1"}')]
+    with ScriptedServer(*answers) as server:
+        async with AsyncSession(server.endpoint, TOKEN, retry=FAST) as session:
+            await session.deployments.get("d1")
+    measured = told.metrics()
+    common = {
+        "http.request.method": "GET",
+        "url.template": "/api/v2/deployments/{deployment_id}/",
+        "server.address": "127.0.0.1",
+        "server.port": server.port,
+    }
+    durations = measured["http.client.request.duration"]
+    assert [dict(point.attributes) for point in durations] == [
+        {**common, "http.response.status_code": 503, "error.type": "503"},
+        {**common, "http.response.status_code": 429, "error.type": "429"},
+        {**common, "http.response.status_code": 200},
+    ]
+    assert {point.explicit_bounds[0] for point in durations} == {0.005}
+    assert [
+        (point.value, dict(point.attributes)) for point in measured["datarobot_mlops.request.retries"]
+    ] == [(2, common)]
+    refusals = {
+        point.attributes["http.response.status_code"]: point.value
+        for point in measured["datarobot_mlops.request.throttled"]
+    }
+    assert refusals == {503: 1, 429: 1}
+
+
+async def test_waiting_for_a_turn_is_counted(told):
+    with ScriptedServer(Answer(body=b'{"id": "d1"}')) as server:
+        async with AsyncSession(server.endpoint, TOKEN, max_concurrency=1) as session:
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(session.deployments.get, "d1")
+    (queue,) = told.metrics()["datarobot_mlops.request.queue.duration"]
+    assert queue.count == 3
+    assert queue.min < queue.max
+
+
+async def test_request_that_reached_nobody_names_its_error(told):
+    with ScriptedServer(Answer()) as server:
+        endpoint = server.endpoint
+    async with AsyncSession(endpoint, TOKEN, retry=0) as session:
+        with pytest.raises(ConnectError):
+            await session.deployments.get("d1")
+    (span,) = told.spans()
+    assert span.attributes["error.type"] == "datarobot_mlops_async.errors.ConnectError"
+    assert "http.response.status_code" not in span.attributes
+
+
+async def test_cancelled_request_is_no_error(told):
+    with ScriptedServer(Answer(instead="hang")) as server:
+        async with AsyncSession(server.endpoint, TOKEN) as session:
+            with anyio.move_on_after(0.05):
+                await session.deployments.get("d1")
+    (span,) = told.spans()
+    assert "Cancelled" in span.attributes["error.type"]
+    assert span.status.status_code is StatusCode.UNSET
+
+
+async def test_requests_belong_to_what_the_caller_does(told):
+    tracer = told.tracers.get_tracer("theirs")
+    with ScriptedServer(Answer(body=b'{"id": "d1"}')) as server:
+        async with AsyncSession(server.endpoint, TOKEN) as session:
+            with tracer.start_as_current_span("job") as job:
+                await session.deployments.get("d1")
+                assert trace.get_current_span() is job
+    request, _ = told.spans()
+    assert request.parent.span_id == job.get_span_context().span_id
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("status/6b04/?a=b", "status/{status_id}/"),
+        ("deployments/d/", "deployments/{deployment_id}/"),
+        ("deployments/d/scoringCode/", "deployments/{deployment_id}/scoringCode/"),
+        ("customModelDeployments/x/logs/y/", "customModelDeployments/{deployment_id}/logs/{log_id}/"),
+        ("something/new/5f1a2b3c4d5e6f7a8b9c0d1e/", "something/new/{id}/"),
+        ("deployments/", "deployments/"),
+    ],
+)
+def test_route_has_names_in_the_place_of_ids(path, route):
+    assert route_of(path) == route
+
+
+SILENT = """
+import sys
+sys.modules["opentelemetry"] = None
+from datarobot_mlops_async._telemetry import Telemetry, telemetry_for
+telemetry = telemetry_for("https://h/api/v2")
+assert type(telemetry) is Telemetry
+with telemetry.request("GET /x/", url="u", attempt=1) as watch:
+    watch.tell(status=200)
+assert telemetry.operation() is watch
+assert telemetry.download("image") is watch
+telemetry.queued(1.0)
+"""
+HALF = """
+import sys
+sys.modules["opentelemetry.trace"] = None
+from datarobot_mlops_async._telemetry import Telemetry, telemetry_for
+assert type(telemetry_for("https://h/api/v2")) is Telemetry
+"""
+LAZY = """
+import sys
+from datarobot_mlops_async import AsyncSession
+assert not [name for name in sys.modules if name.startswith("opentelemetry")]
+AsyncSession("https://h", "t")
+assert "opentelemetry.sdk" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize(
+    "code", [SILENT, HALF, LAZY], ids=["absent", "only a part of it", "not before a session"]
+)
+def test_nobody_is_told_where_opentelemetry_is(code):
+    subprocess.run([sys.executable, "-c", code], check=True)
