@@ -94,8 +94,9 @@ class Artifact:
             StalledError: Bytes stopped coming on every connection that was tried.
         """
         job = self._job(expected_sha256, max_connections)
-        async with StreamDownload(job, Reporter(on_progress)).opened() as chunks:
-            yield chunks
+        with job.watched():
+            async with StreamDownload(job, Reporter(on_progress)).opened() as chunks:
+                yield chunks
 
     async def download(
         self,
@@ -132,30 +133,10 @@ class Artifact:
             TransportError: The connection failed more often than the retry policy allows.
         """
         job = self._job(expected_sha256, max_connections)
-        reporter = Reporter(on_progress)
-        if not isinstance(destination, (str, os.PathLike)):
-            return await StreamDownload(job, reporter).write_to(object_writer(destination))
-        path = Path(destination)
-        if await to_thread.run_sync(is_special, path):
-            async with special_writer(path) as write:
-                return await StreamDownload(job, reporter).write_to(write)
-        is_directory = os.fspath(destination).endswith(_SEPARATORS) or await to_thread.run_sync(path.is_dir)
-        promise = await job.promise()
-        async with job.connected() as origin:
-            opening = await job.open(origin) if is_directory and job.filename is None else None
-            try:
-                if opening is not None:
-                    job.name(opening)
-                target = await to_thread.run_sync(
-                    _resolve, path / (job.filename or "") if is_directory else path
-                )
-                download = FileDownload(
-                    job, origin, target, resume=resume, overwrite=overwrite, reporter=reporter
-                )
-                return await download.run(promise, opening)
-            finally:
-                if opening is not None:
-                    await opening.response.aclose()
+        with job.watched():
+            return await _download(
+                job, destination, resume=resume, overwrite=overwrite, reporter=Reporter(on_progress)
+            )
 
     def _job(self, expected_sha256: str | None, max_connections: int) -> Job:
         if max_connections < 1:
@@ -181,3 +162,34 @@ def _resolve(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A link at the destination is followed: it is what it points to that gets replaced.
     return Path(os.path.realpath(path))
+
+
+async def _download(
+    job: Job,
+    destination: str | os.PathLike[str] | Writable,
+    *,
+    resume: bool,
+    overwrite: bool,
+    reporter: Reporter,
+) -> DownloadResult:
+    if not isinstance(destination, (str, os.PathLike)):
+        return await StreamDownload(job, reporter).write_to(object_writer(destination))
+    path = Path(destination)
+    if await to_thread.run_sync(is_special, path):
+        async with special_writer(path) as write:
+            return await StreamDownload(job, reporter).write_to(write)
+    is_directory = os.fspath(destination).endswith(_SEPARATORS) or await to_thread.run_sync(path.is_dir)
+    promise = await job.promise()
+    async with job.connected() as origin:
+        opening = await job.open(origin) if is_directory and job.filename is None else None
+        try:
+            if opening is not None:
+                job.name(opening)
+            target = await to_thread.run_sync(_resolve, path / (job.filename or "") if is_directory else path)
+            download = FileDownload(
+                job, origin, target, resume=resume, overwrite=overwrite, reporter=reporter
+            )
+            return await download.run(promise, opening)
+        finally:
+            if opening is not None:
+                await opening.response.aclose()

@@ -15,9 +15,16 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from datarobot_mlops_async import AsyncSession, RetryPolicy
 from datarobot_mlops_async._api._addresses import route_of
-from datarobot_mlops_async.errors import ConnectError
-from tests.canaries import TOKEN
+from datarobot_mlops_async.emulator import Emulator
+from datarobot_mlops_async.errors import (
+    ConnectError,
+    IntegrityError,
+    OperationFailedError,
+    OperationTimeoutError,
+)
+from tests.canaries import CONTENT, NOWHERE, SIGNATURE, TOKEN, Evidence
 from tests.scripted import Answer, ScriptedServer
+from tests.surface import call_everything, find_ids
 
 pytestmark = pytest.mark.anyio
 FAST = RetryPolicy(max_retries=2, initial_backoff=0.001, max_backoff=0.001)
@@ -57,6 +64,12 @@ def told(monkeypatch):
     monkeypatch.setattr(metrics, "get_meter_provider", lambda: told.meters)
     yield told
     told.close()
+
+
+@pytest.fixture
+def emulator():
+    with Emulator(deployments=60, image_size=2**20, operation_seconds=0.05, token=TOKEN) as running:
+        yield running
 
 
 async def test_each_attempt_of_a_request_is_a_span(told):
@@ -117,10 +130,12 @@ async def test_durations_retries_and_refusals_are_counted(told):
 
 async def test_waiting_for_a_turn_is_counted(told):
     with ScriptedServer(Answer(body=b'{"id": "d1"}')) as server:
-        async with AsyncSession(server.endpoint, TOKEN, max_concurrency=1) as session:
-            async with anyio.create_task_group() as group:
-                for _ in range(3):
-                    group.start_soon(session.deployments.get, "d1")
+        async with (
+            AsyncSession(server.endpoint, TOKEN, max_concurrency=1) as session,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(3):
+                group.start_soon(session.deployments.get, "d1")
     (queue,) = told.metrics()["datarobot_mlops.request.queue.duration"]
     assert queue.count == 3
     assert queue.min < queue.max
@@ -156,6 +171,99 @@ async def test_requests_belong_to_what_the_caller_does(told):
                 assert trace.get_current_span() is job
     request, _ = told.spans()
     assert request.parent.span_id == job.get_span_context().span_id
+
+
+async def test_wait_for_an_operation_is_a_span_above_its_polls(told, emulator):
+    async with AsyncSession(emulator.endpoint, TOKEN) as session:
+        (active,) = await session.deployments.list(status=["active"], limit=1).collect()
+        operation = await session.deployments.begin_deactivate(active.id)
+        await operation
+    wait = next(span for span in told.spans() if span.name == "wait for operation")
+    assert wait.kind is SpanKind.INTERNAL
+    assert dict(wait.attributes) == {
+        "server.address": "127.0.0.1",
+        "server.port": emulator.port,
+        "datarobot_mlops.operation.location": operation.location,
+    }
+    below = [span for span in told.spans() if span.parent and span.parent.span_id == wait.context.span_id]
+    names = [span.name for span in below]
+    assert names[0] == "GET /api/v2/status/{status_id}/"
+    assert names[-1] == "GET /api/v2/deployments/{deployment_id}/"
+    (waited,) = told.metrics()["datarobot_mlops.operation.duration"]
+    assert waited.count == 1
+    assert waited.sum > 0.05
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [(b'{"status": "ERROR"}', OperationFailedError), (b'{"status": "RUNNING"}', OperationTimeoutError)],
+    ids=["failed", "too long"],
+)
+async def test_wait_that_failed_names_its_error(told, body, error):
+    moved = Answer(status=202, headers={"Location": f"status/s1/?X-Amz-Signature={SIGNATURE}"}, body=b"")
+    with ScriptedServer(moved, Answer(body=body)) as server:
+        async with AsyncSession(server.endpoint, TOKEN) as session:
+            operation = await session.deployments.begin_deactivate("d1")
+            with pytest.raises(error):
+                await operation.wait(timeout=0.1)
+    wait = next(span for span in told.spans() if span.name == "wait for operation")
+    assert wait.attributes["error.type"] == f"datarobot_mlops_async.errors.{error.__name__}"
+    assert wait.attributes["datarobot_mlops.operation.location"] == "status/s1/"
+    assert wait.status.status_code is StatusCode.ERROR
+
+
+async def test_download_is_a_span_with_its_sizes(told, emulator, tmp_path):
+    async with AsyncSession(emulator.endpoint, TOKEN) as session:
+        artifact = await session.pps_image.artifact()
+        await artifact.download(tmp_path / "image")
+        await artifact.download(tmp_path / "image")
+        async with artifact.stream() as chunks:
+            received = sum([len(chunk) async for chunk in chunks])
+    downloaded, again, streamed = (span for span in told.spans() if span.name == "download")
+    common = {
+        "datarobot_mlops.download.kind": "image",
+        "server.address": "127.0.0.1",
+        "server.port": emulator.port,
+    }
+    sizes = {
+        "datarobot_mlops.download.size": 2**20,
+        "datarobot_mlops.download.fetched": 2**20,
+        "datarobot_mlops.download.resumed_from": 0,
+        "datarobot_mlops.download.connections": 1,
+    }
+    assert dict(downloaded.attributes) == dict(streamed.attributes) == {**common, **sizes}
+    assert dict(again.attributes) == {**common, "datarobot_mlops.download.fetched": 0}
+    assert received == 2**20
+    (count,) = told.metrics()["datarobot_mlops.download.io"]
+    assert (count.value, dict(count.attributes)) == (2 * 2**20, common)
+
+
+async def test_failed_download_names_its_error_and_counts_its_bytes(told, emulator, tmp_path):
+    emulator.fault("GET storage corrupt=10")
+    async with AsyncSession(emulator.endpoint, TOKEN) as session:
+        artifact = await session.pps_image.artifact()
+        with pytest.raises(IntegrityError):
+            await artifact.download(tmp_path)
+    (span,) = (span for span in told.spans() if span.name == "download")
+    assert span.attributes["error.type"] == "datarobot_mlops_async.errors.IntegrityError"
+    (count,) = told.metrics()["datarobot_mlops.download.io"]
+    assert count.value == span.attributes["datarobot_mlops.download.fetched"] == 2**20
+    assert count.attributes["error.type"] == "datarobot_mlops_async.errors.IntegrityError"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("fault", ["GET /none/ status=400", "* ** status=422 body=" + CONTENT, "* ** reset"])
+async def test_neither_secrets_nor_contents_are_told(told, emulator, tmp_path, fault):
+    async with AsyncSession(emulator.endpoint, TOKEN, retry=FAST) as session:
+        ids = await find_ids(session)
+        emulator.fault(fault)
+        await call_everything(session, ids, Evidence(), tmp_path)
+        await session.deployments.list(search=CONTENT).collect() if "none" in fault else None
+    everything = repr([span.to_json() for span in told.spans()]) + repr(told.metrics())
+    assert "datarobot_mlops.download" in everything
+    assert not NOWHERE.search(everything)
+    assert CONTENT not in everything
+    assert "?" not in everything
 
 
 @pytest.mark.parametrize(

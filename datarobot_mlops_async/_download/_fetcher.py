@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CapacityLimiter
-from attrs import frozen
+from attrs import define, frozen
 
 from datarobot_mlops_async._download._opening import ChangedError, read_piece
 from datarobot_mlops_async._download._pace import Ramp, RateMeter, piece_length, too_slow
@@ -50,6 +50,23 @@ class Piece:
 
     start: int
     end: int | None
+
+
+@define(kw_only=True)
+class Tally:
+    """What a fetcher did, for those who outlive it.
+
+    Attributes:
+        start: Offset that it began at.
+        total: Size of the object; ``None`` if unknown.
+        received: Bytes of pieces that are over, repeated ones included.
+        connections: The most at the same time.
+    """
+
+    start: int
+    total: int | None
+    received: int = 0
+    connections: int = 0
 
 
 class Transfer:
@@ -106,7 +123,7 @@ class Fetcher:
         self._lanes: set[int] = set()
         self._lanes_begun = 0
         self._rate = 0.0
-        self._received = 0
+        self.tally = Tally(start=opening.start, total=opening.total)
         self._limiter = CapacityLimiter(max_connections + 1)
 
     @property
@@ -117,7 +134,7 @@ class Fetcher:
     @property
     def received(self) -> int:
         """Bytes that came over the network, repeated ones included."""
-        return self._received + sum(each.sink.received for each in self._transfers.values())
+        return self.tally.received + sum(each.sink.received for each in self._transfers.values())
 
     @asynccontextmanager
     async def running(self, on_tick: Callable[[], None]) -> AsyncIterator[None]:
@@ -148,6 +165,7 @@ class Fetcher:
     def _start_lane(self, group: TaskGroup, first: Opening | None = None) -> None:
         self._lanes_begun += 1
         self._lanes.add(self._lanes_begun)
+        self.tally.connections = max(self.tally.connections, len(self._lanes))
         group.start_soon(self._lane, self._lanes_begun, first)
 
     async def _lane(self, key: int, first: Opening | None) -> None:
@@ -239,7 +257,7 @@ class Fetcher:
             raise
         finally:
             del self._transfers[key]
-            self._received += sink.received
+            self.tally.received += sink.received
         if piece.end is None:
             await run_interruptible(sink.flush, interrupt=self._shelf.abandon, limiter=self._limiter)
             self._shelf.finish(sink.position)

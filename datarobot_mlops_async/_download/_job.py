@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
-from attrs import define, evolve
+from attrs import define, evolve, field
 
-from datarobot_mlops_async._download._fetcher import Fetcher
+from datarobot_mlops_async._download._fetcher import Fetcher, Tally
 from datarobot_mlops_async._download._names import filename_from_disposition, filename_from_url
 from datarobot_mlops_async._download._opening import open_object
 from datarobot_mlops_async._download._origin import Origin
@@ -20,7 +20,7 @@ from datarobot_mlops_async._transport._bulk import BulkClient
 from datarobot_mlops_async.errors import APIStatusError, IntegrityError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from datarobot_mlops_async._api import Api
     from datarobot_mlops_async._download._opening import Opening
@@ -56,6 +56,22 @@ class Job:
     expected_sha256: str | None
     max_connections: int
     tuning: Tuning
+    _tallies: list[Tally] = field(factory=list, init=False)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Tell whoever watches of the download, however it ends."""
+        with self.api.telemetry.download(self.kind) as watch:
+            try:
+                yield
+            finally:
+                watch.tell(fetched=sum(each.received for each in self._tallies))
+                if self._tallies:
+                    watch.tell(
+                        size=self._tallies[-1].total,
+                        resumed_from=self._tallies[-1].start,
+                        connections=max(each.connections for each in self._tallies),
+                    )
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Origin]:
@@ -152,7 +168,7 @@ class Job:
 
     def fetcher(self, origin: Origin, opening: Opening, shelf: Shelf, promise: Promise) -> Fetcher:
         """Return the lanes for an opened object."""
-        return Fetcher(
+        fetcher = Fetcher(
             origin,
             opening,
             shelf,
@@ -161,6 +177,8 @@ class Job:
             max_connections=self.max_connections,
             digest_decides=promise.sha256 is not None,
         )
+        self._tallies.append(fetcher.tally)
+        return fetcher
 
     async def explain(self, error: IntegrityError) -> bool:
         """Find out whether the metadata changed meanwhile, and note it on the error."""

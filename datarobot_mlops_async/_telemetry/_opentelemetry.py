@@ -123,9 +123,8 @@ class OpenTelemetry(Telemetry):
         attributes = {"datarobot_mlops.download.kind": kind, **self._server}
 
         def count(_seconds: float, outcome: Mapping[str, Fact]) -> None:
-            fetched = outcome.get("datarobot_mlops.download.fetched")
-            if isinstance(fetched, int):
-                self._bytes.add(fetched, {**attributes, **_only(outcome, "error.type")})
+            fetched = int(outcome.get(_NAMES["fetched"]) or 0)
+            self._bytes.add(fetched, {**attributes, **_only(outcome, "error.type")})
 
         # Not the current span: a stream's belongs to the code that reads it, which may end it elsewhere.
         return _Span(self._tracer, "download", SpanKind.INTERNAL, attributes, count, current=False)

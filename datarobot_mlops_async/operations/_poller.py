@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from datarobot_mlops_async._api import Api
+    from datarobot_mlops_async._telemetry import Telemetry
 
 POLLS_PER_SECOND = 500.0
 """The most polls a second for a whole session, however many operations it waits for."""
@@ -140,6 +141,11 @@ class Poller:
         self._driver: _Wait | None = None
         self._driver_rests_until = math.inf
         self._resting: dict[_Wait, None] = {}
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What the session tells of itself."""
+        return self._api.telemetry
 
     async def poll(self, location: str) -> OperationStatus:
         """Ask once, with the session's retries, following the server when it moves the status elsewhere."""
