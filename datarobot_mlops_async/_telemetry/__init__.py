@@ -1,9 +1,19 @@
 """Watching a session: spans and metrics through OpenTelemetry's API, and nothing where that is not installed.
 
-Spans: one for each attempt of a request, each wait for an operation, each download. Metrics: how long requests
-take and how long they wait for their turn, retries, refusals for overload, waits for operations, bytes
-downloaded. README names them all. What is told of them are methods, routes, hosts, statuses, sizes and
-classes of errors: no token, no query, no header, no body, no message.
+Spans: one for each attempt of a request (kind client, ``GET /api/v2/deployments/{deployment_id}/``), ``wait for
+operation`` above the polls, ``download``. Metrics:
+
+==========================================  ================================================================
+``http.client.request.duration``            s, each attempt of a request
+``datarobot_mlops.request.retries``         attempts after the first
+``datarobot_mlops.request.throttled``       attempts that the server refused with 429 or 503
+``datarobot_mlops.request.queue.duration``  s, waiting for a turn or for a pause that the server asked for
+``datarobot_mlops.operation.duration``      s, waiting for long-running operations
+``datarobot_mlops.download.io``             bytes that downloads received
+==========================================  ================================================================
+
+Told are methods, routes, addresses without queries, statuses, sizes and classes of errors: no token, no query,
+no header, no body, and no message, because those quote what servers said.
 """
 
 from __future__ import annotations
