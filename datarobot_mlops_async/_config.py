@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -26,6 +27,9 @@ _TRUE, _FALSE = (
     frozenset({"true", "1", "yes", "on", "t", "y"}),
     frozenset({"false", "0", "no", "off", "f", "n"}),
 )
+_PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_LONGEST_HOST = 253
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
 _ENVIRONMENT = "the environment"
 _ADVICE = (
@@ -40,6 +44,40 @@ def origin_of(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 
+def ascii_host(host: str) -> str | None:
+    """Return a host as it goes over the wire, in ASCII; ``None`` when no host can have that name."""
+    if ":" in host:
+        try:
+            return str(ipaddress.ip_address(host))
+        except ValueError:
+            return None
+    try:
+        name = host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return None
+    labels = name.removesuffix(".").split(".")
+    return name if len(name) <= _LONGEST_HOST and all(map(_LABEL.fullmatch, labels)) else None
+
+
+def check_proxy(proxy: str, source: str) -> str:
+    """Return a proxy's URL as it is.
+
+    Raises:
+        ConfigError: It is none. The value is never echoed: an unquoted ``/`` or ``#`` in a password makes the
+            password look like a port or a path.
+    """
+    with suppress(ValueError):
+        parts = urlsplit(proxy)
+        host = ascii_host(parts.hostname or "")
+        more = parts.path.strip("/") or parts.query or parts.fragment or _UNSAFE.search(proxy)
+        if host and parts.port != 0 and parts.scheme in _PROXY_SCHEMES and not more:
+            return proxy
+    raise ConfigError(
+        f"the proxy from {source} is not the URL of an http, https or socks5 proxy; write special characters in "
+        "its password as %XX (its value is not shown)"
+    )
+
+
 def normalize_endpoint(endpoint: str, source: str) -> str:
     """Return the endpoint ending in ``/api/v2``, a path prefix kept, without a trailing slash.
 
@@ -48,7 +86,7 @@ def normalize_endpoint(endpoint: str, source: str) -> str:
     """
     try:
         parts = urlsplit(endpoint.strip())
-        host, port = parts.hostname, parts.port
+        host, port = ascii_host(parts.hostname or ""), parts.port
     except ValueError:
         raise ConfigError(f"the endpoint from {source} is not a valid URL") from None
     if parts.scheme not in _DEFAULT_PORTS or not host:
@@ -168,7 +206,11 @@ class Settings:
             "connect_timeout": _first("connect_timeout", read.values()),
             "max_retries": _first("max_retries", read.values()),
         }
-        return cls(**_validated(found, source), proxy=_check_proxy(proxy), source=source)
+        return cls(
+            **_validated(found, source),
+            proxy=None if proxy is None else check_proxy(proxy, "proxy="),
+            source=source,
+        )
 
     @property
     def authorization(self) -> str:
@@ -312,9 +354,3 @@ def _verify(value: bool | str) -> bool | str:
     if not path.exists():
         raise ConfigError(f"ssl_verify names a CA file that is not there: {path} (or write true or false)")
     return str(path)
-
-
-def _check_proxy(proxy: str | None) -> str | None:
-    if proxy is not None and (urlsplit(proxy).scheme not in {*_DEFAULT_PORTS, "socks5", "socks5h"}):
-        raise ConfigError("proxy is not an http, https or socks5 URL")
-    return proxy

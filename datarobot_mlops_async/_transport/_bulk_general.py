@@ -7,7 +7,7 @@ event loop), and otherwise the same.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -17,7 +17,7 @@ from datarobot_mlops_async._transport._bulk_http import pour
 from datarobot_mlops_async._transport._bulk_thread import run_interruptible
 from datarobot_mlops_async._transport._quiet import quiet
 from datarobot_mlops_async._transport._translate import translate_error
-from datarobot_mlops_async.errors import ConfigError, ReadError
+from datarobot_mlops_async.errors import ConfigError, ProtocolError, ReadError
 
 if TYPE_CHECKING:
     import ssl
@@ -116,7 +116,10 @@ async def send_general(
 ) -> GeneralResponse:
     """GET a URL, byte for byte, over an httpx transport."""
     request = httpx.Request(
-        "GET", url, headers=headers, extensions={"timeout": dict(timeouts), "target": address.target.encode()}
+        "GET",
+        _known_to_httpx(url),
+        headers=headers,
+        extensions={"timeout": dict(timeouts), "target": address.target.encode()},
     )
     try:
         with quiet():
@@ -125,3 +128,10 @@ async def send_general(
         raise translate_error(error, method="GET", url=url) from error
     response.request = request
     return GeneralResponse(response, url, limiter)
+
+
+def _known_to_httpx(url: str) -> httpx.URL:
+    with suppress(httpx.InvalidURL):
+        return httpx.URL(url)
+    # Outside a handler: the cause would quote the URL.
+    raise ProtocolError("the server named an address that is not a URL")

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from attrs import frozen
 
+from datarobot_mlops_async._config import ascii_host
 from datarobot_mlops_async._transport._bulk_http import exchange_heads
 from datarobot_mlops_async._transport._bulk_wire import connect
 from datarobot_mlops_async._transport._translate import without_query
@@ -54,7 +55,7 @@ class Address:
         """
         with suppress(ValueError):
             parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
+            host, port = ascii_host(parts.hostname or ""), parts.port
             return cls._from_parts(url, parts, host, port)
         # Outside a handler: the cause would quote what may be a secret.
         raise ProtocolError("the server named an address that is not a URL")
@@ -67,9 +68,16 @@ class Address:
             scheme=parts.scheme,
             host=host,
             port=port or _DEFAULT_PORTS[parts.scheme],
-            authority=parts.netloc.rpartition("@")[2],
+            authority=_authority(parts, host),
             target=_target(url, parts),
         )
+
+
+def _authority(parts: SplitResult, host: str) -> str:
+    authority = parts.netloc.rpartition("@")[2]
+    if authority.isascii():
+        return authority
+    return host if parts.port is None else f"{host}:{parts.port}"
 
 
 def _target(url: str, parts: SplitResult) -> str:

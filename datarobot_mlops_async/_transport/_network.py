@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from datarobot_mlops_async._config import check_proxy
 from datarobot_mlops_async.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def proxy_for(url: str, settings: Settings) -> str | None:
 
     The environment's are ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``ALL_PROXY`` unless ``NO_PROXY`` names the
     host; on macOS and Windows also the system's.
+
+    Raises:
+        ConfigError: The environment's is no proxy's URL.
     """
     if settings.proxy is not None:
         return settings.proxy
@@ -51,4 +55,4 @@ def proxy_for(url: str, settings: Settings) -> str | None:
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy:
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    return check_proxy(proxy if "://" in proxy else f"http://{proxy}", "the environment")

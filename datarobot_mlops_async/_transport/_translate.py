@@ -36,7 +36,10 @@ _CLASSES: tuple[tuple[type[Exception], type[TransportError], str], ...] = (
 
 def without_query(url: str) -> str:
     """Return a URL fit for messages and logs: no user name, password, query or fragment."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(not a URL)"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
-from attrs import evolve
 
 from datarobot_mlops_async.errors import OperationError, OperationFailedError, OperationTimeoutError
 from datarobot_mlops_async.operations._poller import DeadlineError, Poller
@@ -147,9 +146,8 @@ class Operation(Generic[T]):
         return f"<{type(self).__name__} {state} at {self.location}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        # Plain data only: a session stays in its process, and a resource's address may be signed.
-        over = {location: evolve(status, resource=None) for location, status in self._over.items()}
-        return {"locations": self.locations, "_over": over}
+        # Plain data only: a session stays in its process.
+        return {"locations": self.locations, "_over": self._over}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _poller=None, _resolve=None, _result=_UNKNOWN, _resolving=anyio.Lock())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from datarobot_mlops_async._api import rebase
 from datarobot_mlops_async._retry import is_transient
@@ -58,6 +59,11 @@ class OperationStatus:
     resource: str | None = field(default=None, repr=False)
     moved_to: str | None = field(default=None, repr=False)
     retry_after: float | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickle outlives the session: it gets what may be shown, and no address.
+        shown = {each.name: getattr(self, each.name) for each in fields(OperationStatus) if each.repr}
+        return partial(OperationStatus, **shown), ()
 
 
 @frozen(kw_only=True, weakref_slot=False)
