@@ -234,3 +234,17 @@ def test_delete_can_leave_the_management_agent_out(dr, datarobot_emulator):
     assert dr("deployments", "delete", chosen, "--ignore-management-agent", "--yes").code == 0
     (request,) = changes(datarobot_emulator)
     assert request.query == "ignoreManagementAgent=true"
+
+
+def test_repeated_change_that_was_made_already_counts_as_made(dr):
+    (chosen,) = dr("deployments", "list", "--columns", "id", "--status", "active", "-n", 1).lines
+    assert dr("deployments", "deactivate", chosen, "--yes").code == 0
+    assert dr("deployments", "deactivate", chosen, "--yes").code == 1
+    ran = dr("deployments", "deactivate", chosen, "--yes", "--repeat-unknown")
+    assert ran.code == 0, ran.err
+
+
+def test_repeated_change_that_is_refused_is_a_failure(dr, datarobot_emulator):
+    (chosen,) = dr("deployments", "list", "--columns", "id", "--status", "active", "-n", 1).lines
+    datarobot_emulator.fault("PATCH /deployments/*/status/ status=409 times=1")
+    assert dr("deployments", "deactivate", chosen, "--yes", "--repeat-unknown").code == 8

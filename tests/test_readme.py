@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import anyio
@@ -123,3 +126,80 @@ def test_readers_own_test_passes(pytester):
     pytester.makeconftest("import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'")
     result = pytester.runpytest_subprocess("-p", "no:asyncio", "-W", "error")
     result.assert_outcomes(passed=1)
+
+
+SHELL = [
+    line
+    for block in re.findall(
+        r"^```sh\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    for line in block.splitlines()
+]
+
+
+def command_with(mark):
+    return next(each for each in SHELL if mark in each)
+
+
+@pytest.fixture
+def emulated(monkeypatch, tmp_path):
+    """The README's emulator, started as printed but for its port, and slow enough to be interrupted."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    command = command_with("dr-mlops emulator").replace("--port 8080", "--port 0 --storage-rate 64MiB")
+    with subprocess.Popen(["bash", "-c", f"exec {command}"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stdout:
+                name, found, value = line.strip().removeprefix("export ").partition("=")
+                if found and name.startswith("DATAROBOT_"):
+                    monkeypatch.setenv(name, value.strip("'\""))
+                if "DATAROBOT_ENDPOINT" in os.environ and "DATAROBOT_API_TOKEN" in os.environ:
+                    break
+            yield
+        finally:
+            process.terminate()
+
+
+def run_printed(command, *, kill_when=None):
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {command}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        if kill_when is not None:
+            deadline = time.monotonic() + 30
+            while not kill_when() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            process.kill()
+        _, errors = process.communicate(timeout=120)
+    return process.returncode, errors.decode()
+
+
+def test_printed_list_command_works(emulated):
+    returncode, errors = run_printed(command_with("deployments list"))
+    assert returncode == 0, errors
+
+
+def test_printed_bulk_run_survives_faults_and_a_kill(emulated):
+    journal, command = Path("run.jsonl"), command_with("--resume run.jsonl")
+    returncode, _ = run_printed(command, kill_when=lambda: journal.exists() and journal.stat().st_size > 2000)
+    assert returncode == -signal.SIGKILL
+    run_printed(command)
+    time.sleep(1.5)  # the operations of killed requests, which nobody waits for, take a second
+    returncode, errors = run_printed(command_with("--repeat-unknown"))
+    assert returncode == 0, errors
+
+    async def still_active():
+        async with AsyncSession() as session:
+            return await session.deployments.list(status="active", search="churn").collect()
+
+    assert anyio.run(still_active) == []
+
+
+def test_printed_download_survives_a_kill(emulated):
+    command = command_with("pps-image download")
+    returncode, _ = run_printed(command, kill_when=lambda: any(Path("images").glob(".*.json")))
+    assert returncode == -signal.SIGKILL
+    assert not [each for each in Path("images").iterdir() if not each.name.startswith(".")]
+    returncode, errors = run_printed(command)
+    assert returncode == 0, errors
+    (image,) = Path("images").iterdir()
+    assert image.stat().st_size == 256 * 2**20

@@ -11,11 +11,14 @@ from datarobot_mlops_async.cli._bulk import BulkAction, Manner, manner
 from datarobot_mlops_async.cli._failures import usage
 from datarobot_mlops_async.cli._filters import deployment_filters
 from datarobot_mlops_async.cli._options import takes
+from datarobot_mlops_async.errors import ConflictError
 from datarobot_mlops_async.models import Importance
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from datarobot_mlops_async.models import Deployment
+    from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.session import AsyncSession
 
 Ids = Annotated[
@@ -34,7 +37,7 @@ def deactivate(ctx: typer.Context, ids: Ids = None, *, filters: dict[str, Any], 
         invocation=ctx.obj,
         manner=how,
         verb="deactivate",
-        call=lambda session: session.deployments.begin_deactivate,
+        call=_setting("inactive", how),
         ids=ids or [],
         filters=filters,
     ).run()
@@ -48,7 +51,7 @@ def activate(ctx: typer.Context, ids: Ids = None, *, filters: dict[str, Any], ho
         invocation=ctx.obj,
         manner=how,
         verb="activate",
-        call=lambda session: session.deployments.begin_activate,
+        call=_setting("active", how),
         ids=ids or [],
         filters=filters,
     ).run()
@@ -112,3 +115,22 @@ def update(
         return partial(session.deployments.update, **changes)
 
     BulkAction(invocation=ctx.obj, manner=how, verb="update", call=call, ids=ids or [], filters=filters).run()
+
+
+def _setting(status: str, how: Manner) -> Callable[[AsyncSession], Callable[[str], Awaitable[Any]]]:
+    if how.repeat_unknown:
+        return lambda session: partial(_set_status_again, session, status)
+    return lambda session: partial(session.deployments.begin_set_status, status=status)
+
+
+async def _set_status_again(
+    session: AsyncSession, status: str, deployment_id: str
+) -> Operation[Deployment] | Deployment:
+    """Change a status; what has it already, from the run that was cut off, counts as changed."""
+    try:
+        return await session.deployments.begin_set_status(deployment_id, status)
+    except ConflictError:
+        deployment = await session.deployments.get(deployment_id)
+        if deployment.status != status:
+            raise
+        return deployment
