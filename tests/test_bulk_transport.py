@@ -610,3 +610,15 @@ async def test_function_that_had_no_thread_yet_never_runs(anyio_backend):
     stop.set()
     await first
     assert not ran.is_set()
+
+
+@pytest.mark.parametrize(
+    ("url", "authority"),
+    [
+        ("https://é.example:8443/x", "xn--9ca.example:8443"),
+        ("https://é.example/x", "xn--9ca.example"),
+        ("https://u:p@h:81/x", "h:81"),
+    ],
+)
+def test_address_names_its_host_in_ascii(url, authority):
+    assert Address.parse(url).authority == authority

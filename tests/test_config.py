@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async import AsyncSession, Settings
-from datarobot_mlops_async._config import normalize_endpoint
+from datarobot_mlops_async._config import ascii_host, normalize_endpoint
 from datarobot_mlops_async.errors import ConfigError, InsecureConnectionWarning, MLOpsError
 
 TOKEN = "c4n4ry-t0k3n"
@@ -261,3 +261,21 @@ def test_reading_no_file_does_not_import_yaml():
         "sys.exit('yaml' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "ascii_form"),
+    [
+        ("Datarobot.Example", "datarobot.example"),
+        ("é.example", "xn--9ca.example"),
+        ("fe80::1", "fe80::1"),
+        ("v1.a:b", None),
+        ("a..b", None),
+        ("\u200b", None),
+        ("a" * 64, None),
+        ("a." * 127 + "b", None),
+        ("", None),
+    ],
+)
+def test_host_goes_out_in_ascii_or_not_at_all(host, ascii_form):
+    assert ascii_host(host) == ascii_form

@@ -270,7 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, data = 206, data[start:end]
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{total}"
         if fault.encode:
-            data = gzip.compress(data, 1)
+            data = gzip.compress(data, 1, mtime=0)
             headers["Content-Encoding"] = "gzip"
         if fault.corrupt:
             data = bytes([data[0] ^ 1]) + data[1:]
