@@ -19,8 +19,8 @@ from reporting import table, targets_table, write
 
 from datarobot_mlops_async import AsyncSession, OutcomeState
 
-# A request may be on its way while the answer that asks for the pause is.
-_ON_THE_WAY = 0.05
+# A request may be on its way while the answer that asks for the pause is, and both processes are busy.
+_ON_THE_WAY = 0.08
 FAULTS = [
     "* /deployments/** status=429 retry-after={pause} probability=0.05",
     "* /deployments/** status=503 retry-after={pause} probability=0.01",
@@ -117,11 +117,11 @@ def row(found: dict[str, Any]) -> tuple[object, ...]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, default=2000)
-    parser.add_argument("--items-one-by-one", type=int, default=50, help="items at a concurrency of 1")
+    parser.add_argument("--items-one-by-one", type=int, default=25, help="items at a concurrency of 1")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--latency", type=float, default=0.01, help="seconds before each answer")
     parser.add_argument("--operation-seconds", type=float, default=0.2)
-    parser.add_argument("--pause", type=float, default=0.1, help="Retry-After of refused requests")
+    parser.add_argument("--pause", type=float, default=0.15, help="Retry-After of refused requests")
     arguments = parser.parse_args()
     faults = [each.format(pause=arguments.pause) for each in FAULTS]
     # A tenth of the fleet is in states that cannot be changed.
