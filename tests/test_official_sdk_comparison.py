@@ -5,7 +5,7 @@ Where the two differ on purpose:
 - Lists: the SDK leaves offset, limit and order to the server and so reads pages of 20 under an order that
   changes while it is read. We ask for pages of 100 in a stable order. Filters are the same to the byte.
 - Scoring code: the SDK sends ``False`` for what it does not want and writes booleans as Python does; the page takes
-  both spellings, and the field notes' is lower case. We leave out what was not asked for.
+  both spellings, and other clients send lower case. We leave out what was not asked for.
 - The SDK reads a deployment before it acts on it; we take its id.
 """
 
