@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from reporting import spread, table, targets_table, write
+from reporting import Target, spread, table, targets_table, write
 
 from datarobot_mlops_async import AsyncSession
 
@@ -80,15 +80,15 @@ def main() -> None:
         )
         for name, times in found.items()
     ]
-    own, all_names = medians[PACKAGE], medians[NAMES]
-    ratio = statistics.median(
-        names / alone for names, alone in zip(found[NAMES], found[DEPENDENCIES], strict=True)
-    )
-    targets = [
-        ("import datarobot_mlops_async, s", own, "≤ 0.25", own <= 0.25),
-        ("every public name, s", all_names, "≤ 0.25", all_names <= 0.25),
-        ("every public name, against the five dependencies alone", ratio, "≤ 1.3x", ratio <= 1.3),
-    ]
+    alone = medians[DEPENDENCIES]
+    # The package loads its parts when they are first used: the second pair of rows is what a program pays.
+    targets: list[Target] = []
+    for name in (PACKAGE, NAMES):
+        own, ratio = medians[name], medians[name] / alone
+        targets += [
+            (f"{name}, s", own, "≤ 0.25", own <= 0.25),
+            (f"{name}, against the dependencies alone", ratio, "≤ 1.3x", ratio <= 1.3),
+        ]
     first, later = sessions[0] / 1000, statistics.median(sessions[1:])
     write(
         "startup",
