@@ -15,6 +15,8 @@ _MAY_BLOCK = (
     ("datarobot_mlops_async/_config.py", {"load"}),
     # Trusted authorities are read then too, once for a process and a set of them.
     ("datarobot_mlops_async/_transport/_network.py", {"_ssl_context"}),
+    # Not the library: the measuring of its coverage, when several threads run a line for the first time.
+    ("coverage/collector.py", {"lock_data"}),
 )
 _UNWATCHED = ["datarobot_mlops_async.emulator", "datarobot_mlops_async.cli"]
 

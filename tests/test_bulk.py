@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from datarobot_mlops_async import AsyncSession, Outcome, OutcomeState, RetryPolicy
+from datarobot_mlops_async._limiter import Limiter
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import (
     ConflictError,
@@ -385,6 +386,24 @@ async def test_items_that_never_got_to_send_anything_have_no_outcome():
             # The others stood in the session's queue.
             assert {each.item for each in outcomes.rest} == set(patched(server))
             assert len(outcomes.rest) == 1
+
+
+async def test_items_that_only_read_are_never_of_unknown_state():
+    limiter = Limiter(8)
+
+    async def read(item):
+        for _ in range(2):
+            async with limiter.slot(patience=0.0, idempotent=True):
+                if item == "slow":
+                    await anyio.sleep(math.inf)
+        raise NotFoundError("gone", status=404, method="GET", url="")
+
+    with anyio.move_on_after(0.05):
+        async with offline().bulk_stream(read, ["fails", "slow"]) as outcomes:
+            async for outcome in outcomes:
+                assert (outcome.item, outcome.state, outcome.attempts) == ("fails", FAILED, 2)
+    assert outcomes.rest == []
+    assert outcomes.counts == {FAILED: 1}
 
 
 EARLIER = outcomes_of(
