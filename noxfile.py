@@ -16,6 +16,8 @@ nox.options.error_on_external_run = True
 nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+# A worker for each processor; one that has nothing left takes over what waits at another.
+IN_PARALLEL = ("-n", "logical", "--dist", "worksteal", "--durations", "10")
 
 
 def _install(session: nox.Session, *groups: str, extras: str = "demo") -> None:
@@ -30,12 +32,27 @@ def _install(session: nox.Session, *groups: str, extras: str = "demo") -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests on asyncio, uvloop and trio, and require every branch to be covered."""
+    """Run all tests on asyncio, uvloop and trio, and require every branch to be covered.
+
+    With arguments (``nox -s tests -- tests/test_api.py``) run those in one process, and measure nothing.
+    """
     _install(session, "test")
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *IN_PARALLEL)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session(name="tests-random", default=False)
+def tests_random(session: nox.Session) -> None:
+    """Run all tests in random order, twice or as often as said after ``--``: no test may need another one."""
+    _install(session, "test")
+    session.install("--quiet", "pytest-randomly")
+    for _ in range(int(*session.posargs) if session.posargs else 2):
+        session.run("pytest", *IN_PARALLEL)
 
 
 @nox.session(name="tests-httpx2")
@@ -43,7 +60,8 @@ def tests_httpx2(session: nox.Session) -> None:
     """Run the tests on asyncio with httpx2, httpx's continuation, in httpx's place."""
     _install(session, "test")
     session.install("--quiet", "httpx2")
-    session.run("pytest", "-k", "not uvloop and not trio", *session.posargs, env={"TEST_WITH_HTTPX2": "1"})
+    options = session.posargs or IN_PARALLEL
+    session.run("pytest", "-k", "not uvloop and not trio", *options, env={"TEST_WITH_HTTPX2": "1"})
 
 
 @nox.session

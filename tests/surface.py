@@ -15,6 +15,7 @@ class Ids:
     deployment: str = "d1"
     custom: str = "d1"
     bundle: str = "b1"
+    deletable: str = "d8"
     deleted: str = "d9"
     log: str = "l1"
 
@@ -96,7 +97,7 @@ CALLS = {
     "deployments.list, prefetched": lambda s, i, e, d: prefetched(s.deployments.list(page_size=10)),
     "deployments.get": lambda s, i, e, d: s.deployments.get(i.deployment),
     "deployments.update": lambda s, i, e, d: s.deployments.update(i.deployment, label="New"),
-    "deployments.delete": lambda s, i, e, d: s.deployments.delete(i.deleted),
+    "deployments.delete": lambda s, i, e, d: s.deployments.delete(i.deletable),
     "deployments.capabilities": lambda s, i, e, d: s.deployments.capabilities(i.deployment),
     "deployments.features": lambda s, i, e, d: s.deployments.features(i.deployment).collect(),
     "deployments.model_history": lambda s, i, e, d: s.deployments.model_history(i.deployment).collect(),
@@ -135,7 +136,15 @@ async def find_ids(session):
             break
     custom = (await session.custom_model_deployments.list().first_page()).items[0]
     bundle = (await session.resource_bundles.list().first_page()).items[0]
-    return Ids(deployment=first.id, deleted=second.id, custom=custom.id, bundle=bundle.id)
+    # One that is gone already: the calls run at the same time, in any order.
+    deleted = (await session.deleted_deployments.list().first_page()).items[0]
+    return Ids(
+        deployment=first.id,
+        deletable=second.id,
+        deleted=deleted.id,
+        custom=custom.id,
+        bundle=bundle.id,
+    )
 
 
 async def call_everything(session, ids, evidence, directory, names=CALLS):

@@ -25,6 +25,7 @@ from datarobot_mlops_async.errors import (
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
 from tests.polled import COMPLETED, RUNNING, Statuses, quickly, serve, session_for
 from tests.scripted import Answer, ScriptedServer
+from tests.waiting import cancelled_when
 
 pytestmark = pytest.mark.anyio
 SUCCEEDED, FAILED, UNKNOWN = OutcomeState
@@ -342,7 +343,7 @@ async def test_cancelled_run_says_what_finished_and_what_nobody_knows():
     with operations_server(statuses, accept={"hung": Answer(instead="hang")}) as server:
         async with session_for(server) as session:
             ids = ["good", "hung", "endless"]
-            with anyio.move_on_after(0.3) as scope:
+            async with cancelled_when(lambda: bool(seen) and "hung" in patched(server)) as scope:
                 await session.bulk(
                     session.deployments.begin_deactivate, ids, on_outcome=seen.append, max_concurrency=3
                 )
@@ -359,14 +360,16 @@ async def test_cancelled_stream_keeps_what_was_not_read():
     statuses = Statuses(running=10**6)
     with operations_server(statuses) as server:
         async with session_for(server) as session:
-            with anyio.move_on_after(0.1):
-                async with session.bulk_stream(
+            async with (
+                cancelled_when(lambda: len(patched(server)) == 3),
+                session.bulk_stream(
                     session.deployments.begin_deactivate,
                     (f"d{number}" for number in count()),
                     max_concurrency=3,
-                ) as outcomes:
-                    async for _ in outcomes:
-                        raise AssertionError("nothing is over")
+                ) as outcomes,
+            ):
+                async for _ in outcomes:
+                    raise AssertionError("nothing is over")
             assert {each.item for each in outcomes.rest} == {"d0", "d1", "d2"}
             assert {each.state for each in outcomes.rest} == {UNKNOWN}
             assert outcomes.counts == {UNKNOWN: 3}
@@ -377,12 +380,14 @@ async def test_items_that_never_got_to_send_anything_have_no_outcome():
     hang = Answer(instead="hang")
     with operations_server(Statuses(), accept={"d0": hang, "d1": hang, "d2": hang}) as server:
         async with session_for(server, max_concurrency=1) as session:
-            with anyio.move_on_after(0.1):
-                async with session.bulk_stream(
+            async with (
+                cancelled_when(lambda: patched(server)),
+                session.bulk_stream(
                     session.deployments.begin_deactivate, ["d0", "d1", "d2"], max_concurrency=3
-                ) as outcomes:
-                    async for _ in outcomes:
-                        raise AssertionError("nothing is over")
+                ) as outcomes,
+            ):
+                async for _ in outcomes:
+                    raise AssertionError("nothing is over")
             # The others stood in the session's queue.
             assert {each.item for each in outcomes.rest} == set(patched(server))
             assert len(outcomes.rest) == 1

@@ -24,16 +24,10 @@ on_asyncio = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator():
     with Emulator(deployments=120, operation_seconds=0.05, latency=0.002, image_size=None) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _no_faults_of_other_tests(emulator):
-    emulator.clear_faults()
-    emulator.clear_requests()
 
 
 @pytest.fixture(autouse=True)

@@ -157,7 +157,7 @@ async def fetch_image(session):
     await drain(await session.pps_image.artifact())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator():
     with Emulator(deployments=300, image_size=2**20, operation_seconds=0.0) as running:
         yield running

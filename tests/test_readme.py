@@ -32,7 +32,7 @@ def name_of(block):
     return next(line for line in block.splitlines() if "import" not in line and line.strip())[:60]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator():
     with Emulator(deployments=400, image_size=2**20, operation_seconds=0.05) as running:
         yield running

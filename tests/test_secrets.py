@@ -29,7 +29,7 @@ def session_for(endpoint, **options):
     return AsyncSession(endpoint, TOKEN, **{"retry": ONCE_MORE, "timeout": 5, **options})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator():
     with Emulator(deployments=300, image_size=2**20, operation_seconds=0.0, token=TOKEN) as running:
         yield running
@@ -57,7 +57,6 @@ FAULTS = {
 @on_asyncio_and_trio
 @pytest.mark.parametrize("what", FAULTS)
 async def test_nothing_shows_a_secret_on_the_emulator(what, emulator, tmp_path):
-    emulator.clear_faults()
     async with session_for(emulator.endpoint) as session:
         ids = await find_ids(session)
         for fault in FAULTS[what]:

@@ -14,7 +14,7 @@ from tests.scripted import Answer, ScriptedServer
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator():
     with Emulator(deployments=60, operation_seconds=0.1) as running:
         yield running

@@ -32,7 +32,7 @@ sys.stdout.buffer.write(pickle.dumps(result))
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator():
     with Emulator(deployments=20, token=TOKEN, operation_seconds=0.0, image_size=None) as running:
         yield running

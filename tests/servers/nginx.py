@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from tests.servers.processes import served
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -85,24 +87,6 @@ class Nginx:
         return (self.directory / "access.log").read_text().splitlines()
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-def wait_for_port(port: int, process: subprocess.Popen, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args[0]} ended with {process.returncode}")
-        time.sleep(0.02)
-    raise TimeoutError(f"nothing listens on port {port}")
-
-
 def find_nginx() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
@@ -122,25 +106,28 @@ def nginx(tmp_path_factory, tls):
     )
     version = subprocess.run([binary, "-V"], capture_output=True, text=True, check=True).stderr
     secure = "http_secure_link_module" in version
-    running = Nginx(directory=directory, port=free_port(), tls_port=free_port(), secure_links=secure)
     config = directory / "nginx.conf"
-    config.write_text(
-        _CONFIG.format(
-            directory=directory,
-            certificate=tls.certificate,
-            key=tls.key,
-            port=running.port,
-            tls_port=running.tls_port,
-            guard=guard if secure else "",
+
+    def command(ports):
+        config.write_text(
+            _CONFIG.format(
+                directory=directory,
+                certificate=tls.certificate,
+                key=tls.key,
+                port=ports[0],
+                tls_port=ports[1],
+                guard=guard if secure else "",
+            )
         )
-    )
-    command = [binary, "-c", str(config), "-p", str(directory), "-e", str(directory / "error.log")]
-    # Workers of a root-owned master run as nobody, who may not enter pytest's directories.
-    command += ["-g", f"user {getpass.getuser()};"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for_port(running.port, process)
-        yield running
-    finally:
-        process.terminate()
-        process.wait(10)
+        # Workers of a root-owned master run as nobody, who may not enter pytest's directories.
+        user = f"user {getpass.getuser()};"
+        return [binary, "-c", config, "-p", directory, "-e", directory / "error.log", "-g", user]
+
+    with served(command, 2, is_up=_is_up, log=directory / "nginx.log") as (port, tls_port):
+        yield Nginx(directory=directory, port=port, tls_port=tls_port, secure_links=secure)
+
+
+def _is_up(ports):
+    for port in ports:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    return True
