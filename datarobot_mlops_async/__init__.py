@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datarobot_mlops_async import errors, models
     from datarobot_mlops_async._config import Settings
+    from datarobot_mlops_async._hints import Hint
     from datarobot_mlops_async._resources import UNSET, RawValue
     from datarobot_mlops_async._retry import RetryPolicy
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress
@@ -34,6 +35,7 @@ __all__ = [
     "AsyncSession",
     "BulkStream",
     "DownloadResult",
+    "Hint",
     "MLOpsError",
     "Operation",
     "OperationStatus",
@@ -57,6 +59,7 @@ _HOMES = {
     "AsyncSession": "session",
     "BulkStream": "bulk",
     "DownloadResult": "artifacts",
+    "Hint": "_hints",
     "MLOpsError": "errors",
     "Operation": "operations",
     "OperationStatus": "operations",

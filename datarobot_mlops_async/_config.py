@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from attrs import evolve, field, fields, frozen
 
+from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors import ConfigError, InsecureConnectionWarning
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_HOST = 253
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
 _ENVIRONMENT = "the environment"
-_ADVICE = (
-    "set DATAROBOT_ENDPOINT and DATAROBOT_API_TOKEN, or write both to "
-    f"{DEFAULT_CONFIG_FILE} (keys endpoint and token), or pass endpoint= and token="
-)
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
@@ -196,7 +193,7 @@ class Settings:
             if source and name == _ENVIRONMENT:
                 break
         if not source:
-            raise ConfigError(f"no endpoint and token found in {', '.join(read)}: {_ADVICE}")
+            raise ConfigError(f"no endpoint and token found in {', '.join(read)}", hint=Hint.GIVE_CREDENTIALS)
         own = [arguments, read[source]]
         found = {
             "endpoint": read[source]["endpoint"],
@@ -317,7 +314,8 @@ def _check_complete(values: Mapping[str, Any], source: str) -> None:
         if values.get(present) and not values.get(missing):
             raise ConfigError(
                 f"{source}: {present} is set but {missing} is not; both must come from one source, so that a "
-                f"token never travels to another source's endpoint: {_ADVICE}"
+                "token never travels to another source's endpoint",
+                hint=Hint.GIVE_CREDENTIALS,
             )
     for name in ("endpoint", "token"):
         if not isinstance(values[name], str):

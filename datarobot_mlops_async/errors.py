@@ -35,6 +35,9 @@
 
 Warnings: ``InsecureConnectionWarning``, ``ServerDeprecationWarning`` (both ``UserWarning``).
 
+An error's ``message`` says what happened, its ``hint`` what to do next (a `Hint`, or ``None``);
+as a string it is both.
+
 Invalid arguments raise ``ValueError`` or ``TypeError`` before anything is sent. All exceptions
 here pickle, and none of them carries a token or the signature of a pre-signed URL: URLs
 are stored without their query.
@@ -44,6 +47,8 @@ from __future__ import annotations
 
 import builtins
 from typing import TYPE_CHECKING, Any
+
+from datarobot_mlops_async._hints import Hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,15 +100,29 @@ def _rebuild(cls: type[MLOpsError], args: tuple[object, ...], state: dict[str, o
 
 
 class MLOpsError(Exception):
-    """Root of everything this library raises on purpose."""
+    """Root of everything this library raises on purpose.
 
-    def __init__(self, message: str) -> None:
+    Attributes:
+        message: What happened, and to what.
+        hint: What to do next; ``None`` where there is nothing to advise.
+    """
+
+    hint: Hint | None = None
+
+    def __init__(self, message: str, *, hint: Hint | None = None) -> None:
         super().__init__(message)
         self.message = message
+        if hint is not None:
+            self.hint = hint
+
+    @property
+    def summary(self) -> str:
+        """What happened in one line, without the hint."""
+        return self.message
 
     def __str__(self) -> str:
         # Those that are an OSError too would print its "[Errno None] None".
-        return self.message
+        return f"{self.summary}: {self.hint.advice}" if self.hint else self.summary
 
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException's own __reduce__ calls the class with ``args`` alone, which fails
@@ -128,8 +147,10 @@ class TransportError(MLOpsError):
         attempts: How many times the request was tried.
     """
 
-    def __init__(self, message: str, *, method: str = "", url: str = "", attempts: int = 1) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, method: str = "", url: str = "", attempts: int = 1, hint: Hint | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.method = method
         self.url = url
         self.attempts = attempts
@@ -138,9 +159,13 @@ class TransportError(MLOpsError):
 class ConnectError(TransportError):
     """The server was never reached (name, route, TLS, proxy): the request was provably not sent."""
 
+    hint = Hint.CHECK_ENDPOINT
+
 
 class CertificateError(ConnectError):
     """The server's certificate is not trusted; trying again does not help, ``verify=`` may."""
+
+    hint = Hint.TRUST_AUTHORITY
 
 
 class TimeoutError(TransportError, builtins.TimeoutError):  # noqa: A001 - the field's standard name
@@ -183,8 +208,9 @@ class APIStatusError(MLOpsError):
         errors: object = None,
         retry_after: float | None = None,
         attempts: int = 1,
+        hint: Hint | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, hint=hint)
         self.status = status
         self.method = method
         self.url = url
@@ -193,7 +219,9 @@ class APIStatusError(MLOpsError):
         self.retry_after = retry_after
         self.attempts = attempts
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """What was asked and what was answered, in one line, without the hint."""
         request_id = f" (request id {self.request_id})" if self.request_id else ""
         return f"{self.method} {self.url}: {self.status} {self.message}{request_id}"
 
@@ -204,6 +232,8 @@ class BadRequestError(APIStatusError):
 
 class AuthenticationError(APIStatusError):
     """401: the token is missing, wrong or expired."""
+
+    hint = Hint.NEW_TOKEN
 
 
 class PermissionDeniedError(APIStatusError):
@@ -242,9 +272,17 @@ class DecodeError(MLOpsError):
     """
 
     def __init__(
-        self, message: str, *, operation: str, path: str, expected: str, actual: str, text: str
+        self,
+        message: str,
+        *,
+        operation: str,
+        path: str,
+        expected: str,
+        actual: str,
+        text: str,
+        hint: Hint | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, hint=hint)
         self.operation = operation
         self.path = path
         self.expected = expected
@@ -296,6 +334,8 @@ class OperationFailedError(OperationError):
 class OperationTimeoutError(OperationError, builtins.TimeoutError):
     """The operation was not over when the caller's deadline passed. Await it again to go on waiting."""
 
+    hint = Hint.WAIT_AGAIN
+
 
 class DownloadError(MLOpsError):
     """An artifact could not be downloaded.
@@ -305,8 +345,15 @@ class DownloadError(MLOpsError):
         destination: Where it was to go; ``None`` when streaming.
     """
 
-    def __init__(self, message: str, *, filename: str | None = None, destination: Path | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        filename: str | None = None,
+        destination: Path | None = None,
+        hint: Hint | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.filename = filename
         self.destination = destination
 
@@ -363,6 +410,8 @@ class InsufficientSpaceError(DownloadError):
 
 class DestinationExistsError(DownloadError, FileExistsError):
     """Another file is at the destination and ``overwrite=True`` was not given."""
+
+    hint = Hint.OVERWRITE
 
 
 class ObjectChangedError(DownloadError):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datarobot_mlops_async import AsyncSession, RetryPolicy
+from datarobot_mlops_async import AsyncSession, Hint, RetryPolicy
 from datarobot_mlops_async import errors as errors_module
 from datarobot_mlops_async._api import rebase, route_path, status_error
 from datarobot_mlops_async.errors import (
@@ -501,3 +501,11 @@ def test_every_error_pickles_whole():
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), copy.__dict__) == (class_, str(error), error.__dict__)
         assert copy.args == error.args
+
+
+@pytest.mark.parametrize("hint", Hint)
+def test_every_hint_has_advice_and_stands_behind_the_message(hint):
+    error = errors_module.TransportError("GET /x: what happened", hint=hint)
+    assert str(error) == f"GET /x: what happened: {hint.advice}"
+    assert error.summary == "GET /x: what happened"
+    assert pickle.loads(pickle.dumps(error)).hint is hint

@@ -10,6 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async._redaction import Redactor, secrets_of_url
 from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import status_error_class
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _MESSAGE_LIMIT = 500
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_LISTS = ("/deployments/", "/deletedDeployments/", "/customModelDeployments/", "/mlops/compute/bundles/")
 _REASONS = {
     401: "the API token is missing, wrong or expired",
     403: "the API token's user may not do this, or the feature is not enabled",
@@ -82,6 +84,10 @@ def status_error(
         errors=redactor.data(errors),
         retry_after=retry_after(headers),
         attempts=attempts,
+        # A list is always there, at DataRobot.
+        hint=Hint.WRONG_SERVER
+        if status == 405 or (status == 404 and without_query(url).endswith(_LISTS))
+        else None,
     )
 
 

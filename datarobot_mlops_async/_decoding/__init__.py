@@ -15,6 +15,7 @@ from datarobot_mlops_async._decoding._body import parse
 from datarobot_mlops_async._decoding._converter import converter
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook
+from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async.errors import DecodeError
 from datarobot_mlops_async.models import DeletedDeployment, DeploymentCapability, Record
@@ -163,4 +164,5 @@ class Decoder:
             expected=mismatch.expected,
             actual=actual,
             text=text,
+            hint=Hint.WRONG_SERVER if path == "$" and text.lstrip().startswith("<") else None,
         )

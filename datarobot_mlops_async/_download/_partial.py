@@ -192,10 +192,7 @@ class Partial:
 
 def exists_error(destination: Path) -> DestinationExistsError:
     """Return the error for a destination that is taken."""
-    return DestinationExistsError(
-        f"{destination} exists and is another file: pass overwrite=True to replace it",
-        destination=destination,
-    )
+    return DestinationExistsError(f"{destination} exists and is another file", destination=destination)
 
 
 def open_partial(destination: Path, *, is_usable: Callable[[Journal], bool]) -> Partial | None:

@@ -66,10 +66,12 @@ def choice(name: str, value: str | None, enum: type[E]) -> str | None:
     if text in known:
         return text
     near = difflib.get_close_matches(text, known, n=3, cutoff=0.5) or known
-    raise ValueError(
-        f"{name}: {text!r} is not one of the {enum.__name__} values; did you mean {', '.join(map(repr, near))}? "
-        "(for a newer server pass RawValue(...))"
+    error = ValueError(
+        f"{name}: {text!r} is not one of the {enum.__name__} values; did you mean {', '.join(map(repr, near))}?"
     )
+    # A note: it is for whoever reads a traceback, and no part of the message that a front end shows.
+    error.add_note("for a newer server pass RawValue(...)")
+    raise error
 
 
 def choices(name: str, values: OneOrMore | None, enum: type[E]) -> str | None:

@@ -60,8 +60,7 @@ class Wire:
             await self._handshake(wrapped)
         except ssl.SSLCertVerificationError as error:
             raise CertificateError(
-                f"{hostname}: the server's certificate is not trusted ({error.verify_message}); for an authority "
-                "of your own pass verify='/path/of/ca.pem' or set ssl_verify in drconfig.yaml"
+                f"{hostname}: the server's certificate is not trusted ({error.verify_message})"
             ) from error
         except (OSError, ValueError) as error:
             raise ConnectError(f"{hostname}: the TLS handshake failed ({error})") from error

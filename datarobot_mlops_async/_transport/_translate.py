@@ -49,8 +49,7 @@ def translate_error(error: httpx.HTTPError, *, method: str, url: str) -> Transpo
     detail = str(without_quotes(error))
     if _is_certificate_failure(error):
         return CertificateError(
-            f"{method} {safe_url}: the server's certificate is not trusted ({detail}); for an authority of your "
-            "own pass verify='/path/of/ca.pem' or set ssl_verify in drconfig.yaml",
+            f"{method} {safe_url}: the server's certificate is not trusted ({detail})",
             method=method,
             url=safe_url,
         )

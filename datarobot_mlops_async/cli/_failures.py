@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors import (
-    APIStatusError,
     AuthenticationError,
-    CertificateError,
     ConfigError,
-    ConnectError,
-    DecodeError,
     DownloadError,
     MLOpsError,
     NotFoundError,
@@ -67,18 +64,19 @@ _CODES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], ExitCode], ..
     (ValueError, ExitCode.USAGE),
 )
 
-_LISTS = ("/deployments/", "/deletedDeployments/", "/customModelDeployments/", "/mlops/compute/bundles/")
 _PROXY_VARIABLES = ("https_proxy", "http_proxy", "all_proxy")
-_PYTHON_WORDS = {
-    "pass endpoint= and token=": "use --endpoint with --token-file",
-    "for an authority of your own pass verify='/path/of/ca.pem' or set ssl_verify in drconfig.yaml": (
-        "for an authority of your own, or a self-signed certificate, use --ca-file FILE or set ssl_verify in "
-        "drconfig.yaml (--insecure trusts any server, and with it whoever listens)"
-    ),
-    "await it again, or resume it with session.operation(location)": (
-        "to wait again: dr-mlops operations wait LOCATION"
-    ),
-    "(for a newer server pass RawValue(...))": "",
+# Hints that the command line words in its own terms; the others read the same everywhere.
+_ADVICE = {
+    Hint.CHECK_ENDPOINT: "check the endpoint; where the service is reached through a proxy, set HTTPS_PROXY or use "
+    "--proxy",
+    Hint.CHECK_PROXY: "check --proxy, or leave it out where the service is reached without one",
+    Hint.GIVE_CREDENTIALS: "set DATAROBOT_ENDPOINT and DATAROBOT_API_TOKEN, or write both to "
+    "~/.config/datarobot/drconfig.yaml (keys endpoint and token), or use --endpoint with --token-file",
+    Hint.NEW_TOKEN: f"{Hint.NEW_TOKEN.advice} and set DATAROBOT_API_TOKEN",
+    Hint.OVERWRITE: "--overwrite replaces it",
+    Hint.TRUST_AUTHORITY: "for an authority of your own, or a self-signed certificate, use --ca-file FILE or set "
+    "ssl_verify in drconfig.yaml (--insecure trusts any server, and with it whoever listens)",
+    Hint.WAIT_AGAIN: "to wait again: dr-mlops operations wait LOCATION",
 }
 
 
@@ -90,46 +88,23 @@ def failure_of(error: Exception, environ: Mapping[str, str] = os.environ) -> Fai
         environ: The environment, for advice on proxies.
     """
     code = next((code for class_, code in _CODES if isinstance(error, class_)), ExitCode.FAILED)
-    message = str(error)
-    for python, here in _PYTHON_WORDS.items():
-        message = message.replace(python, here)
-    advice = _advice(error, environ)
-    return Failure(f"{message}; {advice}" if advice else message, code)
+    if not isinstance(error, MLOpsError):
+        return Failure(str(error), code)
+    advice = _advice(error.hint, environ)
+    return Failure(f"{error.summary}; {advice}" if advice else error.summary, code)
 
 
-def _advice(error: Exception, environ: Mapping[str, str]) -> str:
-    if isinstance(error, AuthenticationError):
-        return (
-            "the token is wrong, has expired or was revoked: make a new one in DataRobot under "
-            "'API keys and tools' and set DATAROBOT_API_TOKEN"
-        )
-    if isinstance(error, ConnectError) and not isinstance(error, CertificateError):
-        return _advice_on_connecting(environ)
-    return _WRONG_ENDPOINT if _is_another_server(error) else ""
-
-
-_WRONG_ENDPOINT = (
-    "is this DataRobot? The endpoint is the address of its user interface, with or without /api/v2"
-)
-
-
-def _is_another_server(error: Exception) -> bool:
-    """Tell whether an answer looks like one that DataRobot's API would not give."""
-    if isinstance(error, APIStatusError):
-        # A list is always there.
-        return error.status == 405 or (error.status == 404 and error.url.endswith(_LISTS))
-    return isinstance(error, DecodeError) and error.path == "$" and error.text.lstrip().startswith("<")
-
-
-def _advice_on_connecting(environ: Mapping[str, str]) -> str:
-    named = [name for name in environ if name.lower() in _PROXY_VARIABLES and environ[name]]
-    if named:
+def _advice(hint: Hint | None, environ: Mapping[str, str]) -> str:
+    if hint is None:
+        return ""
+    variable = next((each for each in environ if each.lower() in _PROXY_VARIABLES and environ[each]), None)
+    if hint is Hint.CHECK_ENDPOINT and variable is not None:
         # Not its value: a proxy's URL can hold a password.
         return (
-            f"a proxy is set in {named[0]}: check it, or name the service's host in NO_PROXY if it is reached "
+            f"a proxy is set in {variable}: check it, or name the service's host in NO_PROXY if it is reached "
             "without one"
         )
-    return "check the endpoint; where the service is reached through a proxy, set HTTPS_PROXY or use --proxy"
+    return _ADVICE.get(hint, hint.advice)
 
 
 def is_expected(error: Exception) -> bool:

@@ -131,8 +131,7 @@ class Operation(Generic[T]):
             await self._until_over(deadline, on_update)
         except DeadlineError:
             raise OperationTimeoutError(
-                f"the operation at {self.location} was not over within {timeout:g} s; the server goes on with it: "
-                "await it again, or resume it with session.operation(location)",
+                f"the operation at {self.location} was not over within {timeout:g} s; the server goes on with it",
                 operation=self,
             ) from None
         self._raise_if_failed()
