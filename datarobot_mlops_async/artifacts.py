@@ -110,7 +110,7 @@ class Artifact:
     ) -> DownloadResult:
         """Download, verify, and only then put in place.
 
-        While it runs, and after it was interrupted in whatever way, a partial file and its journal lie
+        While it runs, and after it was interrupted in whatever way, a partial file and its resume state lie
         beside the destination (``.NAME.*.part``, ``.NAME.*.json``); the next call goes on from there.
         A destination that has the right SHA-256 already is left alone and reported as such.
 

@@ -15,13 +15,13 @@ import pytest
 from datarobot_mlops_async._download import _partial, _writers
 from datarobot_mlops_async._download._consumer import FileConsumer, Hasher
 from datarobot_mlops_async._download._fetcher import Fetcher, Transfer
-from datarobot_mlops_async._download._journal import Journal, write_journal
 from datarobot_mlops_async._download._opening import Opening
 from datarobot_mlops_async._download._origin import Origin
 from datarobot_mlops_async._download._pace import RateMeter
 from datarobot_mlops_async._download._promise import Promise
 from datarobot_mlops_async._download._ranges import Validators
 from datarobot_mlops_async._download._results import ArtifactKind, Expectation
+from datarobot_mlops_async._download._resume_state import ResumeState, write_state
 from datarobot_mlops_async._download._shelf import AbandonedError, PieceSink, Shelf
 from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async._transport._bulk_route import resolve_location
@@ -219,21 +219,21 @@ def test_partial_moved_into_place_while_it_was_waited_for_is_not_taken(tmp_path,
     assert _partial.open_partial(tmp_path / "image", is_usable=lambda _: True) is None
 
 
-def test_journal_without_a_prefix_is_not_copied(tmp_path):
+def test_state_without_a_prefix_is_not_copied(tmp_path):
     (tmp_path / ".image.other.part").write_bytes(b"")
-    write_journal(tmp_path / ".image.other.json", Journal())
+    write_state(tmp_path / ".image.other.json", ResumeState())
     partial = _partial.open_partial(tmp_path / "image", is_usable=lambda _: True)
     partial.close()
-    assert partial.journal == Journal()
+    assert partial.state == ResumeState()
 
 
-def test_journal_that_cannot_be_moved_leaves_no_rubbish(tmp_path, monkeypatch):
+def test_state_that_cannot_be_moved_leaves_no_rubbish(tmp_path, monkeypatch):
     def fail(*_arguments):
         raise OSError(errno.EIO, "broken")
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="broken"):
-        write_journal(tmp_path / "j", Journal())
+        write_state(tmp_path / "j", ResumeState())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -245,13 +245,13 @@ def test_location_that_cannot_be_joined_is_refused():
 class _NoFile:
     """A partial file that somebody cut to nothing."""
 
-    def write(self, view, offset):
+    def write_at(self, view, offset):
         pass
 
-    def read(self, view, offset):
+    def read_at(self, view, offset):
         return 0
 
-    def save(self, journal):
+    def record(self, state):
         pass
 
 
@@ -262,7 +262,7 @@ def _shelf(spill=None, **changes):
 
 def test_partial_cut_by_somebody_else_is_an_error():
     partial = _NoFile()
-    shelf = _shelf(partial.write)
+    shelf = _shelf(partial.write_at)
     sink = PieceSink(shelf, 10, 20)
     sink.took(10)
     first = PieceSink(shelf, 0, 10)
@@ -270,7 +270,7 @@ def test_partial_cut_by_somebody_else_is_an_error():
     shelf.finish(20)
     hasher = Hasher(Promise(kind=ArtifactKind.FILE, filename=None))
     with pytest.raises(DownloadError, match="cut short"):
-        FileConsumer(shelf, partial, hasher, journal=Journal(), interval=9.0).run()
+        FileConsumer(shelf, partial, hasher, state=ResumeState(), interval=9.0).run()
 
 
 def test_shelf_gives_early_blocks_back_in_order():

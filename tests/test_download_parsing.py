@@ -1,4 +1,4 @@
-"""The pure parts of the engine: headers, names, digests, journals, rates."""
+"""The pure parts of the engine: headers, names, digests, resume states, rates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async._download._digests import normalize_sha256, offered_digests
-from datarobot_mlops_async._download._journal import (
-    Checkpoint,
-    Journal,
-    read_journal,
-    remove_journal,
-    write_journal,
-)
 from datarobot_mlops_async._download._names import (
     filename_from_disposition,
     filename_from_url,
@@ -31,6 +24,13 @@ from datarobot_mlops_async._download._ranges import (
     parse_content_range,
     range_header,
     unsatisfied_total,
+)
+from datarobot_mlops_async._download._resume_state import (
+    Checkpoint,
+    ResumeState,
+    read_state,
+    remove_state,
+    write_state,
 )
 from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async.errors import NotFoundError, ReadError, StalledError, TimeoutError
@@ -233,17 +233,17 @@ def test_digest_that_is_no_sha256_is_not_offered(header, value):
     assert offered_digests({header: value}, whole=True) == {}
 
 
-def _journal(*offsets, **fields):
-    return Journal(checkpoints=tuple(Checkpoint(offset=each, sha256=SHA) for each in offsets), **fields)
+def _state(*offsets, **fields):
+    return ResumeState(checkpoints=tuple(Checkpoint(offset=each, sha256=SHA) for each in offsets), **fields)
 
 
-def test_journal_survives_the_disk(tmp_path):
-    journal = _journal(5, 10, sha256=SHA, validators=Validators(etag='"ä"', last_modified="x", size=10))
-    write_journal(tmp_path / "j", journal)
-    assert read_journal(tmp_path / "j") == journal
-    assert journal.is_complete
-    assert journal.cut_to(7).verified == 5
-    assert read_journal(tmp_path / "none") is None
+def test_state_survives_the_disk(tmp_path):
+    state = _state(5, 10, sha256=SHA, validators=Validators(etag='"ä"', last_modified="x", size=10))
+    write_state(tmp_path / "j", state)
+    assert read_state(tmp_path / "j") == state
+    assert state.is_complete
+    assert state.cut_to(7).verified == 5
+    assert read_state(tmp_path / "none") is None
     assert [each.name for each in tmp_path.iterdir()] == ["j"]
 
 
@@ -261,28 +261,28 @@ def test_journal_survives_the_disk(tmp_path):
         ('"version": 1', '"version": 2'),
     ],
 )
-def test_journal_that_makes_no_sense_is_none(change):
-    text = _journal(5, 10, validators=Validators(size=10)).to_json()
-    assert Journal.from_json(text) is not None
-    assert Journal.from_json(text.replace(*change)) is None
+def test_state_that_makes_no_sense_is_none(change):
+    text = _state(5, 10, validators=Validators(size=10)).to_json()
+    assert ResumeState.from_json(text) is not None
+    assert ResumeState.from_json(text.replace(*change)) is None
 
 
 @given(st.text())
-def test_any_text_is_read_as_a_journal_without_an_error(text):
-    Journal.from_json(text)
+def test_any_text_is_read_as_a_state_without_an_error(text):
+    ResumeState.from_json(text)
 
 
-def test_journal_without_size_is_never_complete():
-    assert not _journal(5).is_complete
-    assert Journal.from_json(_journal(5).to_json()) == _journal(5)
+def test_state_without_size_is_never_complete():
+    assert not _state(5).is_complete
+    assert ResumeState.from_json(_state(5).to_json()) == _state(5)
 
 
-def test_journal_stays_small():
-    journal = Journal()
+def test_state_stays_small():
+    state = ResumeState()
     for number in range(1, 3_000):
-        journal = journal.with_checkpoint(Checkpoint(offset=number * MIB, sha256=SHA))
-    assert journal.verified == 2_999 * MIB
-    assert len(journal.checkpoints) <= 2_999 // 64 + 2
+        state = state.with_checkpoint(Checkpoint(offset=number * MIB, sha256=SHA))
+    assert state.verified == 2_999 * MIB
+    assert len(state.checkpoints) <= 2_999 // 64 + 2
 
 
 def _meter(*samples):
@@ -453,11 +453,11 @@ def test_nobody_listening_costs_nothing():
     assert reporter.elapsed >= 0
 
 
-def test_removed_journal_takes_along_what_killed_writers_left(tmp_path):
-    journal = tmp_path / ".image.[0]ab.json"
+def test_removed_state_takes_along_what_killed_writers_left(tmp_path):
+    state = tmp_path / ".image.[0]ab.json"
     others = [tmp_path / ".image.[0]abc.json", tmp_path / ".image.0ab.json.1f"]
-    for path in (journal, tmp_path / f"{journal.name}.1f", tmp_path / f"{journal.name}.2e", *others):
+    for path in (state, tmp_path / f"{state.name}.1f", tmp_path / f"{state.name}.2e", *others):
         path.write_text("{")
-    remove_journal(journal)
+    remove_state(state)
     assert sorted(tmp_path.iterdir()) == sorted(others)
-    remove_journal(journal)
+    remove_state(state)

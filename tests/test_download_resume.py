@@ -17,7 +17,7 @@ import pytest
 from anyio import to_thread
 
 from datarobot_mlops_async._download import _partial
-from datarobot_mlops_async._download._journal import read_journal
+from datarobot_mlops_async._download._resume_state import read_state
 from datarobot_mlops_async.errors import (
     DownloadError,
     InsufficientSpaceError,
@@ -45,16 +45,16 @@ async def _stop_half_way(storage, artifact, path):
 
 def _parts(directory):
     [part] = directory.glob(".*.part")
-    [journal] = directory.glob(".*.json")
-    return part, journal
+    [state] = directory.glob(".*.json")
+    return part, state
 
 
 async def test_second_attempt_fetches_only_the_rest(storage, tmp_path):
     stored = storage.put("image", SIZE)
     async with artifact_at(storage.endpoint, "files/image", size=SIZE, sha256=stored.sha256) as artifact:
         await _stop_half_way(storage, artifact, tmp_path / "image")
-        _, journal = _parts(tmp_path)
-        verified = read_journal(journal).verified
+        _, state = _parts(tmp_path)
+        verified = read_state(state).verified
         reports = []
         result = await artifact.download(tmp_path / "image", on_progress=reports.append)
     assert result.resumed_from == verified
@@ -102,7 +102,7 @@ async def test_damaged_prefix_is_found_and_fetched_again(storage, tmp_path):
     assert result.sha256 == stored.sha256
 
 
-async def test_prefix_shorter_than_its_journal_is_not_trusted(storage, tmp_path):
+async def test_prefix_shorter_than_its_state_is_not_trusted(storage, tmp_path):
     stored = storage.put("image", SIZE)
     async with artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact:
         await _stop_half_way(storage, artifact, tmp_path / "image")
@@ -114,7 +114,7 @@ async def test_prefix_shorter_than_its_journal_is_not_trusted(storage, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 99}', "\x00" * 100])
-async def test_damaged_journal_is_ignored(storage, tmp_path, text):
+async def test_damaged_state_is_ignored(storage, tmp_path, text):
     stored = storage.put("image", SIZE)
     async with artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact:
         await _stop_half_way(storage, artifact, tmp_path / "image")
@@ -277,35 +277,35 @@ async def test_lack_of_space_is_known_before_anything_is_fetched(storage, tmp_pa
     assert caught.value.destination == tmp_path / "image"
 
 
-@pytest.mark.parametrize("place", ["pwrite", "journal"])
+@pytest.mark.parametrize("place", ["pwrite", "state"])
 async def test_full_disk_in_the_middle_keeps_what_can_be_resumed(storage, tmp_path, monkeypatch, place):
     stored = storage.put("image", SIZE)
-    real_write, real_journal = os.pwrite, _partial.write_journal
+    real_write, real_state = os.pwrite, _partial.write_state
 
     def write(descriptor, data, offset):
         if offset >= HALF:
             raise OSError(errno.ENOSPC, "no space left on device")
         return real_write(descriptor, data[: 20 * KIB], offset)
 
-    def journal(path, entry):
+    def state(path, entry):
         if entry.verified >= HALF:
             raise OSError(errno.ENOSPC, "no space left on device")
-        real_journal(path, entry)
+        real_state(path, entry)
 
     async with artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact:
         with monkeypatch.context() as patch:
             if place == "pwrite":
                 patch.setattr(os, "pwrite", write)
             else:
-                patch.setattr(_partial, "write_journal", journal)
+                patch.setattr(_partial, "write_state", state)
             with pytest.raises(InsufficientSpaceError):
                 await artifact.download(tmp_path / "image", max_connections=1)
         result = await artifact.download(tmp_path / "image")
     assert (tmp_path / "image").read_bytes() == stored.data
-    assert place == "journal" or result.resumed_from > 0
+    assert place == "state" or result.resumed_from > 0
 
 
-@pytest.mark.parametrize("place", ["pwrite", "journal"])
+@pytest.mark.parametrize("place", ["pwrite", "state"])
 async def test_broken_disk_is_the_system_s_error(storage, tmp_path, monkeypatch, place):
     storage.put("image", SIZE)
 
@@ -316,7 +316,7 @@ async def test_broken_disk_is_the_system_s_error(storage, tmp_path, monkeypatch,
         if place == "pwrite":
             monkeypatch.setattr(os, "pwrite", fail)
         else:
-            monkeypatch.setattr(_partial, "write_journal", fail)
+            monkeypatch.setattr(_partial, "write_state", fail)
         with pytest.raises(OSError, match="the disk is broken"):
             await artifact.download(tmp_path / "image")
 

@@ -1,4 +1,4 @@
-"""The end of the line: bytes in order are hashed, written, and noted in the journal."""
+"""The end of the line: bytes in order are hashed, written, and noted in the state."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from datarobot_mlops_async._download._journal import Checkpoint
+from datarobot_mlops_async._download._resume_state import Checkpoint
 from datarobot_mlops_async.errors import DownloadError
 
 if TYPE_CHECKING:
-    from datarobot_mlops_async._download._journal import Journal
     from datarobot_mlops_async._download._partial import Partial
     from datarobot_mlops_async._download._promise import Promise
+    from datarobot_mlops_async._download._resume_state import ResumeState
     from datarobot_mlops_async._download._shelf import Block, Shelf
 
 _SCRATCH = 1024 * 1024
@@ -22,7 +22,7 @@ _MAGIC = 4
 
 
 class PrefixError(Exception):
-    """What an earlier download left is not what its journal says.
+    """What an earlier download left is not what its resume state says.
 
     Attributes:
         good: Bytes, from the first, that are.
@@ -75,25 +75,25 @@ class Hasher:
 
 
 class FileConsumer:
-    """Takes blocks from a shelf, in a thread: hashes them, writes them to a partial file, keeps its journal.
+    """Takes blocks from a shelf, in a thread: hashes them, writes them to a partial file, records the state.
 
     Args:
         shelf: Where blocks come from.
         partial: Where they go, and where early ones are already.
         hasher: The digest.
-        journal: What to write of the object; its checkpoints describe what an earlier download left.
-        interval: Seconds between two journal entries.
+        state: What to write of the object; its checkpoints describe what an earlier download left.
+        interval: Seconds between two records.
     """
 
     def __init__(
-        self, shelf: Shelf, partial: Partial, hasher: Hasher, *, journal: Journal, interval: float
+        self, shelf: Shelf, partial: Partial, hasher: Hasher, *, state: ResumeState, interval: float
     ) -> None:
         self._shelf = shelf
         self._partial = partial
         self._hasher = hasher
-        self._claimed = {each.offset: each.sha256 for each in journal.checkpoints}
-        self._present = journal.verified
-        self.journal = evolve(journal, checkpoints=())
+        self._claimed = {each.offset: each.sha256 for each in state.checkpoints}
+        self._present = state.verified
+        self.state = evolve(state, checkpoints=())
         """What is certain by now."""
         self._interval = interval
         self._saved_at = time.monotonic()
@@ -117,18 +117,18 @@ class FileConsumer:
     def save(self) -> None:
         """Write down how far everything is hashed and written."""
         self._saved_at = time.monotonic()
-        # Before that, the journal that was found says more.
-        if self._hasher.size > max(self._present - 1, self.journal.verified):
-            self.journal = self.journal.with_checkpoint(self._checkpoint())
-            self._partial.save(self.journal)
+        # Before that, the state that was found says more.
+        if self._hasher.size > max(self._present - 1, self.state.verified):
+            self.state = self.state.with_checkpoint(self._checkpoint())
+            self._partial.record(self.state)
 
     def _consume(self, block: Block) -> None:
         if block.buffer is None:
             self._shelf.done(self._consume_written(block))
             return
         view = memoryview(block.buffer)[: block.length]
-        # In this order: what is hashed is on disk, and the journal may say so.
-        self._partial.write(view, block.start)
+        # In this order: what is hashed is on disk, and the state may say so.
+        self._partial.write_at(view, block.start)
         self._hasher.update(view)
         self._shelf.done(block)
 
@@ -138,7 +138,7 @@ class FileConsumer:
         if found:
             end = min([end, *(offset for offset in self._claimed if offset > block.start)])
         view = self._scratch[: end - block.start]
-        count = (self._partial.read_prefix if found else self._partial.read)(view, block.start)
+        count = (self._partial.read_found if found else self._partial.read_at)(view, block.start)
         if not count and not found:
             raise DownloadError("the partial file was cut short by somebody else")
         self._hasher.update(view[:count])
@@ -149,9 +149,9 @@ class FileConsumer:
     def _check_claim(self, start: int, reached: int, end: int) -> None:
         claimed = self._claimed.get(reached)
         if reached == start or (reached == end and claimed not in {None, self._hasher.hexdigest()}):
-            raise PrefixError(self.journal.verified)
+            raise PrefixError(self.state.verified)
         if claimed is not None:
-            self.journal = self.journal.with_checkpoint(Checkpoint(offset=reached, sha256=claimed))
+            self.state = self.state.with_checkpoint(Checkpoint(offset=reached, sha256=claimed))
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(offset=self._hasher.size, sha256=self._hasher.hexdigest())

@@ -15,8 +15,8 @@ import secrets
 import socket
 from typing import TYPE_CHECKING
 
-from datarobot_mlops_async._download._journal import Journal, read_journal, remove_journal, write_journal
 from datarobot_mlops_async._download._lock import lock_holds, try_lock
+from datarobot_mlops_async._download._resume_state import ResumeState, read_state, remove_state, write_state
 from datarobot_mlops_async.errors import DestinationExistsError, DownloadError, InsufficientSpaceError
 
 if TYPE_CHECKING:
@@ -36,21 +36,21 @@ class Partial:
         self._destination = destination
         self._source: int | None = None
         self._source_path: Path | None = None
-        self.journal = Journal()
+        self.state = ResumeState()
         """What was found: how much of the object is here, or in the file it is copied from."""
 
-    def read_prefix(self, view: memoryview, offset: int) -> int:
+    def read_found(self, view: memoryview, offset: int) -> int:
         """Read what was found at an offset, and bring it here when it is in another file."""
         count = _read_at(self._descriptor if self._source is None else self._source, view, offset)
         if self._source is not None:
-            self.write(view[:count], offset)
+            self.write_at(view[:count], offset)
         return count
 
-    def read(self, view: memoryview, offset: int) -> int:
+    def read_at(self, view: memoryview, offset: int) -> int:
         """Read what was written at an offset."""
         return _read_at(self._descriptor, view, offset)
 
-    def write(self, view: memoryview, offset: int) -> None:
+    def write_at(self, view: memoryview, offset: int) -> None:
         """Write bytes at an offset.
 
         Raises:
@@ -77,27 +77,27 @@ class Partial:
         if required > self._available():
             raise self._no_space(required)
 
-    def save(self, journal: Journal) -> None:
-        """Write the journal."""
+    def record(self, state: ResumeState) -> None:
+        """Write the state."""
         try:
-            write_journal(_journal_path(self._path), journal)
+            write_state(_state_path(self._path), state)
         except OSError as error:
             if error.errno in _FULL:
-                raise self._no_space(len(journal.to_json())) from error
+                raise self._no_space(len(state.to_json())) from error
             raise
 
     def restart(self) -> None:
         """Forget everything that is here."""
         self._forget_source()
-        self.journal = Journal()
+        self.state = ResumeState()
         os.ftruncate(self._descriptor, 0)
-        remove_journal(_journal_path(self._path))
+        remove_state(_state_path(self._path))
 
     def cut_to(self, good: int) -> None:
         """Keep only the first bytes of what was found, which are here by now."""
         self._forget_source()
-        self.journal = self.journal.cut_to(good)
-        self.save(self.journal)
+        self.state = self.state.cut_to(good)
+        self.record(self.state)
 
     def commit(self, size: int, *, overwrite: bool) -> None:
         """Move the file, which holds the verified object, into place; durable when this returns.
@@ -113,16 +113,16 @@ class Partial:
         else:
             self._move_without_replacing()
         _sync_directory(self._destination.parent)
-        remove_journal(_journal_path(self._path))
+        remove_state(_state_path(self._path))
         if self._source_path is not None:
             _remove(self._source_path)
 
     def discard(self) -> None:
-        """Remove the partial file and its journal: neither is to be resumed."""
+        """Remove the partial file and its resume state: neither is to be resumed."""
         _remove(self._path)
         if self._source_path is not None:
-            # Its owner may be alive; without the journal nobody else goes on with it.
-            remove_journal(_journal_path(self._source_path))
+            # Its owner may be alive; without the state nobody else goes on with it.
+            remove_state(_state_path(self._source_path))
 
     def close(self) -> None:
         """Close the file and with it the lock. An empty one is removed."""
@@ -133,11 +133,11 @@ class Partial:
                 _remove(self._path)
         os.close(self._descriptor)
 
-    def adopt_from(self, path: Path, journal: Journal) -> None:
+    def adopt_from(self, path: Path, state: ResumeState) -> None:
         """Take what another file holds as found, to be copied from there."""
         self._source = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         self._source_path = path
-        self.journal = journal
+        self.state = state
 
     def _forget_source(self, *, keep_path: bool = False) -> None:
         if self._source is not None:
@@ -195,12 +195,12 @@ def exists_error(destination: Path) -> DestinationExistsError:
     return DestinationExistsError(f"{destination} exists and is another file", destination=destination)
 
 
-def open_partial(destination: Path, *, is_usable: Callable[[Journal], bool]) -> Partial | None:
+def open_partial(destination: Path, *, is_usable: Callable[[ResumeState], bool]) -> Partial | None:
     """Open the partial file for a destination, found or new.
 
     Args:
         destination: The file to be.
-        is_usable: Tells whether what a journal describes is worth going on with.
+        is_usable: Tells whether what a state describes is worth going on with.
 
     Returns:
         ``None`` while another process of this host is downloading to the same destination.
@@ -224,21 +224,21 @@ _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CL
 
 
 def _find_prefix(
-    partial: Partial, own: Path, destination: Path, is_usable: Callable[[Journal], bool]
+    partial: Partial, own: Path, destination: Path, is_usable: Callable[[ResumeState], bool]
 ) -> None:
     """Take the longest usable prefix, from the own file where that has any."""
     found = []
     for path in _partials_of(destination):
-        journal = read_journal(_journal_path(path))
-        if journal is not None and is_usable(journal) and path.stat().st_size >= journal.verified:
-            found.append((path == own and journal.verified > 0, journal.verified, path, journal))
+        state = read_state(_state_path(path))
+        if state is not None and is_usable(state) and path.stat().st_size >= state.verified:
+            found.append((path == own and state.verified > 0, state.verified, path, state))
     if not found:
         return
-    is_own, verified, path, journal = max(found, key=lambda each: each[:2])
+    is_own, verified, path, state = max(found, key=lambda each: each[:2])
     if is_own:
-        partial.journal = journal
+        partial.state = state
     elif verified:
-        partial.adopt_from(path, journal)
+        partial.adopt_from(path, state)
 
 
 def _partials_of(destination: Path) -> list[Path]:
@@ -261,11 +261,11 @@ def _partial_path(destination: Path, owner: str) -> Path:
 
 def _stem(destination: Path) -> str:
     name = destination.name
-    # 255 bytes is what file systems take, and a partial's journal needs room for its own ending.
+    # 255 bytes is what file systems take, and a partial's state needs room for its own ending.
     return name if len(os.fsencode(name)) <= 210 else hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
-def _journal_path(partial: Path) -> Path:
+def _state_path(partial: Path) -> Path:
     return partial.with_suffix(".json")
 
 
@@ -287,7 +287,7 @@ def _read_at(descriptor: int, view: memoryview, offset: int) -> int:
 
 def _remove(partial: Path) -> None:
     partial.unlink(missing_ok=True)
-    remove_journal(_journal_path(partial))
+    remove_state(_state_path(partial))
 
 
 def _sync_directory(directory: Path) -> None:

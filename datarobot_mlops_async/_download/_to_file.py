@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datarobot_mlops_async._download._job import Job
-    from datarobot_mlops_async._download._journal import Journal
     from datarobot_mlops_async._download._opening import Opening
     from datarobot_mlops_async._download._origin import Origin
     from datarobot_mlops_async._download._partial import Partial
     from datarobot_mlops_async._download._progress import Reporter
     from datarobot_mlops_async._download._promise import Promise
+    from datarobot_mlops_async._download._resume_state import ResumeState
 
 _READ = 1024 * 1024
 
@@ -77,7 +77,7 @@ class FileDownload:
             present = await self._look_at_destination(promise)
             if present is not None:
                 return self._present(promise, present)
-            if opening is not None and partial.journal.verified:
+            if opening is not None and partial.state.verified:
                 await opening.response.aclose()
                 opening = None
             return await self._until_stable(partial, promise, opening)
@@ -89,7 +89,7 @@ class FileDownload:
         while True:
             partial = await to_thread.run_sync(
                 lambda: open_partial(
-                    self._destination, is_usable=lambda journal: self._is_usable(journal, promise)
+                    self._destination, is_usable=lambda state: self._is_usable(state, promise)
                 )
             )
             if partial is not None:
@@ -104,13 +104,13 @@ class FileDownload:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(partial.close)
 
-    def _is_usable(self, journal: Journal, promise: Promise) -> bool:
-        size = journal.validators.size
+    def _is_usable(self, state: ResumeState, promise: Promise) -> bool:
+        size = state.validators.size
         if not self._resume or (promise.size is not None and size is not None and size != promise.size):
             return False
-        if journal.sha256 is not None and promise.sha256 is not None:
-            return journal.sha256 == promise.sha256
-        return journal.validators.identify or journal.is_complete
+        if state.sha256 is not None and promise.sha256 is not None:
+            return state.sha256 == promise.sha256
+        return state.validators.identify or state.is_complete
 
     async def _look_at_destination(self, promise: Promise) -> int | None:
         """Return the size of a destination that has the right bytes already.
@@ -168,46 +168,46 @@ class FileDownload:
         )
 
     async def _once(self, partial: Partial, promise: Promise, opening: Opening | None) -> DownloadResult:
-        journal = partial.journal
-        if opening is None and not journal.is_complete:
-            opening = await self._job.open(self._origin, journal.verified, journal.validators)
+        state = partial.state
+        if opening is None and not state.is_complete:
+            opening = await self._job.open(self._origin, state.verified, state.validators)
         if opening is not None:
             try:
                 promise = self._job.judge(opening, promise)
-                journal = await self._prepare(partial, promise, opening)
+                state = await self._prepare(partial, promise, opening)
             except BaseException:
                 await opening.response.aclose()
                 raise
-        self._resumed_from = journal.verified
-        self._reporter.begin(resumed_from=journal.verified, total=journal.validators.size)
+        self._resumed_from = state.verified
+        self._reporter.begin(resumed_from=state.verified, total=state.validators.size)
         hasher = Hasher(promise)
-        await self._fetch(partial, promise, opening, journal, hasher)
+        await self._fetch(partial, promise, opening, state, hasher)
         verified_by = hasher.verify()
         return await self._commit(partial, promise, hasher, verified_by)
 
-    async def _prepare(self, partial: Partial, promise: Promise, opening: Opening) -> Journal:
-        if opening.start == 0 and partial.journal.verified:
+    async def _prepare(self, partial: Partial, promise: Promise, opening: Opening) -> ResumeState:
+        if opening.start == 0 and partial.state.verified:
             await to_thread.run_sync(partial.restart)
         size = opening.total if opening.total is not None else promise.size
         if size is not None:
             await to_thread.run_sync(partial.require_space, size)
-        return evolve(partial.journal, sha256=promise.sha256, validators=opening.validators)
+        return evolve(partial.state, sha256=promise.sha256, validators=opening.validators)
 
     async def _fetch(
-        self, partial: Partial, promise: Promise, opening: Opening | None, journal: Journal, hasher: Hasher
+        self, partial: Partial, promise: Promise, opening: Opening | None, state: ResumeState, hasher: Hasher
     ) -> None:
         tuning = self._job.tuning
         shelf = Shelf(
             start=0,
-            present=journal.verified,
+            present=state.verified,
             block=tuning.block,
             blocks=tuning.blocks,
             window=tuning.window,
-            spill=partial.write,
+            spill=partial.write_at,
         )
-        consumer = FileConsumer(shelf, partial, hasher, journal=journal, interval=tuning.checkpoint)
+        consumer = FileConsumer(shelf, partial, hasher, state=state, interval=tuning.checkpoint)
         if opening is None:
-            shelf.finish(journal.verified)
+            shelf.finish(state.verified)
             await run_interruptible(consumer.run, interrupt=shelf.abandon)
             return
         fetcher = self._job.fetcher(self._origin, opening, shelf, promise)
@@ -216,7 +216,7 @@ class FileDownload:
             self._reporter.update(
                 fetched=shelf.arrived,
                 verified=shelf.taken,
-                total=journal.validators.size,
+                total=state.validators.size,
                 connections=fetcher.connections,
             )
 
@@ -224,7 +224,7 @@ class FileDownload:
             async with fetcher.running(report):
                 await run_interruptible(consumer.run, interrupt=shelf.abandon)
         finally:
-            partial.journal = consumer.journal
+            partial.state = consumer.state
             self._received += fetcher.received
 
     async def _commit(

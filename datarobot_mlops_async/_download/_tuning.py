@@ -22,7 +22,7 @@ class Tuning:
         window: How far ahead of the hash pieces are fetched to a file: what a crash can lose.
         memory_window: The same where there is no file and the window is memory.
         tick: Between two looks at rates and progress.
-        checkpoint: Between two journal entries.
+        checkpoint: Between two records.
         restarts: How often a download starts over because the object changed.
         pace: When a connection is too slow.
         lock_poll: Between two attempts to lock a partial file that another process holds.

@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 
 async def run_interruptible(
-    function: Callable[[], T], *, interrupt: Callable[[], None], limiter: CapacityLimiter | None = None
+    function: Callable[[], T],
+    *,
+    interrupt: Callable[[], None] = lambda: None,
+    limiter: CapacityLimiter | None = None,
 ) -> T:
     """Run a blocking function in a worker thread and return its result.
 
@@ -25,7 +28,7 @@ async def run_interruptible(
 
     Args:
         function: The blocking function. It should return or raise soon after ``interrupt`` was called.
-        interrupt: Called in the event loop when the task is cancelled meanwhile.
+        interrupt: Called in the event loop when the task is cancelled meanwhile; nothing when left out.
         limiter: Bounds the threads in use; anyio's default when ``None``.
     """
     job = _Job(function)

@@ -44,5 +44,5 @@ async def artifact_at(endpoint, path, *, tuning=SMALL, session_options=None, **f
 
 
 def leftovers(directory):
-    """Return the names of partial files and journals in a directory."""
+    """Return the names of partial files and resume states in a directory."""
     return sorted(each.name for each in directory.iterdir() if each.name.startswith("."))

@@ -1,6 +1,6 @@
 """What a partial file holds, written beside it, so that another process can go on.
 
-The journal claims, and the digest checkpoints in it let the claim be checked: whoever resumes hashes the prefix
+The state claims, and the digest checkpoints in it let the claim be checked: whoever resumes hashes the prefix
 again and compares at every checkpoint. A prefix that is torn (power cut), or another object's, is found at the
 first checkpoint behind the damage, and only what lies behind the last good one is fetched again.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _VERSION = 1
-# A journal has one entry for each 64 MiB at most: 14 GB make 15 KB.
+# A resume state has one entry for each 64 MiB at most: 14 GB make 15 KB.
 _SPACING = 64 * 1024 * 1024
 _LIMIT = 4 * 1024 * 1024
 
@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 @frozen(kw_only=True)
-class Journal:
+class ResumeState:
     """What is known of a partial file.
 
     Attributes:
@@ -63,7 +63,7 @@ class Journal:
         """Whether the file holds the whole object."""
         return self.validators.size is not None and self.verified == self.validators.size
 
-    def with_checkpoint(self, checkpoint: Checkpoint) -> Journal:
+    def with_checkpoint(self, checkpoint: Checkpoint) -> ResumeState:
         """Add a digest, and drop the previous one where two lie close together."""
         kept = self.checkpoints
         before = kept[-2].offset if len(kept) > 1 else 0
@@ -71,12 +71,12 @@ class Journal:
             kept = kept[:-1]
         return evolve(self, checkpoints=(*kept, checkpoint))
 
-    def cut_to(self, offset: int) -> Journal:
+    def cut_to(self, offset: int) -> ResumeState:
         """Forget the checkpoints beyond an offset."""
         return evolve(self, checkpoints=tuple(each for each in self.checkpoints if each.offset <= offset))
 
     def to_json(self) -> str:
-        """Return the journal as text."""
+        """Return the state as text."""
         return json.dumps(
             {
                 "version": _VERSION,
@@ -89,13 +89,13 @@ class Journal:
         )
 
     @classmethod
-    def from_json(cls, text: str) -> Journal | None:
-        """Read a journal; ``None`` when it is none of ours, or damaged."""
+    def from_json(cls, text: str) -> ResumeState | None:
+        """Read a state; ``None`` when it is none of ours, or damaged."""
         try:
             data: Any = json.loads(text)
             if data["version"] != _VERSION:
                 return None
-            journal = cls(
+            state = cls(
                 sha256=_text(data["sha256"]),
                 validators=Validators(
                     etag=_text(data["etag"]),
@@ -109,10 +109,10 @@ class Journal:
             )
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             return None
-        offsets = [0, *(each.offset for each in journal.checkpoints)]
-        size = journal.validators.size
+        offsets = [0, *(each.offset for each in state.checkpoints)]
+        size = state.validators.size
         ascending = all(one < other for one, other in itertools.pairwise(offsets))
-        return journal if ascending and (size is None or offsets[-1] <= size) else None
+        return state if ascending and (size is None or offsets[-1] <= size) else None
 
 
 def _text(value: object) -> str | None:
@@ -127,27 +127,27 @@ def _size(value: object) -> int | None:
     return value
 
 
-def read_journal(path: Path) -> Journal | None:
-    """Read the journal at a path; ``None`` when there is none that makes sense."""
+def read_state(path: Path) -> ResumeState | None:
+    """Read the state at a path; ``None`` when there is none that makes sense."""
     try:
         with path.open("rb") as file:
-            return Journal.from_json(file.read(_LIMIT).decode("utf-8", "replace"))
+            return ResumeState.from_json(file.read(_LIMIT).decode("utf-8", "replace"))
     except OSError:
         return None
 
 
-def write_journal(path: Path, journal: Journal) -> None:
-    """Replace the journal at a path in one step: a reader sees the old one or the new one."""
+def write_state(path: Path, state: ResumeState) -> None:
+    """Replace the state at a path in one step: a reader sees the old one or the new one."""
     fresh = path.with_name(f"{path.name}.{os.getpid():x}")
     try:
-        fresh.write_text(journal.to_json(), encoding="utf-8")
+        fresh.write_text(state.to_json(), encoding="utf-8")
         fresh.replace(path)
     except OSError:
         fresh.unlink(missing_ok=True)
         raise
 
 
-def remove_journal(path: Path) -> None:
-    """Remove a journal, and what processes that were killed while they replaced it have left."""
+def remove_state(path: Path) -> None:
+    """Remove a state, and what processes that were killed while they replaced it have left."""
     for each in (path, *path.parent.glob(f"{glob.escape(path.name)}.*")):
         each.unlink(missing_ok=True)
