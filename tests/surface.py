@@ -137,7 +137,9 @@ async def find_ids(session):
     custom = (await session.custom_model_deployments.list().first_page()).items[0]
     bundle = (await session.resource_bundles.list().first_page()).items[0]
     # One that is gone already: the calls run at the same time, in any order.
-    deleted = (await session.deleted_deployments.list().first_page()).items[0]
+    deleted = others[-1]
+    await (await session.deployments.begin_deactivate(deleted.id))
+    await session.deployments.delete(deleted.id)
     return Ids(
         deployment=first.id,
         deletable=second.id,
