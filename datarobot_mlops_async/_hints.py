@@ -10,6 +10,8 @@ class Hint(StrEnum):
 
     CHECK_ENDPOINT = "check_endpoint"
     CHECK_PROXY = "check_proxy"
+    CHOOSE_WRITABLE = "choose_writable"
+    FREE_SPACE = "free_space"
     GIVE_CREDENTIALS = "give_credentials"
     NEW_TOKEN = "new_token"  # noqa: S105 - the name of an advice
     OVERWRITE = "overwrite"
@@ -31,6 +33,8 @@ _ADVICE = {
     "pass proxy=",
     Hint.CHECK_PROXY: "check the proxy (proxy=, or HTTPS_PROXY, HTTP_PROXY and ALL_PROXY in the environment), or "
     "name the service's host in NO_PROXY if it is reached without one",
+    Hint.CHOOSE_WRITABLE: "choose a path that this process may write to",
+    Hint.FREE_SPACE: "free space and call it again: what is there is kept and will be resumed",
     Hint.GIVE_CREDENTIALS: "set DATAROBOT_ENDPOINT and DATAROBOT_API_TOKEN, or write both to "
     "~/.config/datarobot/drconfig.yaml (keys endpoint and token), or pass endpoint= and token=",
     Hint.NEW_TOKEN: "the token is wrong, has expired or was revoked: make a new one in DataRobot under "

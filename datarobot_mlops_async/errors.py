@@ -26,10 +26,12 @@
     ├── OperationError              a long-running operation
     │   ├── OperationFailedError    the server says it failed
     │   └── OperationTimeoutError   it was not over in time; it can be awaited again
+    ├── FileError                   the operating system refused a file (an OSError too)
     └── DownloadError               an artifact
         ├── IntegrityError          the bytes are not the promised ones
-        ├── InsufficientSpaceError  the disk cannot hold them
-        ├── DestinationExistsError  something else is there and ``overwrite`` was not given
+        ├── DestinationError        the destination cannot be written (a FileError too)
+        │   ├── InsufficientSpaceError  the disk cannot hold the bytes
+        │   └── DestinationExistsError  something else is there and ``overwrite`` was not given
         ├── ObjectChangedError      the object kept changing while it was fetched
         └── StalledError            bytes stopped coming, or came too slowly
 
@@ -46,6 +48,7 @@ are stored without their query.
 from __future__ import annotations
 
 import builtins
+import os
 from typing import TYPE_CHECKING, Any
 
 from datarobot_mlops_async._hints import Hint
@@ -66,8 +69,10 @@ __all__ = [
     "ConnectError",
     "ConnectTimeoutError",
     "DecodeError",
+    "DestinationError",
     "DestinationExistsError",
     "DownloadError",
+    "FileError",
     "InsecureConnectionWarning",
     "InsufficientSpaceError",
     "IntegrityError",
@@ -95,7 +100,8 @@ __all__ = [
 def _rebuild(cls: type[MLOpsError], args: tuple[object, ...], state: dict[str, object]) -> MLOpsError:
     error = cls.__new__(cls, *args)
     error.args = args
-    error.__dict__.update(state)
+    for name, value in state.items():
+        setattr(error, name, value)
     return error
 
 
@@ -127,7 +133,11 @@ class MLOpsError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException's own __reduce__ calls the class with ``args`` alone, which fails
         # for every class below that takes keyword arguments.
-        return _rebuild, (type(self), self.args, self.__dict__)
+        state = dict(self.__dict__)
+        if isinstance(self, OSError):
+            # These stand outside the dictionary, whoever sets them.
+            state.update(errno=self.errno, strerror=self.strerror, filename=self.filename)
+        return _rebuild, (type(self), self.args, state)
 
 
 class ConfigError(MLOpsError):
@@ -337,6 +347,24 @@ class OperationTimeoutError(OperationError, builtins.TimeoutError):
     hint = Hint.WAIT_AGAIN
 
 
+class FileError(MLOpsError, OSError):
+    """The operating system refused a file or directory.
+
+    Attributes:
+        errno: Why, as a number that the module ``errno`` names.
+        strerror: Why, in the system's words.
+        path: What it refused.
+    """
+
+    def __init__(
+        self, message: str, *, path: Path | None = None, errno: int | None = None, hint: Hint | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.errno = errno
+        self.strerror = os.strerror(errno) if errno is not None else None
+        self.path = path
+
+
 class DownloadError(MLOpsError):
     """An artifact could not be downloaded.
 
@@ -386,13 +414,33 @@ class IntegrityError(DownloadError):
         self.object_changed = object_changed
 
 
-class InsufficientSpaceError(DownloadError):
+class DestinationError(DownloadError, FileError):
+    """The operating system refused what a download needs: to look at, write or replace its destination."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        errno: int | None = None,
+        filename: str | None = None,
+        destination: Path | None = None,
+        hint: Hint | None = None,
+    ) -> None:
+        FileError.__init__(self, message, path=destination, errno=errno, hint=hint)
+        self.filename = filename
+        self.destination = destination
+
+
+class InsufficientSpaceError(DestinationError):
     """The disk cannot hold the artifact. What can be resumed was kept.
 
     Attributes:
-        required: Bytes still needed.
+        required: Bytes still needed for the whole artifact; for the next write where its size is unknown.
         available: Bytes free.
+        missing: Bytes to be freed before the download can end.
     """
+
+    hint = Hint.FREE_SPACE
 
     def __init__(
         self,
@@ -400,15 +448,17 @@ class InsufficientSpaceError(DownloadError):
         *,
         required: int,
         available: int,
+        errno: int | None = None,
         filename: str | None = None,
         destination: Path | None = None,
     ) -> None:
-        super().__init__(message, filename=filename, destination=destination)
+        super().__init__(message, errno=errno, filename=filename, destination=destination)
         self.required = required
         self.available = available
+        self.missing = max(0, required - available)
 
 
-class DestinationExistsError(DownloadError, FileExistsError):
+class DestinationExistsError(DestinationError, FileExistsError):
     """Another file is at the destination and ``overwrite=True`` was not given."""
 
     hint = Hint.OVERWRITE

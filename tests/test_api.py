@@ -488,6 +488,8 @@ def test_every_error_pickles_whole():
         "actual": "b",
         "size": 3,
         "text": "t",
+        "filename": "image.tar",
+        "errno": 28,
     }
     import inspect
 
@@ -496,11 +498,13 @@ def test_every_error_pickles_whole():
         if issubclass(class_, Warning):
             continue
         parameters = inspect.signature(class_.__init__).parameters.values()
-        needed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+        needed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name in samples]
         error = class_("what happened", **{key: samples[key] for key in needed})
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), copy.__dict__) == (class_, str(error), error.__dict__)
         assert copy.args == error.args
+        # An OSError keeps some of these outside its dictionary.
+        assert [getattr(copy, each) for each in needed] == [samples[each] for each in needed]
 
 
 @pytest.mark.parametrize("hint", Hint)

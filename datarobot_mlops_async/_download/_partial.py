@@ -15,8 +15,8 @@ import secrets
 import socket
 from typing import TYPE_CHECKING
 
-from datarobot_mlops_async._download._lock import lock_holds, try_lock
 from datarobot_mlops_async._download._resume_state import ResumeState, read_state, remove_state, write_state
+from datarobot_mlops_async._locks import lock_holds, try_lock, unlock
 from datarobot_mlops_async.errors import DestinationExistsError, DownloadError, InsufficientSpaceError
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class Partial:
             if os.fstat(self._descriptor).st_size == 0 and self._path.exists():
                 self._require_ours()
                 _remove(self._path)
+        unlock(self._descriptor)
         os.close(self._descriptor)
 
     def adopt_from(self, path: Path, state: ResumeState) -> None:
@@ -209,9 +210,11 @@ def open_partial(destination: Path, *, is_usable: Callable[[ResumeState], bool])
     descriptor = os.open(path, _FLAGS, 0o666)
     locked = try_lock(descriptor)
     if locked is False or not _is_at(path, descriptor):
+        unlock(descriptor)
         os.close(descriptor)
         return None
     if not (locked and lock_holds(path)):
+        unlock(descriptor)
         os.close(descriptor)
         path = _partial_path(destination, secrets.token_hex(4))
         descriptor = os.open(path, _FLAGS | os.O_EXCL, 0o666)
