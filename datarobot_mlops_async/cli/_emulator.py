@@ -44,6 +44,10 @@ def emulator(
     operation_seconds: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long operations take.", show_default="1s")
     ] = None,
+    drift_rate: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Changes a second of the fleet by itself.", show_default="0"),
+    ] = None,
     deletion_lag: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long deleted things stay.", show_default="0")
     ] = None,
@@ -99,6 +103,7 @@ def emulator(
         "image_size": _read("--image-size", image_size, parse_size),
         "latency": _read("--latency", latency, parse_seconds),
         "operation_seconds": _read("--operation-seconds", operation_seconds, parse_seconds),
+        "drift_rate": drift_rate,
         "deletion_lag": _read("--deletion-lag", deletion_lag, parse_seconds),
         "signature_seconds": _read("--signature-seconds", signature_seconds, parse_seconds),
         "storage_rate": _read("--storage-rate", storage_rate, parse_size),

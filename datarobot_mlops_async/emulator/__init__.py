@@ -12,6 +12,7 @@ from __future__ import annotations
 from ._command import environment, serve
 from ._emulator import Emulator
 from ._faults import Fault
+from ._fleet import FleetChange
 from ._log import RequestRecord
 from ._rules import describe_vocabulary
 from ._units import parse_seconds, parse_size
@@ -19,6 +20,7 @@ from ._units import parse_seconds, parse_size
 __all__ = [
     "Emulator",
     "Fault",
+    "FleetChange",
     "RequestRecord",
     "describe_vocabulary",
     "environment",

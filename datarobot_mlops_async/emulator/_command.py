@@ -126,6 +126,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--operation-seconds", type=seconds, metavar="TIME", help="how long operations take (1s)"
     )
+    parser.add_argument("--drift-rate", type=float, metavar="N", help="changes of the fleet a second (0)")
     parser.add_argument(
         "--deletion-lag", type=seconds, metavar="TIME", help="how long deleted things stay (0)"
     )

@@ -248,10 +248,10 @@ def _health(drawn: random.Random, epoch: datetime, last: datetime | None, *, mes
         "startDate": timestamp(day - timedelta(days=7)),
         "endDate": timestamp(day),
     }
-    return body | ({"message": _MESSAGES[status]} if message else {})
+    return body | ({"message": MESSAGES[status]} if message else {})
 
 
-_MESSAGES = {
+MESSAGES = {
     "passing": "Within the configured thresholds.",
     "warning": "One important feature has drifted.",
     "failing": "Several important features have drifted.",

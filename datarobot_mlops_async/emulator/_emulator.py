@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from attrs import define, field
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._faults import Fault
+    from ._fleet import FleetChange
     from ._log import RequestRecord
 
 
@@ -165,6 +166,23 @@ class Emulator(Settings):
         if row is None:
             raise KeyError(deployment_id)
         self._call(self._world.fleet.predict, row)
+
+    def drift(self, changes: int = 1) -> None:
+        """Let the fleet go through changes now, as with `drift_rate` it does by itself.
+
+        Health, predictions and statuses change; deployments come and go. `changes` tells which.
+        """
+        self._call(self._world.drift.change, changes)
+
+    @property
+    def changes(self) -> tuple[FleetChange, ...]:
+        """What has happened to the fleet, by requests and by drift, oldest first: the last 10,000."""
+
+        def settled() -> tuple[FleetChange, ...]:
+            self._world.settle()
+            return tuple(self._world.fleet.changes)
+
+        return cast("tuple[FleetChange, ...]", self._call(settled))
 
     def prepare(self) -> None:
         """Do now what is otherwise done when it is first asked for: the image's digest and the fleet.

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import field, frozen
 
 from ._drawing import Json, Surroundings, draw_deployment, draw_surroundings, object_id, timestamp
 
@@ -15,7 +20,32 @@ if TYPE_CHECKING:
 _TEN_DAYS = 10 * 86_400
 _THREE_YEARS = 3 * 365 * 86_400
 _SELECTIONS_KEPT = 64
+_CHANGES_KEPT = 10_000
 _NEVER_SORTED_BY = {"status", "hasError", "description"}
+
+
+@frozen(kw_only=True)
+class FleetChange:
+    """Something that happened to a deployment, by a request or by drift.
+
+    Attributes:
+        kind: What happened.
+        deployment_id: To which deployment.
+        before: What changed, as it was, by its JSON name; all of a removed deployment.
+        after: What changed, as it is now; all of an added deployment.
+        at: When, on the clock of `time.monotonic()`, in seconds.
+    """
+
+    kind: Literal["added", "changed", "removed"]
+    deployment_id: str
+    before: Json = field(factory=dict, repr=False)
+    after: Json = field(factory=dict, repr=False)
+    at: float = field(factory=time.monotonic, repr=False)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The JSON names of what changed, sorted."""
+        return tuple(sorted(self.before.keys() | self.after.keys()))
 
 
 class Row:
@@ -69,6 +99,7 @@ class Fleet:
         self._seed = seed
         self._drawn = random.Random(f"fleet {seed}")  # noqa: S311 - test data, not a secret
         self._rows: dict[str, Row] = {}
+        self.changes: deque[FleetChange] = deque(maxlen=_CHANGES_KEPT)
         self._orders: dict[str, list[Row]] = {}
         self._selections: dict[object, list[Row]] = {}
         for index in range(count):
@@ -84,6 +115,10 @@ class Fleet:
     def get(self, deployment_id: str) -> Row | None:
         """Return the row, `None` where there is none of that id."""
         return self._rows.get(deployment_id)
+
+    def at(self, index: int) -> Row:
+        """Return the row in a place, counted from the oldest member of the fleet."""
+        return next(itertools.islice(self._rows.values(), index, None))
 
     def draw_everything(self) -> None:
         """Draw and encode every deployment. Safe from any thread."""
@@ -108,22 +143,34 @@ class Fleet:
         row = Row(self.new_id(), now, None, draw)
         self._rows[row.deployment_id] = row
         self._forget(orders=True)
+        self.changes.append(FleetChange(kind="added", deployment_id=row.deployment_id, after=dict(row.body)))
         return row
 
     def remove(self, row: Row) -> None:
         """Take a deployment out."""
         del self._rows[row.deployment_id]
         self._forget(orders=True)
+        self.changes.append(FleetChange(kind="removed", deployment_id=row.deployment_id, before=row.body))
 
     def change(self, row: Row, **fields: Any) -> None:
         """Set fields of one deployment, by their JSON names."""
+        before = {name: row.body.get(name) for name, value in fields.items() if row.body.get(name) != value}
+        if before and row.deployment_id in self._rows:
+            after = {name: fields[name] for name in before}
+            self.changes.append(
+                FleetChange(kind="changed", deployment_id=row.deployment_id, before=before, after=after)
+            )
         row.change(**fields)
         self._forget(orders=not fields.keys() <= _NEVER_SORTED_BY)
 
     def predict(self, row: Row) -> None:
         """Let a prediction request arrive: the deployment moves to the front of the default order."""
         row.last_prediction = datetime.now(UTC)
-        usage = row.body["predictionUsage"] | {"lastTimestamp": timestamp(row.last_prediction, offset=True)}
+        *before, today = row.body["predictionUsage"]["dailyRates"]
+        usage = {
+            "dailyRates": [*before, today + 1],
+            "lastTimestamp": timestamp(row.last_prediction, offset=True),
+        }
         self.change(row, predictionUsage=usage)
 
     def order(self, key: str, arrange: Callable[[list[Row]], list[Row]]) -> Sequence[Row]:

@@ -46,7 +46,7 @@ class Gate:
             form=None if fault is None else fault.links,
         )
         await asyncio.sleep(self._world.settings.latency + (0.0 if fault is None else fault.latency))
-        self._world.operations.settle()
+        self._world.settle()
         exchange = Exchange(self._world, scope, receive, send, body=body, started_at=started_at)
         try:
             await self._choose(scope, body, fault)(scope, _replay(body, receive), exchange.send)

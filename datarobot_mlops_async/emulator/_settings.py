@@ -52,6 +52,7 @@ class Settings:
         version: What `version/` answers.
         latency: Seconds before every answer of the API.
         operation_seconds: How long an operation that starts now will take.
+        drift_rate: How many changes a second the fleet goes through by itself; see `Emulator.drift`.
         deletion_lag: Seconds for which a deleted deployment is still there.
         signature_seconds: How long a signed URL that is issued now will be valid.
         image_redirect: Status with which the image's route points at the storage; `None`: the API
@@ -80,6 +81,7 @@ class Settings:
     version: str = "2.49.0"
     latency: float = field(default=0.0, validator=_not_negative)
     operation_seconds: float = field(default=1.0, validator=_not_negative)
+    drift_rate: float = field(default=0.0, validator=_not_negative)
     deletion_lag: float = field(default=0.0, validator=_not_negative)
     signature_seconds: float = field(default=900.0, validator=_not_negative)
     image_redirect: int | None = field(default=302, validator=_redirect)

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from ._content import Content
 from ._drawing import Json, timestamp
+from ._drift import Drift
 from ._fleet import Fleet
 from ._log import RequestLog, RequestRecord
 from ._objects import Image, StoredObject, draw_image
@@ -41,6 +42,7 @@ class World:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.fleet = Fleet(settings.deployments, seed=settings.seed, epoch=settings.epoch)
+        self.drift = Drift(self.fleet, self.delete, settings.seed)
         self.operations = Operations(self.fleet.new_id)
         self.log = RequestLog(settings.log_limit)
         self.faults = FaultRegistry(settings.seed)
@@ -73,6 +75,11 @@ class World:
         if row is None:
             raise not_found("Deployment")
         return row
+
+    def settle(self) -> None:
+        """Let happen whatever is due by now: ends of operations, then drift."""
+        self.operations.settle()
+        self.drift.settle(self.settings.drift_rate)
 
     def delete(self, row: Row) -> None:
         """Delete a deployment, after the lag that is set."""
