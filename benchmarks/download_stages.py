@@ -22,7 +22,7 @@ from download import GIB, RESULTS, machine, serving
 from download_contenders import IMAGE
 
 from datarobot_mlops_async import AsyncSession, Settings
-from datarobot_mlops_async._transport._bulk import BulkClient
+from datarobot_mlops_async._streaming._client import StreamingClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,10 +36,10 @@ class Discard:
     def __init__(self) -> None:
         self._buffer = memoryview(bytearray(BLOCK))
 
-    def room(self) -> memoryview:
+    def get_buffer(self) -> memoryview:
         return self._buffer
 
-    def took(self, count: int) -> None:
+    def buffer_updated(self, count: int) -> None:
         pass
 
     def abandon(self) -> None:
@@ -64,7 +64,7 @@ def write_only(size: int, directory: Path) -> None:
 def receive_only(endpoint: str, ca_file: Path) -> None:
     async def main() -> None:
         settings = Settings(endpoint=endpoint, token="benchmark", verify=str(ca_file))
-        client = BulkClient(settings, read_timeout=60, max_threads=1)
+        client = StreamingClient(settings, read_timeout=60, max_threads=1)
         response = await client.get(f"{endpoint}/{IMAGE}", {})
         await response.drain(Discard())
         await response.aclose()

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 from attrs import field, frozen
 
-from datarobot_mlops_async._download._job import Job
+from datarobot_mlops_async._download._context import DownloadContext
+from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
 from datarobot_mlops_async._download._names import safe_filename
 from datarobot_mlops_async._download._progress import Reporter
-from datarobot_mlops_async._download._results import ArtifactKind, DownloadResult, Expectation, Progress
+from datarobot_mlops_async._download._results import DownloadResult, Progress
 from datarobot_mlops_async._download._to_file import FileDownload
 from datarobot_mlops_async._download._to_stream import StreamDownload
 from datarobot_mlops_async._download._tuning import Tuning
@@ -93,9 +94,9 @@ class Artifact:
             ObjectChangedError: The object changed on the way.
             StalledError: Bytes stopped coming on every connection that was tried.
         """
-        job = self._job(expected_sha256, max_connections)
-        with job.watched():
-            async with StreamDownload(job, Reporter(on_progress)).opened() as chunks:
+        context = self._context(expected_sha256, max_connections)
+        with context.watched():
+            async with StreamDownload(context, Reporter(on_progress)).opened() as chunks:
                 yield chunks
 
     async def download(
@@ -132,16 +133,16 @@ class Artifact:
             APIStatusError: The server refused.
             TransportError: The connection failed more often than the retry policy allows.
         """
-        job = self._job(expected_sha256, max_connections)
-        with job.watched():
+        context = self._context(expected_sha256, max_connections)
+        with context.watched():
             return await _download(
-                job, destination, resume=resume, overwrite=overwrite, reporter=Reporter(on_progress)
+                context, destination, resume=resume, overwrite=overwrite, reporter=Reporter(on_progress)
             )
 
-    def _job(self, expected_sha256: str | None, max_connections: int) -> Job:
+    def _context(self, expected_sha256: str | None, max_connections: int) -> DownloadContext:
         if max_connections < 1:
             raise ValueError(f"max_connections must be at least 1, not {max_connections}")
-        return Job(
+        return DownloadContext(
             api=self._api,
             path=self._path,
             kind=self.kind,
@@ -165,7 +166,7 @@ def _resolve(path: Path) -> Path:
 
 
 async def _download(
-    job: Job,
+    context: DownloadContext,
     destination: str | os.PathLike[str] | Writable,
     *,
     resume: bool,
@@ -173,23 +174,25 @@ async def _download(
     reporter: Reporter,
 ) -> DownloadResult:
     if not isinstance(destination, (str, os.PathLike)):
-        return await StreamDownload(job, reporter).write_to(object_writer(destination))
+        return await StreamDownload(context, reporter).write_to(object_writer(destination))
     path = Path(destination)
     if await to_thread.run_sync(is_special, path):
         async with special_writer(path) as write:
-            return await StreamDownload(job, reporter).write_to(write)
+            return await StreamDownload(context, reporter).write_to(write)
     is_directory = os.fspath(destination).endswith(_SEPARATORS) or await to_thread.run_sync(path.is_dir)
-    promise = await job.promise()
-    async with job.connected() as origin:
-        opening = await job.open(origin) if is_directory and job.filename is None else None
+    expectation = await context.expectation()
+    async with context.connected() as remote:
+        probe = await context.open(remote) if is_directory and context.filename is None else None
         try:
-            if opening is not None:
-                job.name(opening)
-            target = await to_thread.run_sync(_resolve, path / (job.filename or "") if is_directory else path)
-            download = FileDownload(
-                job, origin, target, resume=resume, overwrite=overwrite, reporter=reporter
+            if probe is not None:
+                context.name(probe)
+            target = await to_thread.run_sync(
+                _resolve, path / (context.filename or "") if is_directory else path
             )
-            return await download.run(promise, opening)
+            download = FileDownload(
+                context, remote, target, resume=resume, overwrite=overwrite, reporter=reporter
+            )
+            return await download.run(expectation, probe)
         finally:
-            if opening is not None:
-                await opening.response.aclose()
+            if probe is not None:
+                await probe.response.aclose()

@@ -14,18 +14,17 @@ import pytest
 
 from datarobot_mlops_async._download import _partial, _writers
 from datarobot_mlops_async._download._consumer import FileConsumer, Hasher
+from datarobot_mlops_async._download._controller import RateMeter
+from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
 from datarobot_mlops_async._download._fetcher import Fetcher, Transfer
-from datarobot_mlops_async._download._opening import Opening
-from datarobot_mlops_async._download._origin import Origin
-from datarobot_mlops_async._download._pace import RateMeter
-from datarobot_mlops_async._download._promise import Promise
+from datarobot_mlops_async._download._probe import Probe
 from datarobot_mlops_async._download._ranges import Validators
-from datarobot_mlops_async._download._results import ArtifactKind, Expectation
+from datarobot_mlops_async._download._remote import RemoteObject
+from datarobot_mlops_async._download._reorder_buffer import AbandonedError, PieceSink, ReorderBuffer
 from datarobot_mlops_async._download._resume_state import ResumeState, write_state
-from datarobot_mlops_async._download._shelf import AbandonedError, PieceSink, Shelf
 from datarobot_mlops_async._retry import RetryPolicy
-from datarobot_mlops_async._transport._bulk_route import resolve_location
-from datarobot_mlops_async._transport._bulk_thread import _Job
+from datarobot_mlops_async._streaming._route import resolve_location
+from datarobot_mlops_async._threads import _Call
 from datarobot_mlops_async.errors import (
     ConnectError,
     DownloadError,
@@ -169,12 +168,12 @@ async def test_error_body_that_breaks_off_still_tells_the_status(storage, tmp_pa
 
 async def test_jar_promise_holds_for_headers_only_in_part(storage, tmp_path):
     stored = storage.put("image", SIZE)
-    promise = Promise(kind=ArtifactKind.FILE, filename=None).with_headers(
+    expectation = Expectation(kind=ArtifactKind.FILE, filename=None).with_headers(
         {"repr-digest": "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"}, whole=False
     )
-    assert promise.sha256 == "00" * 32
+    assert expectation.digest == "00" * 32
     with pytest.raises(IntegrityError, match="the artifact: expected"):
-        promise.check(size=SIZE, sha256=stored.sha256)
+        expectation.check(size=SIZE, sha256=stored.sha256)
 
 
 async def test_digesting_a_destination_can_be_cancelled(storage, tmp_path, monkeypatch):
@@ -255,70 +254,70 @@ class _NoFile:
         pass
 
 
-def _shelf(spill=None, **changes):
+def _buffers(spill=None, **changes):
     fields = {"start": 0, "present": 0, "block": 10, "blocks": 2, "window": 40, "spill": spill}
-    return Shelf(**{**fields, **changes})
+    return ReorderBuffer(**{**fields, **changes})
 
 
 def test_partial_cut_by_somebody_else_is_an_error():
     partial = _NoFile()
-    shelf = _shelf(partial.write_at)
-    sink = PieceSink(shelf, 10, 20)
-    sink.took(10)
-    first = PieceSink(shelf, 0, 10)
-    first.took(10)
-    shelf.finish(20)
-    hasher = Hasher(Promise(kind=ArtifactKind.FILE, filename=None))
+    buffers = _buffers(partial.write_at)
+    sink = PieceSink(buffers, 10, 20)
+    sink.buffer_updated(10)
+    first = PieceSink(buffers, 0, 10)
+    first.buffer_updated(10)
+    buffers.finish(20)
+    hasher = Hasher(Expectation(kind=ArtifactKind.FILE, filename=None))
     with pytest.raises(DownloadError, match="cut short"):
-        FileConsumer(shelf, partial, hasher, state=ResumeState(), interval=9.0).run()
+        FileConsumer(buffers, partial, hasher, state=ResumeState(), interval=9.0).run()
 
 
 def test_shelf_gives_early_blocks_back_in_order():
     written = {}
-    shelf = _shelf(lambda view, start: written.update({start: bytes(view)}))
+    buffers = _buffers(lambda view, start: written.update({start: bytes(view)}))
     for start in (20, 10, 0):
-        sink = PieceSink(shelf, start, start + 10)
-        sink.room()[:] = bytes([start]) * 10
-        sink.took(10)
-    shelf.finish(30)
+        sink = PieceSink(buffers, start, start + 10)
+        sink.get_buffer()[:] = bytes([start]) * 10
+        sink.buffer_updated(10)
+    buffers.finish(30)
     starts = []
-    while (block := shelf.take()) is not None:
+    while (block := buffers.take()) is not None:
         starts.append((block.start, block.length, block.buffer is None))
-        shelf.done(block)
+        buffers.done(block)
     assert starts == [(0, 10, False), (10, 10, True), (20, 10, True)]
     assert written == {10: bytes([10]) * 10, 20: bytes([20]) * 10}
-    assert shelf.arrived == shelf.taken == 30
+    assert buffers.arrived == buffers.taken == 30
 
 
 def test_receiver_waits_for_room_until_the_download_is_abandoned():
-    shelf = _shelf()
-    assert not shelf.has_room(40)
+    buffers = _buffers()
+    assert not buffers.has_room(40)
     results = []
 
     def wait():
         try:
-            shelf.wait_for_room(40)
+            buffers.wait_for_room(40)
         except AbandonedError as error:
             results.append(error)
 
     thread = threading.Thread(target=wait)
     thread.start()
-    shelf.abandon(KeyError("first"))
-    shelf.abandon(KeyError("second"))
+    buffers.abandon(KeyError("first"))
+    buffers.abandon(KeyError("second"))
     thread.join()
     assert len(results) == 1
     with pytest.raises(KeyError, match="first"):
-        shelf.take()
-    sink = PieceSink(shelf, 0, 10)
+        buffers.take()
+    sink = PieceSink(buffers, 0, 10)
     with pytest.raises(AbandonedError):
-        sink.took(10)
+        sink.buffer_updated(10)
 
 
 def test_job_that_was_withdrawn_never_starts():
     ran = []
-    job = _Job(lambda: ran.append(True))
-    assert not job.is_running_after_withdrawal()
-    job.run()
+    context = _Call(lambda: ran.append(True))
+    assert not context.is_running_after_withdrawal()
+    context.run()
     assert ran == []
 
 
@@ -334,7 +333,7 @@ class _Response:
 
 async def test_piece_that_is_slow_every_time_is_left_alone():
     response = _Response()
-    opening = Opening(
+    probe = Probe(
         response=response,
         start=0,
         end=10,
@@ -345,11 +344,11 @@ async def test_piece_that_is_slow_every_time_is_left_alone():
         headers={},
     )
     fetcher = Fetcher(
-        None, opening, _shelf(), tuning=SMALL, retry=RetryPolicy(), max_connections=3, digest_decides=True
+        None, probe, _buffers(), tuning=SMALL, retry=RetryPolicy(), max_connections=3, digest_decides=True
     )
     fetcher._rate = 1e9
     for key, drops in ((1, 0), (2, 3)):
-        fetcher._transfers[key] = transfer = Transfer(response, PieceSink(_shelf(), 0, 10), drops)
+        fetcher._transfers[key] = transfer = Transfer(response, PieceSink(_buffers(), 0, 10), drops)
         transfer.meter = RateMeter(0.0)
     fetcher._judge(0.3, starved=1.0)
     assert response.interrupted in {0, 1}
@@ -359,7 +358,7 @@ async def test_piece_that_is_slow_every_time_is_left_alone():
 
 
 class _Endpoint:
-    """As much of an Api as an origin needs."""
+    """As much of an Api as an remote needs."""
 
     user_agent = "test"
     settings = SimpleNamespace(token="secret")
@@ -409,28 +408,28 @@ class _Network:
 @pytest.mark.parametrize("door", [True, False])
 async def test_many_pieces_find_an_expired_address_and_one_resolves_it(door):
     network = _Network(door=door)
-    origin = Origin(_Endpoint(), "x", network)
-    await origin.get({})
+    remote = RemoteObject(_Endpoint(), "x", network)
+    await remote.get({})
     network.valid = 2
     statuses = []
 
     async def get():
-        statuses.append((await origin.get({})).status)
+        statuses.append((await remote.get({})).status)
 
     async with anyio.create_task_group() as group:
         for _ in range(8):
             group.start_soon(get)
     assert statuses == [206] * 8
     assert network.generation == 2
-    assert origin.url == "http://store/2"
+    assert remote.url == "http://store/2"
 
 
 async def test_address_that_is_refused_as_soon_as_it_is_new_is_an_error():
     network = _Network()
-    origin = Origin(_Endpoint(), "x", network)
-    await origin.get({})
+    remote = RemoteObject(_Endpoint(), "x", network)
+    await remote.get({})
     network.refuse = True
     for _ in range(2):
         with pytest.raises(PermissionDeniedError):
-            await origin.get({})
+            await remote.get({})
     assert network.generation == 3

@@ -9,14 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datarobot_mlops_async._download._controller import (
+    ConcurrencyController,
+    LowSpeedLimit,
+    RateMeter,
+    piece_length,
+    too_slow,
+)
 from datarobot_mlops_async._download._digests import normalize_sha256, offered_digests
 from datarobot_mlops_async._download._names import (
     filename_from_disposition,
     filename_from_url,
     safe_filename,
 )
-from datarobot_mlops_async._download._pace import Pace, Ramp, RateMeter, piece_length, too_slow
-from datarobot_mlops_async._download._patience import Patience
 from datarobot_mlops_async._download._progress import Reporter
 from datarobot_mlops_async._download._ranges import (
     ContentRange,
@@ -32,6 +37,7 @@ from datarobot_mlops_async._download._resume_state import (
     remove_state,
     write_state,
 )
+from datarobot_mlops_async._download._retry_state import RetryState
 from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async.errors import NotFoundError, ReadError, StalledError, TimeoutError
 
@@ -309,26 +315,26 @@ def test_rate_forgets_what_is_old():
 
 
 def test_connection_is_slow_against_its_peers():
-    pace = Pace(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
+    pace = LowSpeedLimit(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
     meters = {1: _meter((2.0, 2000)), 2: _meter((2.0, 1800)), 3: _meter((2.0, 100)), 4: _meter((1.0, 0))}
     assert too_slow(meters, pace, None) == ({3}, set())
 
 
 def test_last_connection_is_slow_against_what_was_reached_before():
-    pace = Pace(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
+    pace = LowSpeedLimit(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
     assert too_slow({1: _meter((2.0, 100))}, pace, 1000.0) == ({1}, set())
     assert too_slow({1: _meter((2.0, 100))}, pace, None) == (set(), set())
 
 
 def test_trickle_is_a_stall_whatever_the_peers_do():
-    pace = Pace(window=2.0, fraction=0.2, floor=100.0, floor_window=2.0)
+    pace = LowSpeedLimit(window=2.0, fraction=0.2, floor=100.0, floor_window=2.0)
     meters = {1: _meter((2.0, 10)), 2: _meter((2.0, 20))}
     assert too_slow(meters, pace, None) == (set(), {1, 2})
 
 
 def _ramp(*steps, most=8):
-    """Feed (seconds, received, starved) and return the number of lanes after each."""
-    ramp = Ramp(most, now=0.0, trial=1.0, hold=5.0)
+    """Feed (seconds, received, starved) and return the number of workers after each."""
+    ramp = ConcurrencyController(most, now=0.0, trial=1.0, hold=5.0)
     return [ramp.decide(now, received=received, starved=starved) for now, received, starved in steps]
 
 
@@ -359,7 +365,7 @@ def test_clock_that_stands_still_gives_no_rate():
 
 
 @pytest.mark.parametrize(
-    ("rate", "left", "lanes", "length"),
+    ("rate", "left", "workers", "length"),
     [
         (0, 1000 * MIB, 1, 4 * MIB),
         (50 * MIB, 1000 * MIB, 8, 24 * MIB),
@@ -369,8 +375,8 @@ def test_clock_that_stands_still_gives_no_rate():
         (500 * MIB, 3, 8, 3),
     ],
 )
-def test_piece_is_long_enough_to_pay_and_short_enough_to_share(rate, left, lanes, length):
-    assert piece_length(rate, left=left, lanes=lanes, shortest=4 * MIB, longest=32 * MIB) == length
+def test_piece_is_long_enough_to_pay_and_short_enough_to_share(rate, left, workers, length):
+    assert piece_length(rate, left=left, workers=workers, shortest=4 * MIB, longest=32 * MIB) == length
 
 
 @given(
@@ -380,8 +386,8 @@ def test_piece_is_long_enough_to_pay_and_short_enough_to_share(rate, left, lanes
     st.integers(1, 10**7),
     st.integers(0, 10**8),
 )
-def test_pieces_always_make_progress(rate, left, lanes, shortest, more):
-    length = piece_length(rate, left=left, lanes=lanes, shortest=shortest, longest=shortest + more)
+def test_pieces_always_make_progress(rate, left, workers, shortest, more):
+    length = piece_length(rate, left=left, workers=workers, shortest=shortest, longest=shortest + more)
     assert 0 < length <= left
 
 
@@ -395,7 +401,7 @@ class _Clock:
 
 def test_patience_is_renewed_by_progress_and_ends_without():
     policy = RetryPolicy(max_retries=2, initial_backoff=0.0)
-    patience = Patience(policy, _Clock())
+    patience = RetryState(policy, _Clock())
     error = ReadError("broke")
     for _ in range(10):
         assert patience.delay_after(error, progressed=True) == 0
@@ -408,17 +414,17 @@ def test_patience_is_renewed_by_progress_and_ends_without():
 def test_patience_has_none_with_what_cannot_be_cured():
     error = NotFoundError("gone", status=404, method="GET", url="u")
     with pytest.raises(NotFoundError):
-        Patience(RetryPolicy()).delay_after(error, progressed=True)
+        RetryState(RetryPolicy()).delay_after(error, progressed=True)
 
 
 def test_silence_that_outlasts_patience_is_a_stall():
     with pytest.raises(StalledError, match="on each of 1 connections"):
-        Patience(RetryPolicy(max_retries=0)).delay_after(TimeoutError("silent"), progressed=False)
+        RetryState(RetryPolicy(max_retries=0)).delay_after(TimeoutError("silent"), progressed=False)
 
 
 def test_budget_in_seconds_ends_patience_too():
     clock = _Clock()
-    patience = Patience(RetryPolicy(max_retries=99, budget=10.0, max_backoff=0.0), clock)
+    patience = RetryState(RetryPolicy(max_retries=99, budget=10.0, max_backoff=0.0), clock)
     patience.delay_after(ReadError("broke"), progressed=False)
     clock.now = 11.0
     with pytest.raises(ReadError):

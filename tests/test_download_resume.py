@@ -62,8 +62,8 @@ async def test_second_attempt_fetches_only_the_rest(storage, tmp_path):
     assert reports[-1].resumed_from == verified
     assert (tmp_path / "image").read_bytes() == stored.data
     assert leftovers(tmp_path) == []
-    first = storage.of("store")[0]
-    assert first.range[0] == verified
+    # What the first attempt sent last may arrive late.
+    [first] = [each for each in storage.of("store") if each.range[0] == verified]
     assert first.headers["if-range"] == stored.etag
 
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from datarobot_mlops_async import AsyncSession, RetryPolicy
 from datarobot_mlops_async._download._tuning import Tuning
-from datarobot_mlops_async._transport._bulk_http import exchange_heads
-from datarobot_mlops_async._transport._bulk_route import Address, resolve_location
-from datarobot_mlops_async._transport._bulk_wire import Wire
+from datarobot_mlops_async._streaming._connection import Connection
+from datarobot_mlops_async._streaming._http import exchange_heads
+from datarobot_mlops_async._streaming._route import Address, resolve_location
 from datarobot_mlops_async.artifacts import Artifact
 from datarobot_mlops_async.errors import MLOpsError, ProtocolError
 
@@ -278,10 +278,10 @@ class Buffer:
     def __init__(self):
         self.taken = 0
 
-    def room(self):
+    def get_buffer(self):
         return memoryview(bytearray(16))
 
-    def took(self, number):
+    def buffer_updated(self, number):
         self.taken += number
 
     def abandon(self):
@@ -296,16 +296,16 @@ async def test_any_bytes_of_a_server_are_an_answer_or_our_error(sent):
         theirs.sendall(sent)
         theirs.shutdown(socket.SHUT_WR)
         ours.setblocking(False)
-        wire = Wire(ours, read_timeout=5)
+        connection = Connection(ours, read_timeout=5)
         sink = Buffer()
         try:
             with suppress(MLOpsError):
-                head = await exchange_heads(wire, "GET", "/", {"Host": "h"})
-                body = head.body(wire)
-                wire.lend_to_thread()
+                head = await exchange_heads(connection, "GET", "/", {"Host": "h"})
+                body = head.body(connection)
+                connection.lend_to_thread()
                 body.drain(sink)
         finally:
-            wire.close()
+            connection.close()
     assert sink.taken <= len(sent)
 
 

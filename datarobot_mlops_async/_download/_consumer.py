@@ -12,10 +12,10 @@ from datarobot_mlops_async._download._resume_state import Checkpoint
 from datarobot_mlops_async.errors import DownloadError
 
 if TYPE_CHECKING:
+    from datarobot_mlops_async._download._expectation import Expectation
     from datarobot_mlops_async._download._partial import Partial
-    from datarobot_mlops_async._download._promise import Promise
+    from datarobot_mlops_async._download._reorder_buffer import Block, ReorderBuffer
     from datarobot_mlops_async._download._resume_state import ResumeState
-    from datarobot_mlops_async._download._shelf import Block, Shelf
 
 _SCRATCH = 1024 * 1024
 _MAGIC = 4
@@ -37,12 +37,12 @@ class Hasher:
     """The digest of bytes in order, and a look at the first of them.
 
     Args:
-        promise: Judges the first bytes.
+        expectation: Judges the first bytes.
     """
 
-    def __init__(self, promise: Promise) -> None:
+    def __init__(self, expectation: Expectation) -> None:
         self._sha256 = hashlib.sha256()
-        self._promise = promise
+        self._expectation = expectation
         self._start = b""
         self.size = 0
 
@@ -57,7 +57,7 @@ class Hasher:
         if len(self._start) < _MAGIC:
             self._start += bytes(view[: _MAGIC - len(self._start)])
             if len(self._start) == _MAGIC:
-                self._promise.check_start(self._start)
+                self._expectation.check_start(self._start)
 
     def hexdigest(self) -> str:
         """Return the digest of the bytes so far."""
@@ -67,18 +67,18 @@ class Hasher:
         """Check everything at the end, and return who had promised it.
 
         Raises:
-            IntegrityError: A promise was not kept.
+            IntegrityError: An expectation was not kept.
         """
         if self.size < _MAGIC:
-            self._promise.check_start(self._start)
-        return self._promise.check(size=self.size, sha256=self.hexdigest())
+            self._expectation.check_start(self._start)
+        return self._expectation.check(size=self.size, sha256=self.hexdigest())
 
 
 class FileConsumer:
-    """Takes blocks from a shelf, in a thread: hashes them, writes them to a partial file, records the state.
+    """Takes blocks from a reorder buffer, in a thread: hashes them, writes them to a partial file, records the state.
 
     Args:
-        shelf: Where blocks come from.
+        buffers: Where blocks come from.
         partial: Where they go, and where early ones are already.
         hasher: The digest.
         state: What to write of the object; its checkpoints describe what an earlier download left.
@@ -86,9 +86,9 @@ class FileConsumer:
     """
 
     def __init__(
-        self, shelf: Shelf, partial: Partial, hasher: Hasher, *, state: ResumeState, interval: float
+        self, buffers: ReorderBuffer, partial: Partial, hasher: Hasher, *, state: ResumeState, interval: float
     ) -> None:
-        self._shelf = shelf
+        self._buffers = buffers
         self._partial = partial
         self._hasher = hasher
         self._claimed = {each.offset: each.sha256 for each in state.checkpoints}
@@ -107,7 +107,7 @@ class FileConsumer:
             InsufficientSpaceError: The disk is full.
         """
         try:
-            while (block := self._shelf.take()) is not None:
+            while (block := self._buffers.take()) is not None:
                 self._consume(block)
                 if time.monotonic() - self._saved_at >= self._interval:
                     self.save()
@@ -124,13 +124,13 @@ class FileConsumer:
 
     def _consume(self, block: Block) -> None:
         if block.buffer is None:
-            self._shelf.done(self._consume_written(block))
+            self._buffers.done(self._consume_written(block))
             return
         view = memoryview(block.buffer)[: block.length]
         # In this order: what is hashed is on disk, and the state may say so.
         self._partial.write_at(view, block.start)
         self._hasher.update(view)
-        self._shelf.done(block)
+        self._buffers.done(block)
 
     def _consume_written(self, block: Block) -> Block:
         found = block.start < self._present

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from datarobot_mlops_async._download._pace import RateMeter
+from datarobot_mlops_async._download._controller import RateMeter
 from datarobot_mlops_async._download._results import Progress
 
 if TYPE_CHECKING:

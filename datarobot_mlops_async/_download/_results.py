@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class ArtifactKind(StrEnum):
-    """What the bytes should be.
-
-    ``JAR`` is checked: it must be a ZIP archive, which an HTML error page with status 200 is not.
-    """
-
-    IMAGE = "image"
-    JAR = "jar"
-    TEXT = "text"
-    FILE = "file"
-
-
-@frozen(kw_only=True)
-class Expectation:
-    """What the metadata promise of an artifact.
-
-    Attributes:
-        size: Bytes; ``None`` if unknown.
-        sha256: SHA-256 in hexadecimal; ``None`` if unknown.
-    """
-
-    size: int | None = None
-    sha256: str | None = None
 
 
 @frozen(kw_only=True)

@@ -6,20 +6,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async._download._consumer import Hasher
-from datarobot_mlops_async._download._opening import ChangedError
+from datarobot_mlops_async._download._probe import ChangedError
+from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
 from datarobot_mlops_async._download._results import DownloadResult
-from datarobot_mlops_async._download._shelf import Shelf
-from datarobot_mlops_async._transport._bulk_thread import run_interruptible
+from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import IntegrityError, ObjectChangedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from datarobot_mlops_async._download._job import Job
-    from datarobot_mlops_async._download._opening import Opening
-    from datarobot_mlops_async._download._origin import Origin
+    from datarobot_mlops_async._download._context import DownloadContext
+    from datarobot_mlops_async._download._expectation import Expectation
+    from datarobot_mlops_async._download._probe import Probe
     from datarobot_mlops_async._download._progress import Reporter
-    from datarobot_mlops_async._download._promise import Promise
+    from datarobot_mlops_async._download._remote import RemoteObject
 
 
 class ChunkStream:
@@ -29,9 +29,11 @@ class ChunkStream:
         total: Size in bytes; ``None`` if the server does not say.
     """
 
-    def __init__(self, job: Job, shelf: Shelf, hasher: Hasher, total: int | None) -> None:
-        self._job = job
-        self._shelf = shelf
+    def __init__(
+        self, context: DownloadContext, buffers: ReorderBuffer, hasher: Hasher, total: int | None
+    ) -> None:
+        self._context = context
+        self._buffers = buffers
         self._hasher = hasher
         self._over = False
         self.total = total
@@ -44,29 +46,29 @@ class ChunkStream:
         if self._over:
             raise StopAsyncIteration
         try:
-            chunk = await run_interruptible(self._next, interrupt=self._shelf.abandon)
+            chunk = await run_interruptible(self._next, interrupt=self._buffers.abandon)
             if chunk is None:
                 self._over = True
                 self.verified_by = self._hasher.verify()
                 raise StopAsyncIteration
         except ChangedError:
             raise ObjectChangedError(
-                f"{self._job.filename or 'the artifact'} changed on the server while it was fetched",
-                filename=self._job.filename,
+                f"{self._context.filename or 'the artifact'} changed on the server while it was fetched",
+                filename=self._context.filename,
             ) from None
         except IntegrityError as error:
-            await self._job.explain(error)
+            await self._context.explain(error)
             raise
         return chunk
 
     def _next(self) -> bytes | None:
-        block = self._shelf.take()
+        block = self._buffers.take()
         if block is None or block.buffer is None:
             return None
         view = memoryview(block.buffer)[: block.length]
         self._hasher.update(view)
         chunk = bytes(view)
-        self._shelf.done(block)
+        self._buffers.done(block)
         return chunk
 
     @property
@@ -81,58 +83,58 @@ class ChunkStream:
 
 
 class StreamDownload:
-    """Opens streams of one job.
+    """Opens streams of one context.
 
     Args:
-        job: What to download.
+        context: What to download.
         reporter: Hears of progress.
     """
 
-    def __init__(self, job: Job, reporter: Reporter) -> None:
-        self._job = job
+    def __init__(self, context: DownloadContext, reporter: Reporter) -> None:
+        self._context = context
         self._reporter = reporter
         self.received = 0
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[ChunkStream]:
         """Give the stream; the connections are closed at the end."""
-        tuning = self._job.tuning
+        tuning = self._context.tuning
         async with AsyncExitStack() as stack:
-            origin = await stack.enter_async_context(self._job.connected())
-            opening, promise = await self._open(origin)
-            shelf = Shelf(
+            remote = await stack.enter_async_context(self._context.connected())
+            probe, expectation = await self._open(remote)
+            buffers = ReorderBuffer(
                 start=0, present=0, block=tuning.block, blocks=0, window=tuning.memory_window, spill=None
             )
-            fetcher = self._job.fetcher(origin, opening, shelf, promise)
-            self._reporter.begin(resumed_from=0, total=opening.total)
+            fetcher = self._context.fetcher(remote, probe, buffers, expectation)
+            self._reporter.begin(resumed_from=0, total=probe.total)
 
             def report() -> None:
                 self._reporter.update(
-                    fetched=shelf.arrived,
-                    verified=shelf.taken,
-                    total=opening.total,
+                    fetched=buffers.arrived,
+                    verified=buffers.taken,
+                    total=probe.total,
                     connections=fetcher.connections,
                 )
 
             await stack.enter_async_context(fetcher.running(report))
             try:
-                yield ChunkStream(self._job, shelf, Hasher(promise), opening.total)
+                yield ChunkStream(self._context, buffers, Hasher(expectation), probe.total)
             finally:
                 self.received = fetcher.received
 
-    async def _open(self, origin: Origin) -> tuple[Opening, Promise]:
-        promise = await self._job.promise()
+    async def _open(self, remote: RemoteObject) -> tuple[Probe, Expectation]:
+        expectation = await self._context.expectation()
         for last in (False, True):
-            opening = await self._job.open(origin)
+            probe = await self._context.open(remote)
             try:
-                self._job.name(opening)
-                return opening, self._job.judge(opening, promise)
+                self._context.name(probe)
+                return probe, self._context.judge(probe, expectation)
             except IntegrityError as error:
-                await opening.response.aclose()
-                if not await self._job.explain(error) or last:
+                await probe.response.aclose()
+                if not await self._context.explain(error) or last:
                     raise
                 # "Latest" moved between the metadata call and this one.
-                promise = await self._job.promise()
+                expectation = await self._context.expectation()
         raise AssertionError(
             "unreachable: the second round returns or raises"
         )  # pragma: no cover - see the line

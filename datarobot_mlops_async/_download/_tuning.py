@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from datarobot_mlops_async._download._pace import Pace
+from datarobot_mlops_async._download._controller import LowSpeedLimit
 
 _MIB = 1024 * 1024
 
@@ -37,5 +37,5 @@ class Tuning:
     tick: float = 0.05
     checkpoint: float = 0.5
     restarts: int = 2
-    pace: Pace = field(factory=Pace)
+    pace: LowSpeedLimit = field(factory=LowSpeedLimit)
     lock_poll: float = 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 
 from datarobot_mlops_async import AsyncSession
-from datarobot_mlops_async._download._pace import Pace
+from datarobot_mlops_async._download._controller import LowSpeedLimit
 from datarobot_mlops_async._download._tuning import Tuning
 from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async.artifacts import Artifact
@@ -25,7 +25,7 @@ SMALL = Tuning(
     tick=0.01,
     checkpoint=0.02,
     lock_poll=0.02,
-    pace=Pace(window=0.2, fraction=0.2, floor=1000.0, floor_window=0.4),
+    pace=LowSpeedLimit(window=0.2, fraction=0.2, floor=1000.0, floor_window=0.4),
 )
 QUICK = RetryPolicy(max_retries=3, budget=20.0, initial_backoff=0.01, max_backoff=0.02)
 

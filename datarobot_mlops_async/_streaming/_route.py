@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from attrs import frozen
 
 from datarobot_mlops_async._config import ascii_host
-from datarobot_mlops_async._transport._bulk_http import exchange_heads
-from datarobot_mlops_async._transport._bulk_wire import connect
+from datarobot_mlops_async._streaming._connection import connect
+from datarobot_mlops_async._streaming._http import exchange_heads
 from datarobot_mlops_async._transport._translate import without_query
 from datarobot_mlops_async.errors import ConnectError, ProtocolError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from urllib.parse import SplitResult
 
-    from datarobot_mlops_async._transport._bulk_wire import Wire
+    from datarobot_mlops_async._streaming._connection import Connection
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
@@ -156,30 +156,30 @@ class Route:
             added["Proxy-Authorization"] = self.proxy_authorization
         return {**added, **headers}
 
-    async def open(self, context: ssl.SSLContext, *, read_timeout: float) -> Wire:
+    async def open(self, context: ssl.SSLContext, *, read_timeout: float) -> Connection:
         """Connect, through the proxy's tunnel and up to TLS where the scheme asks for it.
 
         Raises:
             ConnectError: No connection; nothing was sent to the address.
         """
         first = self.proxy or self.address
-        wire = await connect(first.host, first.port, read_timeout=read_timeout)
+        connection = await connect(first.host, first.port, read_timeout=read_timeout)
         try:
             if self.proxy and not self.forwards:
-                await self._tunnel(wire)
+                await self._tunnel(connection)
             if self.address.scheme == "https":
-                await wire.start_tls(context, self.address.host)
+                await connection.start_tls(context, self.address.host)
         except BaseException:
-            wire.close()
+            connection.close()
             raise
-        return wire
+        return connection
 
-    async def _tunnel(self, wire: Wire) -> None:
+    async def _tunnel(self, connection: Connection) -> None:
         host = f"[{self.address.host}]" if ":" in self.address.host else self.address.host
         authority = f"{host}:{self.address.port}"
         headers = {"Host": authority}
         if self.proxy_authorization:
             headers["Proxy-Authorization"] = self.proxy_authorization
-        head = await exchange_heads(wire, "CONNECT", authority, headers)
+        head = await exchange_heads(connection, "CONNECT", authority, headers)
         if not 200 <= head.status < 300:
             raise ConnectError(f"{self.address.host}: the proxy refused the tunnel ({head.status})")

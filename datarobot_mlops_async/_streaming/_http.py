@@ -16,7 +16,7 @@ from datarobot_mlops_async.errors import ProtocolError, ReadError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from datarobot_mlops_async._transport._bulk_wire import Wire
+    from datarobot_mlops_async._streaming._connection import Connection
 
 _MAX_HEAD = 128 * 1024
 _CHUNK = 256 * 1024
@@ -26,18 +26,18 @@ _READS = 8
 
 
 class Sink(Protocol):
-    """Where a body goes. `room` and `took` may block, and are called in a worker thread."""
+    """Where a body goes. `get_buffer` and `buffer_updated` may block, and are called in a worker thread."""
 
-    def room(self) -> memoryview:
+    def get_buffer(self) -> memoryview:
         """Return where the next bytes go; it is empty when no more bytes are wanted."""
         ...
 
-    def took(self, count: int) -> None:
-        """Accept the first bytes of what `room` returned last."""
+    def buffer_updated(self, count: int) -> None:
+        """Accept the first bytes of what `get_buffer` returned last."""
         ...
 
     def abandon(self) -> None:
-        """Make `room` and `took` raise, also where they block now; called in the event loop."""
+        """Make `get_buffer` and `buffer_updated` raise, also where they block now; called in the event loop."""
         ...
 
 
@@ -52,7 +52,7 @@ class Head:
             response.http_version == b"1.1" and "close" not in self.headers.get("connection", "").lower()
         )
 
-    def body(self, wire: Wire) -> Body:
+    def body(self, wire: Connection) -> Body:
         """Return the body, to be drained from the connection the head came from."""
         length = self.headers.get("content-length")
         if length is None or "transfer-encoding" in self.headers or self.status in {204, 304}:
@@ -71,7 +71,7 @@ def _mapping(response: h11.Response) -> Mapping[str, str]:
     return headers
 
 
-async def exchange_heads(wire: Wire, method: str, target: str, headers: Mapping[str, str]) -> Head:
+async def exchange_heads(wire: Connection, method: str, target: str, headers: Mapping[str, str]) -> Head:
     """Send a request without a body and return the head of its answer.
 
     Raises:
@@ -94,7 +94,7 @@ async def exchange_heads(wire: Wire, method: str, target: str, headers: Mapping[
         raise ProtocolError(f"the answer is not valid HTTP ({without_quotes(error)})") from error
 
 
-async def _feed(wire: Wire, connection: h11.Connection) -> None:
+async def _feed(wire: Connection, connection: h11.Connection) -> None:
     data = await wire.receive()
     if not data:
         raise ReadError("the server closed the connection before it answered")
@@ -115,7 +115,7 @@ class Body(Protocol):
 class PlainBody:
     """A body of known length: socket to buffer, nothing in between."""
 
-    def __init__(self, wire: Wire, length: int, prefix: bytes, *, persistent: bool) -> None:
+    def __init__(self, wire: Connection, length: int, prefix: bytes, *, persistent: bool) -> None:
         self._wire = wire
         self._left = length
         self._prefix = memoryview(prefix)[:length]
@@ -125,7 +125,7 @@ class PlainBody:
 
     def drain(self, sink: Sink) -> None:
         while self._left:
-            room = sink.room()[: self._left]
+            room = sink.get_buffer()[: self._left]
             if not room:
                 return
             filled = 0
@@ -134,7 +134,7 @@ class PlainBody:
                     pass
             finally:
                 self._left -= filled
-                sink.took(filled)
+                sink.buffer_updated(filled)
         self.reusable = self._persistent
 
     def _fill(self, room: memoryview) -> Iterator[int]:
@@ -156,7 +156,7 @@ class PlainBody:
 class FramedBody:
     """A body whose end is in the bytes (chunked) or is the connection's."""
 
-    def __init__(self, wire: Wire, connection: h11.Connection) -> None:
+    def __init__(self, wire: Connection, connection: h11.Connection) -> None:
         self._wire = wire
         self._connection = connection
         self.reusable = False
@@ -187,11 +187,11 @@ def pour(data: bytes | bytearray, sink: Sink) -> bool:
     """Put bytes into a sink; tell whether it wants more."""
     view = memoryview(data)
     while view:
-        room = sink.room()
+        room = sink.get_buffer()
         count = min(len(room), len(view))
         if not count:
             return False
         room[:count] = view[:count]
-        sink.took(count)
+        sink.buffer_updated(count)
         view = view[count:]
     return True

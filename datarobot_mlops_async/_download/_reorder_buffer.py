@@ -38,7 +38,7 @@ class Block:
     buffer: bytearray | None
 
 
-class Shelf:
+class ReorderBuffer:
     """Blocks between the receivers and the hash.
 
     Args:
@@ -206,28 +206,28 @@ class Shelf:
 
 
 class PieceSink:
-    """Fills the blocks of one piece and puts them on the shelf.
+    """Fills the blocks of one piece and puts them on the buffers.
 
     Args:
-        shelf: Where the blocks go.
+        buffers: Where the blocks go.
         start: The piece's first byte.
         end: The byte behind its last; ``None`` when only the end of the body tells.
         skip: Bytes of the body to leave out first: they are here from an earlier attempt.
     """
 
-    def __init__(self, shelf: Shelf, start: int, end: int | None, *, skip: int = 0) -> None:
-        self._shelf = shelf
+    def __init__(self, buffers: ReorderBuffer, start: int, end: int | None, *, skip: int = 0) -> None:
+        self._buffers = buffers
         self._run = start
         self._end = end
         self._skip = skip
-        self._buffer = shelf.new_buffer()
+        self._buffer = buffers.new_buffer()
         self._filled = 0
         self.position = start
-        """Offset up to which blocks are on the shelf."""
+        """Offset up to which blocks are on the buffers."""
         self.received = 0
         """Bytes received, for rates."""
 
-    def room(self) -> memoryview:
+    def get_buffer(self) -> memoryview:
         """Return where the next bytes go; empty at the piece's end."""
         view = memoryview(self._buffer)
         if self._skip:
@@ -237,8 +237,8 @@ class PieceSink:
             until = min(until, self._end - self.position)
         return view[self._filled : until]
 
-    def took(self, count: int) -> None:
-        """Accept bytes; a full block goes on the shelf."""
+    def buffer_updated(self, count: int) -> None:
+        """Accept bytes; a full block goes on the buffers."""
         self.received += count
         if self._skip:
             self._skip -= count
@@ -248,12 +248,12 @@ class PieceSink:
             self.flush()
 
     def abandon(self) -> None:
-        """Wake a thread that waits at the shelf: the task that waits for it was cancelled."""
-        self._shelf.abandon()
+        """Wake a thread that waits at the buffers: the task that waits for it was cancelled."""
+        self._buffers.abandon()
 
     def flush(self) -> None:
-        """Put what there is of a block on the shelf: it is good, whatever happens to the connection."""
+        """Put what there is of a block on the buffers: it is good, whatever happens to the connection."""
         if self._filled:
-            self._buffer = self._shelf.put(self._run, self.position, self._buffer, self._filled)
+            self._buffer = self._buffers.put(self._run, self.position, self._buffer, self._filled)
             self.position += self._filled
             self._filled = 0

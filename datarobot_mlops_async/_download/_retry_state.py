@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._retry import RetryPolicy
 
 
-class Patience:
+class RetryState:
     """The retry budget of one piece; every bit of progress renews it.
 
     Args:

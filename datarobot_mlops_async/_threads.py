@@ -31,32 +31,32 @@ async def run_interruptible(
         interrupt: Called in the event loop when the task is cancelled meanwhile; nothing when left out.
         limiter: Bounds the threads in use; anyio's default when ``None``.
     """
-    job = _Job(function)
+    context = _Call(function)
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(_interrupt_when_cancelled, job, interrupt)
-            await to_thread.run_sync(job.run, limiter=limiter)
+            group.start_soon(_interrupt_when_cancelled, context, interrupt)
+            await to_thread.run_sync(context.run, limiter=limiter)
             group.cancel_scope.cancel()
     finally:
         # asyncio's own Task.cancel() breaks through the shield that anyio puts around a thread.
-        if job.is_running_after_withdrawal():
+        if context.is_running_after_withdrawal():
             interrupt()
-            await _outlast(job)
+            await _outlast(context)
     # The error of an interrupted function must not hide why it was interrupted.
     await anyio.lowlevel.checkpoint_if_cancelled()
-    return job.outcome()
+    return context.outcome()
 
 
-async def _interrupt_when_cancelled(job: _Job[T], interrupt: Callable[[], None]) -> None:
+async def _interrupt_when_cancelled(context: _Call[T], interrupt: Callable[[], None]) -> None:
     try:
         await anyio.sleep_forever()
     finally:
-        if not job.ended:
+        if not context.ended:
             interrupt()
 
 
-async def _outlast(job: _Job[T]) -> None:
-    while not job.ended:
+async def _outlast(context: _Call[T]) -> None:
+    while not context.ended:
         try:
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(0.002)
@@ -64,7 +64,7 @@ async def _outlast(job: _Job[T]) -> None:
             continue
 
 
-class _Job(Generic[T]):
+class _Call(Generic[T]):
     """One call and what came of it. Errors are carried, not raised, so that no group wraps them."""
 
     def __init__(self, function: Callable[[], T]) -> None:

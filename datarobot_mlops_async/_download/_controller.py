@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True)
-class Pace:
+class LowSpeedLimit:
     """When a connection counts as too slow.
 
     Attributes:
@@ -55,7 +55,7 @@ class RateMeter:
 
 
 def too_slow(
-    meters: Mapping[int, RateMeter], pace: Pace, reference: float | None
+    meters: Mapping[int, RateMeter], pace: LowSpeedLimit, reference: float | None
 ) -> tuple[set[int], set[int]]:
     """Judge connections by their rates.
 
@@ -84,7 +84,7 @@ def too_slow(
     return slow - stalled, stalled
 
 
-class Ramp:
+class ConcurrencyController:
     """How many connections to use: as many as help.
 
     One connection to a fast server feeds the hash, and more of them only compete with it for processor
@@ -107,7 +107,7 @@ class Ramp:
         self._grow_at = now
         self._mark = (now, received)
         self._before: tuple[int, float] | None = None
-        self.lanes = 1
+        self.workers = 1
 
     def decide(self, now: float, *, received: int, starved: float) -> int:
         """Return how many connections should fetch from now on.
@@ -118,24 +118,24 @@ class Ramp:
             starved: Share of the last interval in which the hash waited for bytes, 0 to 1.
         """
         if now < self._judge_at:
-            return self.lanes
+            return self.workers
         then, before = self._mark
         rate = (received - before) / (now - then) if now > then else 0.0
         self._mark = (now, received)
         self._judge_at = now + self._trial
         if self._before is not None:
             self._settle(now, rate, starved)
-        if self.lanes < self._most and now >= self._grow_at and starved > 0.5:
-            self._before = (self.lanes, rate)
-            self.lanes = min(self._most, self.lanes * 2)
-        return self.lanes
+        if self.workers < self._most and now >= self._grow_at and starved > 0.5:
+            self._before = (self.workers, rate)
+            self.workers = min(self._most, self.workers * 2)
+        return self.workers
 
     def _settle(self, now: float, rate: float, starved: float) -> None:
-        lanes, rate_before = self._before or (1, 0.0)
+        workers, rate_before = self._before or (1, 0.0)
         self._before = None
         # A hash that all but sleeps leaves processor time for any number of connections.
         if rate < _WORTHWHILE * rate_before and starved < 0.8:
-            self.lanes = lanes
+            self.workers = workers
             self._grow_at = now + self._hold
 
 
@@ -144,7 +144,7 @@ _WORTHWHILE = 1.2
 
 
 def piece_length(
-    rate: float, *, left: int, lanes: int, shortest: int, longest: int, seconds: float = 0.5
+    rate: float, *, left: int, workers: int, shortest: int, longest: int, seconds: float = 0.5
 ) -> int:
     """Return the length of the next piece in bytes.
 
@@ -154,12 +154,12 @@ def piece_length(
     Args:
         rate: What one connection reaches, bytes a second; 0 if unknown.
         left: Bytes that no connection fetches yet.
-        lanes: Connections that share them.
+        workers: Connections that share them.
         shortest: Lower bound, but for the last piece.
         longest: Upper bound.
         seconds: How long a piece should take.
     """
-    length = max(shortest, min(int(rate * seconds), longest, left // max(1, lanes)))
+    length = max(shortest, min(int(rate * seconds), longest, left // max(1, workers)))
     # Whole multiples keep pieces aligned with the blocks of the reorder window.
     length -= length % shortest
     return left if left < length + shortest // 2 else min(left, length)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import httpx
 
-from datarobot_mlops_async._transport._bulk_http import pour
-from datarobot_mlops_async._transport._bulk_thread import run_interruptible
+from datarobot_mlops_async._streaming._http import pour
+from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._quiet import quiet
 from datarobot_mlops_async._transport._translate import translate_error
 from datarobot_mlops_async.errors import ConfigError, ProtocolError, ReadError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from anyio import CapacityLimiter
 
-    from datarobot_mlops_async._transport._bulk_http import Sink
-    from datarobot_mlops_async._transport._bulk_route import Address
+    from datarobot_mlops_async._streaming._http import Sink
+    from datarobot_mlops_async._streaming._route import Address
 
 # A hop to a thread costs what reading this many bytes costs.
 _GATHER = 1024 * 1024
@@ -42,7 +42,7 @@ def proxied_transport(proxy: str, context: ssl.SSLContext) -> httpx.AsyncBaseTra
 
 @asynccontextmanager
 async def _chunks(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Give the body as it is on the wire; also of an answer that a mock transport has read already."""
+    """Give the body as it is on the connection; also of an answer that a mock transport has read already."""
     chunks = aiter(cast("httpx.AsyncByteStream", response.stream))
     try:
         yield chunks

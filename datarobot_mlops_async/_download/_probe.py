@@ -22,8 +22,8 @@ from datarobot_mlops_async.errors import ProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from datarobot_mlops_async._download._origin import Origin
-    from datarobot_mlops_async._transport._bulk import BulkResponse
+    from datarobot_mlops_async._download._remote import RemoteObject
+    from datarobot_mlops_async._streaming._client import StreamingResponse
 
 
 class ChangedError(Exception):
@@ -31,7 +31,7 @@ class ChangedError(Exception):
 
 
 @frozen(kw_only=True)
-class Opening:
+class Probe:
     """The first answer and what it says.
 
     Attributes:
@@ -45,7 +45,7 @@ class Opening:
         headers: The answer's header fields.
     """
 
-    response: BulkResponse
+    response: StreamingResponse
     start: int
     end: int | None
     total: int | None
@@ -60,11 +60,11 @@ class Opening:
         return is_encoded(self.headers)
 
 
-async def open_object(origin: Origin, *, start: int, length: int, validators: Validators) -> Opening:
+async def open_object(remote: RemoteObject, *, start: int, length: int, validators: Validators) -> Probe:
     """Ask for a first range and learn about the object from the answer.
 
     Args:
-        origin: Where the object is.
+        remote: Where the object is.
         start: Bytes that are here already, from an earlier download.
         length: How many bytes to ask for.
         validators: Of the object those bytes belong to.
@@ -73,26 +73,26 @@ async def open_object(origin: Origin, *, start: int, length: int, validators: Va
     condition = validators.if_range()
     if start and condition:
         headers["If-Range"] = condition
-    response = await origin.get(headers)
-    opening = _read(response, start, start + length, validators)
-    if opening is not None:
-        return opening
+    response = await remote.get(headers)
+    probe = _read(response, start, start + length, validators)
+    if probe is not None:
+        return probe
     await response.aclose()
     if start:
-        return await open_object(origin, start=0, length=length, validators=Validators())
-    return await _open_whole(origin)
+        return await open_object(remote, start=0, length=length, validators=Validators())
+    return await _open_whole(remote)
 
 
-async def _open_whole(origin: Origin) -> Opening:
+async def _open_whole(remote: RemoteObject) -> Probe:
     """Open an object whose ranges cannot be used."""
-    response = await origin.get({})
+    response = await remote.get({})
     if response.status != 200:
         await response.aclose()
-        raise ProtocolError(f"GET {origin.url}: answered {response.status} to a request without a range")
+        raise ProtocolError(f"GET {remote.url}: answered {response.status} to a request without a range")
     return _whole(response)
 
 
-def _read(response: BulkResponse, start: int, end: int, validators: Validators) -> Opening | None:
+def _read(response: StreamingResponse, start: int, end: int, validators: Validators) -> Probe | None:
     """Read an answer to a ranged request; ``None`` when it is of no use."""
     if response.status == 200:
         return _whole(response)
@@ -108,7 +108,7 @@ def _read(response: BulkResponse, start: int, end: int, validators: Validators) 
     fresh = Validators.of(response.headers, total)
     if start and not fresh.agree_with(validators):
         return None
-    return Opening(
+    return Probe(
         response=response,
         start=start,
         end=found.end,
@@ -120,12 +120,12 @@ def _read(response: BulkResponse, start: int, end: int, validators: Validators) 
     )
 
 
-def _whole(response: BulkResponse) -> Opening:
+def _whole(response: StreamingResponse) -> Probe:
     length = response.headers.get("content-length")
     framed = "transfer-encoding" in response.headers
     total = int(length) if length is not None and length.isdecimal() and not framed else None
     encoded = is_encoded(response.headers)
-    return Opening(
+    return Probe(
         response=response,
         start=0,
         end=total,
@@ -137,12 +137,12 @@ def _whole(response: BulkResponse) -> Opening:
     )
 
 
-def _accepts_ranges(response: BulkResponse) -> bool:
+def _accepts_ranges(response: StreamingResponse) -> bool:
     return response.headers.get("accept-ranges", "").strip().lower() == "bytes"
 
 
-def _empty(response: BulkResponse) -> Opening:
-    return Opening(
+def _empty(response: StreamingResponse) -> Probe:
+    return Probe(
         response=response,
         start=0,
         end=0,
@@ -154,7 +154,7 @@ def _empty(response: BulkResponse) -> Opening:
     )
 
 
-def read_piece(response: BulkResponse, start: int, end: int, validators: Validators) -> bool:
+def read_piece(response: StreamingResponse, start: int, end: int, validators: Validators) -> bool:
     """Check an answer to a request for a further piece.
 
     Returns:

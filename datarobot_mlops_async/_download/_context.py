@@ -9,30 +9,29 @@ from typing import TYPE_CHECKING
 import anyio
 from attrs import define, evolve, field
 
-from datarobot_mlops_async._download._fetcher import Fetcher, Tally
+from datarobot_mlops_async._download._fetcher import Fetcher, TransferStats
 from datarobot_mlops_async._download._names import filename_from_disposition, filename_from_url
-from datarobot_mlops_async._download._opening import open_object
-from datarobot_mlops_async._download._origin import Origin
-from datarobot_mlops_async._download._patience import Patience
-from datarobot_mlops_async._download._promise import Promise
+from datarobot_mlops_async._download._probe import open_object
 from datarobot_mlops_async._download._ranges import Validators
-from datarobot_mlops_async._transport._bulk import BulkClient
+from datarobot_mlops_async._download._remote import RemoteObject
+from datarobot_mlops_async._download._retry_state import RetryState
+from datarobot_mlops_async._streaming._client import StreamingClient
 from datarobot_mlops_async.errors import APIStatusError, IntegrityError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from datarobot_mlops_async._api import Api
-    from datarobot_mlops_async._download._opening import Opening
-    from datarobot_mlops_async._download._results import ArtifactKind, Expectation
-    from datarobot_mlops_async._download._shelf import Shelf
+    from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
+    from datarobot_mlops_async._download._probe import Probe
+    from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
     from datarobot_mlops_async._download._tuning import Tuning
 
 logger = logging.getLogger("datarobot_mlops_async")
 
 
 @define(kw_only=True)
-class Job:
+class DownloadContext:
     """What to download, and with how much patience.
 
     Attributes:
@@ -40,7 +39,7 @@ class Job:
         path: Path and query relative to the API's root.
         kind: What the bytes should be.
         filename: A safe name; ``None`` until the server names one.
-        metadata: What the metadata promise.
+        metadata: What the metadata say.
         refresh: Reads the metadata again; ``None`` where there are none.
         expected_sha256: What the caller expects.
         max_connections: Upper bound.
@@ -56,7 +55,7 @@ class Job:
     expected_sha256: str | None
     max_connections: int
     tuning: Tuning
-    _tallies: list[Tally] = field(factory=list, init=False)
+    _stats: list[TransferStats] = field(factory=list, init=False)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -65,50 +64,55 @@ class Job:
             try:
                 yield
             finally:
-                watch.tell(fetched=sum(each.received for each in self._tallies))
-                if self._tallies:
+                watch.tell(fetched=sum(each.received for each in self._stats))
+                if self._stats:
                     watch.tell(
-                        size=self._tallies[-1].total,
-                        resumed_from=self._tallies[-1].start,
-                        connections=max(each.connections for each in self._tallies),
+                        size=self._stats[-1].total,
+                        resumed_from=self._stats[-1].start,
+                        connections=max(each.connections for each in self._stats),
                     )
 
     @asynccontextmanager
-    async def connected(self) -> AsyncIterator[Origin]:
-        """Give the object's origin, over connections that are closed at the end."""
+    async def connected(self) -> AsyncIterator[RemoteObject]:
+        """Give the remote object, over connections that are closed at the end."""
         api = self.api
         api.lifetime.check()
-        client = BulkClient(
+        client = StreamingClient(
             api.settings,
             read_timeout=api.options.timeout,
             max_threads=self.max_connections,
             foreign_transport=api.client.foreign_transport,
         )
         try:
-            yield Origin(api, self.path, client)
+            yield RemoteObject(api, self.path, client)
         finally:
             await client.aclose()
 
-    async def promise(self) -> Promise:
+    async def expectation(self) -> Expectation:
         """Return what was promised so far.
 
         Raises:
-            IntegrityError: The caller expects something else than the metadata promise, also when those
+            IntegrityError: The caller expects something else than the metadata name, also when those
                 are read again.
         """
-        promise = self._promise()
-        if promise.contradicts_itself and await self.has_moved():
-            promise = self._promise()
-        if promise.contradicts_itself:
-            error = promise.broken(
-                expected=promise.digests["expected_sha256"], actual=promise.digests["metadata"], size=0
+        expectation = self._expectation()
+        if expectation.contradicts_itself and await self.has_moved():
+            expectation = self._expectation()
+        if expectation.contradicts_itself:
+            error = expectation.broken(
+                expected=expectation.digests["expected_sha256"],
+                actual=expectation.digests["metadata"],
+                size=0,
             )
             error.object_changed = False
             raise error
-        return promise
+        return expectation
 
-    def _promise(self) -> Promise:
-        return Promise.made(self.kind, self.filename, self.metadata, self.expected_sha256)
+    def _expectation(self) -> Expectation:
+        expectation = evolve(
+            self.metadata, kind=self.kind, filename=self.filename, expected_sha256=self.expected_sha256
+        )
+        return expectation.normalized()
 
     async def has_moved(self) -> bool:
         """Read the metadata again, and tell whether they changed: "latest" may mean another object now."""
@@ -117,67 +121,69 @@ class Job:
         before, self.metadata = self.metadata, await self.refresh()
         return before != self.metadata
 
-    async def open(self, origin: Origin, start: int = 0, validators: Validators | None = None) -> Opening:
+    async def open(self, remote: RemoteObject, start: int = 0, validators: Validators | None = None) -> Probe:
         """Get the first answer, with the retry policy's patience.
 
         Args:
-            origin: Where the object is.
+            remote: Where the object is.
             start: Bytes that are here already.
             validators: Of the object those bytes belong to.
         """
-        patience = Patience(self.api.options.retry)
+        retries = RetryState(self.api.options.retry)
         while True:
             try:
-                opening = await open_object(
-                    origin,
+                probe = await open_object(
+                    remote,
                     start=start,
                     length=2 * self.tuning.shortest_piece,
                     validators=validators or Validators(),
                 )
             except (TransportError, APIStatusError) as error:
-                await anyio.sleep(patience.delay_after(error, progressed=False))
+                await anyio.sleep(retries.delay_after(error, progressed=False))
             else:
-                return opening
+                return probe
 
-    def name(self, opening: Opening) -> str:
+    def name(self, probe: Probe) -> str:
         """Return the file name, as known or as the first answer suggests; always safe."""
         if self.filename is None:
             self.filename = (
-                filename_from_disposition(opening.headers.get("content-disposition", ""))
-                or filename_from_url(opening.response.url)
+                filename_from_disposition(probe.headers.get("content-disposition", ""))
+                or filename_from_url(probe.response.url)
                 or "artifact"
             )
         return self.filename
 
-    def judge(self, opening: Opening, promise: Promise) -> Promise:
-        """Check what the first answer announces, and return the promise with what its headers add.
+    def judge(self, probe: Probe, expectation: Expectation) -> Expectation:
+        """Check what the first answer announces, and return the expectation with what its headers add.
 
         Raises:
             IntegrityError: The announced size is not the promised one, or the body is encoded and nobody
                 named a digest that could decide whether it should be.
         """
-        promise = evolve(promise, filename=self.filename)
-        promise = promise.with_headers(opening.headers, whole=opening.response.status == 200)
-        promise.check_total(opening.total)
-        if opening.is_encoded and promise.sha256 is None:
-            encoding = opening.headers["content-encoding"]
-            raise promise.broken(
+        expectation = evolve(expectation, filename=self.filename)
+        expectation = expectation.with_headers(probe.headers, whole=probe.response.status == 200)
+        expectation.check_total(probe.total)
+        if probe.is_encoded and expectation.digest is None:
+            encoding = probe.headers["content-encoding"]
+            raise expectation.broken(
                 expected="the bytes as they are", actual=f"a body encoded with {encoding}", size=0
             )
-        return promise
+        return expectation
 
-    def fetcher(self, origin: Origin, opening: Opening, shelf: Shelf, promise: Promise) -> Fetcher:
-        """Return the lanes for an opened object."""
+    def fetcher(
+        self, remote: RemoteObject, probe: Probe, buffers: ReorderBuffer, expectation: Expectation
+    ) -> Fetcher:
+        """Return the workers for an opened object."""
         fetcher = Fetcher(
-            origin,
-            opening,
-            shelf,
+            remote,
+            probe,
+            buffers,
             tuning=self.tuning,
             retry=self.api.options.retry,
             max_connections=self.max_connections,
-            digest_decides=promise.sha256 is not None,
+            digest_decides=expectation.digest is not None,
         )
-        self._tallies.append(fetcher.tally)
+        self._stats.append(fetcher.stats)
         return fetcher
 
     async def explain(self, error: IntegrityError) -> bool:

@@ -2,7 +2,7 @@
 
 httpx and httpcore pass every byte of a body through h11, their nested generators and the event loop; with a
 hash and a write that leaves a quarter of what the machine can do. Here the loop sees heads only, and a thread
-reads each body from its socket. One `BulkClient` belongs to one download: connections are kept alive between
+reads each body from its socket. One `StreamingClient` belongs to one download: connections are kept alive between
 its pieces and closed with it.
 """
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 from anyio import CapacityLimiter
 
-from datarobot_mlops_async._transport._bulk_general import proxied_transport, send_general
-from datarobot_mlops_async._transport._bulk_http import exchange_heads
-from datarobot_mlops_async._transport._bulk_route import Address, Route
-from datarobot_mlops_async._transport._bulk_thread import run_interruptible
+from datarobot_mlops_async._streaming._general import proxied_transport, send_general
+from datarobot_mlops_async._streaming._http import exchange_heads
+from datarobot_mlops_async._streaming._route import Address, Route
+from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._network import proxy_for, ssl_context
 from datarobot_mlops_async._transport._translate import without_query
 from datarobot_mlops_async.errors import (
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     import httpx
 
     from datarobot_mlops_async._config import Settings
-    from datarobot_mlops_async._transport._bulk_http import Head, Sink
-    from datarobot_mlops_async._transport._bulk_wire import Wire
+    from datarobot_mlops_async._streaming._connection import Connection
+    from datarobot_mlops_async._streaming._http import Head, Sink
 
 
-class BulkResponse(Protocol):
+class StreamingResponse(Protocol):
     """An answer whose body is still on the way.
 
     Attributes:
@@ -54,7 +54,7 @@ class BulkResponse(Protocol):
     url: str
 
     async def drain(self, sink: Sink) -> None:
-        """Put the body, as it is on the wire, into a sink until either ends; off the event loop."""
+        """Put the body, as it is on the connection, into a sink until either ends; off the event loop."""
         ...
 
     def interrupt(self) -> None:
@@ -66,7 +66,7 @@ class BulkResponse(Protocol):
         ...
 
 
-class BulkClient:
+class StreamingClient:
     """One download's connections. It sends what it is told and follows nothing.
 
     Args:
@@ -89,9 +89,9 @@ class BulkClient:
         self._limiter = CapacityLimiter(max_threads)
         self._foreign = foreign_transport
         self._proxied: dict[str, httpx.AsyncBaseTransport] = {}
-        self._idle: dict[tuple[str, str, int], list[Wire]] = {}
+        self._idle: dict[tuple[str, str, int], list[Connection]] = {}
 
-    async def get(self, url: str, headers: Mapping[str, str]) -> BulkResponse:
+    async def get(self, url: str, headers: Mapping[str, str]) -> StreamingResponse:
         """Send a GET and return its answer, the body unread.
 
         Args:
@@ -122,41 +122,43 @@ class BulkClient:
 
     async def aclose(self) -> None:
         """Close all idle connections."""
-        for wires in self._idle.values():
-            for wire in wires:
-                wire.close()
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.close()
         self._idle.clear()
         for transport in self._proxied.values():
             with anyio.CancelScope(shield=True):
                 await transport.aclose()
 
-    async def _get_directly(self, url: str, route: Route, headers: Mapping[str, str]) -> BulkResponse:
-        wire = self._reuse(route.key)
-        if wire is not None:
+    async def _get_directly(self, url: str, route: Route, headers: Mapping[str, str]) -> StreamingResponse:
+        connection = self._reuse(route.key)
+        if connection is not None:
             try:
-                return self._response(url, route, wire, await self._exchange(wire, route, headers))
+                return self._response(
+                    url, route, connection, await self._exchange(connection, route, headers)
+                )
             except ReadError:
                 # The server closed an idle connection just then: a GET may be sent again.
                 pass
-        wire = await self._connect(route)
-        return self._response(url, route, wire, await self._exchange(wire, route, headers))
+        connection = await self._connect(route)
+        return self._response(url, route, connection, await self._exchange(connection, route, headers))
 
-    def _response(self, url: str, route: Route, wire: Wire, head: Head) -> BulkResponse:
+    def _response(self, url: str, route: Route, connection: Connection, head: Head) -> StreamingResponse:
         def keep() -> None:
-            self._idle.setdefault(route.key, []).append(wire)
+            self._idle.setdefault(route.key, []).append(connection)
 
-        return _WireResponse(url, wire, head, self._limiter, keep)
+        return _DirectResponse(url, connection, head, self._limiter, keep)
 
-    def _reuse(self, key: tuple[str, str, int]) -> Wire | None:
-        wires = self._idle.get(key, [])
-        while wires:
-            wire = wires.pop()
-            if not wire.is_stale():
-                return wire
-            wire.close()
+    def _reuse(self, key: tuple[str, str, int]) -> Connection | None:
+        connections = self._idle.get(key, [])
+        while connections:
+            connection = connections.pop()
+            if not connection.is_stale():
+                return connection
+            connection.close()
         return None
 
-    async def _connect(self, route: Route) -> Wire:
+    async def _connect(self, route: Route) -> Connection:
         timeout = self._settings.connect_timeout
         try:
             with anyio.fail_after(timeout):
@@ -167,15 +169,15 @@ class BulkClient:
             # Only a proxy was spoken to so far.
             raise ConnectError(error.message) from error
 
-    async def _exchange(self, wire: Wire, route: Route, headers: Mapping[str, str]) -> Head:
+    async def _exchange(self, connection: Connection, route: Route, headers: Mapping[str, str]) -> Head:
         try:
             with anyio.fail_after(self._read_timeout):
-                return await exchange_heads(wire, "GET", route.target, headers)
+                return await exchange_heads(connection, "GET", route.target, headers)
         except builtins.TimeoutError as error:
-            wire.close()
+            connection.close()
             raise TimeoutError(f"no answer within {self._read_timeout:g} s") from error
         except BaseException:
-            wire.close()
+            connection.close()
             raise
 
     def _context(self, route: Route) -> ssl.SSLContext:
@@ -187,32 +189,32 @@ class BulkClient:
         return self._proxied[proxy]
 
 
-class _WireResponse:
+class _DirectResponse:
     """An answer on a connection of our own."""
 
     def __init__(
-        self, url: str, wire: Wire, head: Head, limiter: CapacityLimiter, keep: Callable[[], None]
+        self, url: str, connection: Connection, head: Head, limiter: CapacityLimiter, keep: Callable[[], None]
     ) -> None:
         self.url = url
         self.status = head.status
         self.headers = head.headers
-        self._wire = wire
-        self._body = head.body(wire)
+        self._connection = connection
+        self._body = head.body(connection)
         self._limiter = limiter
         self._keep = keep
         self._closed = False
 
     async def drain(self, sink: Sink) -> None:
         def interrupt() -> None:
-            self._wire.interrupt()
+            self._connection.interrupt()
             sink.abandon()
 
-        self._wire.lend_to_thread()
+        self._connection.lend_to_thread()
         await run_interruptible(lambda: self._body.drain(sink), interrupt=interrupt, limiter=self._limiter)
-        self._wire.return_to_loop()
+        self._connection.return_to_loop()
 
     def interrupt(self) -> None:
-        self._wire.interrupt()
+        self._connection.interrupt()
 
     async def aclose(self) -> None:
         if self._closed:
@@ -221,7 +223,7 @@ class _WireResponse:
         if self._body.reusable:
             self._keep()
         else:
-            self._wire.close()
+            self._connection.close()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """From an API path to the bytes: redirects by our own rules, and one resolved URL that all pieces share.
 
-The token goes to the endpoint's origin only, at most 10 hops are followed and none leads from https to http. What
+The token goes to the endpoint's remote only, at most 10 hops are followed and none leads from https to http. What
 the last hop names is normally a signed URL, which expires: the first request that is refused asks the API
 again, the others wait for it.
 """
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import anyio
 
 from datarobot_mlops_async._api import status_error
+from datarobot_mlops_async._streaming._route import Address, resolve_location
 from datarobot_mlops_async._transport import without_query
-from datarobot_mlops_async._transport._bulk_route import Address, resolve_location
 from datarobot_mlops_async.errors import ConnectError, ProtocolError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from datarobot_mlops_async._api import Api
-    from datarobot_mlops_async._transport._bulk import BulkClient, BulkResponse
+    from datarobot_mlops_async._streaming._client import StreamingClient, StreamingResponse
 
 _MAX_HOPS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -29,7 +29,7 @@ _REFUSALS = frozenset({400, 401, 403, 404, 410})
 _ERROR_BODY = 64 * 1024
 
 
-class Origin:
+class RemoteObject:
     """One object on the server, found again whenever its address expires.
 
     Args:
@@ -38,7 +38,7 @@ class Origin:
         client: Connections to use.
     """
 
-    def __init__(self, api: Api, path: str, client: BulkClient) -> None:
+    def __init__(self, api: Api, path: str, client: StreamingClient) -> None:
         self._api = api
         self._start = api.url_of(path)
         self._client = client
@@ -52,7 +52,7 @@ class Origin:
         """The address without its query, for messages."""
         return without_query(self._resolved or self._start)
 
-    async def get(self, headers: Mapping[str, str]) -> BulkResponse:
+    async def get(self, headers: Mapping[str, str]) -> StreamingResponse:
         """GET the object, or a range of it.
 
         Returns:
@@ -74,7 +74,7 @@ class Origin:
             resolved = self._resolved
         return await self._accept(await self._follow(resolved, headers))
 
-    async def _try_resolved(self, url: str, headers: Mapping[str, str]) -> BulkResponse | None:
+    async def _try_resolved(self, url: str, headers: Mapping[str, str]) -> StreamingResponse | None:
         """Return the answer of a resolved address; ``None`` when it has to be resolved again."""
         if url == self._start:
             return await self._follow(url, headers)
@@ -93,14 +93,14 @@ class Origin:
             if self._resolved == url:
                 self._resolved = None
 
-    async def _resolve(self, headers: Mapping[str, str]) -> BulkResponse:
+    async def _resolve(self, headers: Mapping[str, str]) -> StreamingResponse:
         self.resolutions += 1
         response = await self._follow(self._start, headers)
         if response.status < 300:
             self._resolved = response.url
         return response
 
-    async def _follow(self, url: str, headers: Mapping[str, str]) -> BulkResponse:
+    async def _follow(self, url: str, headers: Mapping[str, str]) -> StreamingResponse:
         for _ in range(_MAX_HOPS + 1):
             response = await self._client.get(url, self._headers_for(url, headers))
             if response.status not in _REDIRECTS:
@@ -115,7 +115,7 @@ class Origin:
         return {
             "User-Agent": self._api.user_agent,
             "Accept": "*/*",
-            # Size and digest are of the bytes on the wire.
+            # Size and digest are of the bytes on the connection.
             "Accept-Encoding": "identity",
             **headers,
             **({"Authorization": authorization} if authorization else {}),
@@ -129,7 +129,7 @@ class Origin:
             raise ProtocolError(f"{without_query(url)}: a redirect from https to http, which is not followed")
         return target
 
-    async def _accept(self, response: BulkResponse) -> BulkResponse:
+    async def _accept(self, response: StreamingResponse) -> StreamingResponse:
         if response.status in {200, 206, 416}:
             return response
         sink = _ErrorBody()
@@ -157,10 +157,10 @@ class _ErrorBody:
         self._buffer = bytearray(_ERROR_BODY)
         self._length = 0
 
-    def room(self) -> memoryview:
+    def get_buffer(self) -> memoryview:
         return memoryview(self._buffer)[self._length :]
 
-    def took(self, count: int) -> None:
+    def buffer_updated(self, count: int) -> None:
         self._length += count
 
     def abandon(self) -> None:

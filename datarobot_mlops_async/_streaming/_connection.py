@@ -33,7 +33,7 @@ _STAGGER = 0.25
 _IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)})
 
 
-class Wire:
+class Connection:
     """A connected socket, plain or under TLS.
 
     Args:
@@ -148,7 +148,7 @@ class Wire:
         self._sock.close()
 
 
-async def connect(host: str, port: int, *, read_timeout: float) -> Wire:
+async def connect(host: str, port: int, *, read_timeout: float) -> Connection:
     """Connect to the first of a host's addresses that answers.
 
     A second address is tried next to the first when that has not answered after a quarter of a second
@@ -175,7 +175,7 @@ async def connect(host: str, port: int, *, read_timeout: float) -> Wire:
         raise
     if race.winner is None:
         raise ConnectError(f"{host}:{port}: cannot connect ({race.error})") from race.error
-    return Wire(race.winner, read_timeout=read_timeout)
+    return Connection(race.winner, read_timeout=read_timeout)
 
 
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str | int, ...]]

@@ -1,72 +1,88 @@
-"""What was promised of an artifact, by whom, and whether the bytes that came keep it. Pure decisions."""
+"""What an artifact should be, who said so, and whether the bytes that came are that. Pure decisions."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
 from datarobot_mlops_async._download._digests import normalize_sha256, offered_digests
-from datarobot_mlops_async._download._results import ArtifactKind
 from datarobot_mlops_async.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from datarobot_mlops_async._download._results import Expectation
-
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
-@frozen(kw_only=True)
-class Promise:
-    """Sizes and digests by who named them.
+class ArtifactKind(StrEnum):
+    """What the bytes should be.
 
-    Attributes:
-        kind: What the bytes should be.
-        filename: For messages.
-        digests: SHA-256 in lower-case hexadecimal by source.
-        size: Bytes, from the metadata; ``None`` if unknown.
+    ``JAR`` is checked: it must be a ZIP archive, which an HTML error page with status 200 is not.
     """
 
-    kind: ArtifactKind
-    filename: str | None
-    digests: Mapping[str, str] = field(factory=dict)
-    size: int | None = None
+    IMAGE = "image"
+    JAR = "jar"
+    TEXT = "text"
+    FILE = "file"
 
-    @classmethod
-    def made(
-        cls, kind: ArtifactKind, filename: str | None, metadata: Expectation, expected_sha256: str | None
-    ) -> Promise:
-        """Collect what the metadata and the caller say.
+
+@frozen(kw_only=True)
+class Expectation:
+    """What an artifact should be.
+
+    Attributes:
+        size: Bytes, from the metadata; ``None`` if unknown.
+        sha256: SHA-256 in hexadecimal, from the metadata; ``None`` if unknown.
+        expected_sha256: The same from the caller.
+        offered: The same from response headers, by header.
+        kind: What the bytes should be.
+        filename: For messages.
+    """
+
+    size: int | None = None
+    sha256: str | None = None
+    expected_sha256: str | None = None
+    offered: Mapping[str, str] = field(factory=dict)
+    kind: ArtifactKind = ArtifactKind.FILE
+    filename: str | None = None
+
+    def normalized(self) -> Expectation:
+        """Return it with digests in lower case.
 
         Raises:
-            ValueError: A digest is not a SHA-256.
+            ValueError: The caller's digest is not a SHA-256.
+            IntegrityError: The metadata's is not.
         """
-        digests = {}
-        if expected_sha256 is not None:
-            digests["expected_sha256"] = normalize_sha256(expected_sha256)
-        if metadata.sha256:
-            digests["metadata"] = normalize_sha256(metadata.sha256)
-        return cls(kind=kind, filename=filename, digests=digests, size=metadata.size)
+        expected = normalize_sha256(self.expected_sha256) if self.expected_sha256 is not None else None
+        try:
+            sha256 = normalize_sha256(self.sha256) if self.sha256 else None
+        except ValueError:
+            raise self.broken(
+                expected="a SHA-256 in the metadata", actual=repr(self.sha256), size=0
+            ) from None
+        return evolve(self, expected_sha256=expected, sha256=sha256)
 
-    def with_headers(self, headers: Mapping[str, str], *, whole: bool) -> Promise:
+    def with_headers(self, headers: Mapping[str, str], *, whole: bool) -> Expectation:
         """Add the digests that an answer's headers offer."""
-        return evolve(self, digests={**offered_digests(headers, whole=whole), **self.digests})
+        return evolve(self, offered=offered_digests(headers, whole=whole))
 
     @property
-    def sha256(self) -> str | None:
+    def digests(self) -> dict[str, str]:
+        """SHA-256 by who named it, the most trusted source first."""
+        named = {"expected_sha256": self.expected_sha256, "metadata": self.sha256, **self.offered}
+        return {source: digest for source, digest in named.items() if digest}
+
+    @property
+    def digest(self) -> str | None:
         """The digest from the most trusted source; ``None`` when nobody named one."""
-        for source in ("expected_sha256", "metadata"):
-            if source in self.digests:
-                return self.digests[source]
         return next(iter(self.digests.values()), None)
 
     @property
     def contradicts_itself(self) -> bool:
         """Whether caller and metadata name different digests."""
-        pair = {self.digests.get(source) for source in ("expected_sha256", "metadata")} - {None}
-        return len(pair) > 1
+        return len({self.expected_sha256, self.sha256} - {None}) > 1
 
     def check_total(self, total: int | None) -> None:
         """Check the size that the server announces."""
@@ -90,7 +106,7 @@ class Promise:
         return tuple(self.digests)
 
     def broken(self, *, expected: str, actual: str, size: int, source: str | None = None) -> IntegrityError:
-        """Return the error for a promise that was not kept."""
+        """Return the error for an expectation that was not met."""
         by = f" ({source})" if source else ""
         return IntegrityError(
             f"{self.filename or 'the artifact'}: expected {expected}{by}, got {actual}",

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from datarobot_mlops_async._config import Settings
-from datarobot_mlops_async._transport._bulk import BulkClient
-from datarobot_mlops_async._transport._bulk_route import Address, Route, resolve_location
-from datarobot_mlops_async._transport._bulk_thread import run_interruptible
-from datarobot_mlops_async._transport._bulk_wire import Wire, _interleaved, connect
+from datarobot_mlops_async._streaming._client import StreamingClient
+from datarobot_mlops_async._streaming._connection import Connection, _interleaved, connect
+from datarobot_mlops_async._streaming._route import Address, Route, resolve_location
+from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import (
     CertificateError,
     ConfigError,
@@ -44,10 +44,10 @@ class Collector:
         self.data = bytearray()
         self.abandoned = False
 
-    def room(self):
+    def get_buffer(self):
         return memoryview(self._buffer)[: max(0, self._limit - len(self.data))]
 
-    def took(self, count):
+    def buffer_updated(self, count):
         self.data += self._buffer[:count]
 
     def abandon(self):
@@ -57,7 +57,7 @@ class Collector:
 @contextlib.asynccontextmanager
 async def client_for(*, read_timeout=5.0, connect_timeout=5.0, transport=None, **settings):
     made = Settings(endpoint="http://unused.invalid/api/v2", connect_timeout=connect_timeout, **settings)
-    client = BulkClient(made, read_timeout=read_timeout, max_threads=4, foreign_transport=transport)
+    client = StreamingClient(made, read_timeout=read_timeout, max_threads=4, foreign_transport=transport)
     try:
         yield client
     finally:
@@ -123,11 +123,11 @@ async def test_connection_is_used_again_after_a_whole_body(storage):
             assert data == stored.data
             assert response.status == 200
             assert response.headers["etag"] == stored.etag
-        [[wire]] = client._idle.values()
+        [[connection]] = client._idle.values()
         # Half a body leaves the connection useless.
         await _get(client, url, limit=1000, **AUTHORIZED)
         assert list(client._idle.values()) == [[]]
-        assert not wire._interrupted
+        assert not connection._interrupted
 
 
 async def test_idle_connection_that_the_server_closed_is_replaced():
@@ -467,8 +467,8 @@ async def test_address_that_does_not_answer_is_overtaken(monkeypatch):
             return found
 
         monkeypatch.setattr(anyio, "getaddrinfo", getaddrinfo)
-        wire = await connect("both.invalid", port, read_timeout=1)
-        wire.close()
+        connection = await connect("both.invalid", port, read_timeout=1)
+        connection.close()
 
 
 def test_addresses_of_two_families_alternate():
@@ -480,32 +480,32 @@ def test_addresses_of_two_families_alternate():
 async def test_wire_survives_a_hang_up_at_any_time():
     one, other = socket.socketpair()
     one.setblocking(False)
-    wire = Wire(one, read_timeout=1)
-    assert not wire.is_stale()
+    connection = Connection(one, read_timeout=1)
+    assert not connection.is_stale()
     other.close()
     with pytest.raises(ReadError):
         for _ in range(100):
-            await wire.send(b"x" * 100_000)
-    wire.interrupt()
-    wire.interrupt()
-    assert wire.is_stale()
-    wire.close()
-    wire.interrupt()
+            await connection.send(b"x" * 100_000)
+    connection.interrupt()
+    connection.interrupt()
+    assert connection.is_stale()
+    connection.close()
+    connection.interrupt()
 
 
 async def test_broken_sockets_are_our_errors(storage):
     one, other = socket.socketpair()
     with one, other:
         one.setblocking(False)
-        wire = Wire(one, read_timeout=1)
+        connection = Connection(one, read_timeout=1)
         other.sendall(b"x")
-        assert wire.is_stale()
-        assert await wire.receive() == b"x"
+        assert connection.is_stale()
+        assert await connection.receive() == b"x"
     with pytest.raises(ReadError, match="broke"):
-        await wire.receive()
+        await connection.receive()
     with pytest.raises(ReadError, match="broke"):
-        wire.read_into(memoryview(bytearray(1)))
-    assert wire.is_stale()
+        connection.read_into(memoryview(bytearray(1)))
+    assert connection.is_stale()
 
 
 async def test_address_that_no_route_leads_to_was_never_reached(monkeypatch):
@@ -540,7 +540,7 @@ async def test_general_body_may_come_from_any_iterator():
 async def test_blocked_send_waits_for_the_reader():
     one, other = socket.socketpair()
     one.setblocking(False)
-    wire = Wire(one, read_timeout=1)
+    connection = Connection(one, read_timeout=1)
     received = bytearray()
 
     def read():
@@ -549,9 +549,9 @@ async def test_blocked_send_waits_for_the_reader():
 
     async with anyio.create_task_group() as group:
         group.start_soon(anyio.to_thread.run_sync, read)
-        await wire.send(b"x" * 10_000_000)
-        wire.interrupt()
-    wire.close()
+        await connection.send(b"x" * 10_000_000)
+        connection.interrupt()
+    connection.close()
     other.close()
     assert len(received) == 10_000_000
 

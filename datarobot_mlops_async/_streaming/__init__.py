@@ -1,0 +1,1 @@
+"""Large bodies off the event loop: connections, routes through proxies, the way over any httpx transport."""
