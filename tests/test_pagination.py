@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import threading
 from collections import Counter
 from itertools import count
@@ -14,9 +15,9 @@ from attrs import define, field
 
 from datarobot_mlops_async import AsyncSession, RetryPolicy
 from datarobot_mlops_async.emulator import Emulator
-from datarobot_mlops_async.errors import DecodeError, NotFoundError, PaginationError, ServerError
+from datarobot_mlops_async.errors import DecodeError, MLOpsError, NotFoundError, PaginationError, ServerError
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
-from tests.scripted import Answer, ScriptedServer
+from tests.scripted import Answer, Asked, ScriptedServer
 
 pytestmark = pytest.mark.anyio
 IMPATIENT = RetryPolicy(max_retries=0)
@@ -90,6 +91,16 @@ async def read_collected(paginator):
 async def read_prefetched(paginator):
     async with paginator.prefetch(3) as items:
         return [item async for item in items]
+
+
+async def all_places_are_free(session, total):
+    async def read():
+        assert (await session.deployments.list(page_size=1).first_page()).total_count == total
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(read)
 
 
 @pytest.fixture(params=[read_plainly, read_collected, read_prefetched])
@@ -351,9 +362,7 @@ async def test_failure_of_a_page_comes_out_plainly_and_stops_the_reading(read, s
         async with session_for(server) as session:
             with pytest.raises(error):
                 await read(session.deployments.list(page_size=10))
-            # The session goes on working, and nothing holds its places.
-            assert session._api.limiter.in_flight == 0
-            assert (await session.deployments.list(page_size=1).first_page()).total_count == 500
+            await all_places_are_free(session, 500)
     assert len(table.offsets) < 20
 
 
@@ -420,8 +429,8 @@ async def test_break_out_of_prefetch_ends_its_requests():
                 async for _ in items:
                     await anyio.to_thread.run_sync(asked_ahead.wait, 5)
                     break
-            assert session._api.limiter.in_flight == 0
-        held.set()
+            held.set()
+            await all_places_are_free(session, 500)
 
 
 @pytest.mark.parametrize("raised", [KeyError("mine"), StopAsyncIteration()])
@@ -460,9 +469,8 @@ async def test_cancelled_reading_is_over_at_once_and_leaves_nothing(read):
             with anyio.move_on_after(0.1) as scope:
                 await read(session.deployments.list(page_size=10))
             assert scope.cancelled_caught
-            assert session._api.limiter.in_flight == 0
             held.set()
-            assert (await session.deployments.list(page_size=100).first_page()).total_count == 100
+            await all_places_are_free(session, 100)
 
 
 async def test_break_out_of_a_plain_loop_leaves_nothing_to_be_finalised():
@@ -530,3 +538,254 @@ async def test_no_page_is_fetched_twice_where_the_server_is_overloaded(caplog):
     assert len(served) == 30
     assert set(served.values()) == {1}
     assert not caplog.messages
+
+
+@define
+class OddServer:
+    """A list that a seed made: page sizes, ``next``, totals and ids as no two servers have them."""
+
+    seed: int
+    rows: list = field(init=False)
+    cuts: dict = field(init=False)
+    style: str = field(init=False)
+    totals: str = field(init=False)
+    asked: int = 0
+
+    def __attrs_post_init__(self):
+        draw = random.Random(self.seed)
+        size = draw.choice([0, 1, 7, 40, 90])
+        self.rows = [
+            draw.choice([None, "d0", f"d{number}"]) if draw.random() < 0.1 else f"d{number}"
+            for number in range(size)
+        ]
+        self.style = draw.choice(["offset", "snapshot", "moving", "cursor"])
+        self.totals = draw.choice(["true", "none", "zero", "negative", "huge", "half", "wild"])
+        regular, shares = draw.randint(1, 12), draw.choice([0, 0.1, 0.5, 1])
+        self.cuts = {
+            offset: draw.randint(0, 12) if draw.random() < shares else regular for offset in range(size + 1)
+        }
+
+    def total(self, offset):
+        wild = random.Random(f"{self.seed} {offset}").choice([None, 0, 3, 10**30, len(self.rows)])
+        return {
+            "true": len(self.rows),
+            "none": None,
+            "zero": 0,
+            "negative": -5,
+            "huge": 10**30,
+            "half": len(self.rows) // 2,
+            "wild": wild,
+        }[self.totals]
+
+    def __call__(self, asked):
+        self.asked += 1
+        query = {name: values[-1] for name, values in parse_qs(urlsplit(asked.target).query).items()}
+        offset = int(query.get("cursor", "0x0"), 16) if self.style == "cursor" else int(query["offset"])
+        if offset and self.style in {"snapshot", "moving"} and "snapshot" not in query:
+            return Answer(body=b'{"data": [{"id": "of another snapshot"}], "next": null}')
+        # An empty page goes on too: its second visit, by another name, has rows.
+        size = self.cuts.get(offset, 1) or ("again" in query) * 3
+        behind = offset + size
+        body = {"data": [{"id": row} for row in self.rows[offset:behind]], "totalCount": self.total(offset)}
+        names = {
+            "offset": f"offset={behind}&limit=10",
+            "snapshot": f"offset={behind}&limit=10&snapshot=s%201",
+            "moving": f"limit=10&snapshot=s{behind}&offset={behind}",
+            "cursor": f"cursor={behind:#x}",
+        }
+        body["next"] = (
+            f"/x?{names[self.style]}{'' if size else '&again=1'}" if behind < len(self.rows) else None
+        )
+        return Answer(body=json.dumps(body).encode())
+
+    def read_by_hand(self):
+        """What a reader that knows nothing but ``next`` is given."""
+        found, met, target = [], set(), "/?offset=0&limit=10"
+        while target:
+            page = json.loads(self(Asked("GET", target, {}, b"")).body)
+            for row in page["data"]:
+                if row["id"] is None or row["id"] not in met:
+                    met.add(row["id"])
+                    found.append(row["id"])
+            target = page["next"]
+        return found
+
+
+async def test_any_server_is_read_as_its_next_says_however_it_is_read():
+    for seed in range(40):
+        odd = OddServer(seed)
+        expected = odd.read_by_hand()
+        by_hand, odd.asked = odd.asked, 0
+        with ScriptedServer(odd) as server:
+            async with session_for(server) as session:
+                for read in (read_plainly, read_collected, read_prefetched):
+                    items = await read(session.deployments.list(page_size=10))
+                    assert ids(items) == expected, (seed, read)
+        assert odd.asked <= 20 * by_hand, seed
+
+
+@pytest.mark.parametrize("read", [read_collected, read_prefetched], indirect=True)
+@pytest.mark.parametrize("shorter", [4, 40])
+async def test_later_page_that_is_shorter_loses_no_rows(read, shorter):
+    table = Table.of(100)
+    table.before = lambda offset: setattr(table, "largest_page", 4 if offset >= shorter else 10)
+    with ScriptedServer(table) as server:
+        async with session_for(server) as session:
+            assert ids(await read(session.deployments.list(page_size=10))) == table.rows
+
+
+@pytest.mark.parametrize("read", [read_collected, read_prefetched], indirect=True)
+async def test_parameters_of_the_servers_own_are_sent_back_by_all_ways(read):
+    table = Table.of(100)
+    without = []
+
+    def answer(asked):
+        if "offset=0&" not in asked.target and "snapshot=a%2Fb" not in asked.target:
+            without.append(asked.target)
+        page = table(asked)
+        return Answer(body=page.body.replace(b"&limit=", b"&snapshot=a%2Fb&limit="))
+
+    with ScriptedServer(answer) as server:
+        async with session_for(server) as session:
+            assert ids(await read(session.deployments.list(page_size=10))) == table.rows
+    assert without == []
+    assert len(server.asked) == 10
+
+
+@pytest.mark.parametrize("total", [10**30, 10**400, 2**63, -1, -(10**30), 1e30])
+async def test_total_that_cannot_be_costs_no_more_requests(read, total):
+    table = Table.of(25)
+    for offset in (0, 10, 20):
+        table.answers[offset] = table.page(offset, 10, totalCount=total)
+    with ScriptedServer(table) as server:
+        async with session_for(server) as session:
+            assert ids(await read(session.deployments.list(page_size=10))) == table.rows
+    assert len(table.offsets) <= 7
+
+
+@pytest.mark.parametrize("total", [True, "5", float("inf"), float("nan"), 0.5, [], {}])
+async def test_total_that_is_no_whole_number_is_a_decode_error(read, total):
+    table = Table.of(25)
+    table.answers[0] = table.page(0, 10, totalCount=total)
+    with ScriptedServer(table) as server:
+        async with session_for(server) as session:
+            with pytest.raises(DecodeError) as caught:
+                await read(session.deployments.list(page_size=10))
+    assert caught.value.path == "$.totalCount"
+
+
+@pytest.mark.parametrize("data", [[], [{"id": "always the same"}]])
+async def test_huge_total_of_nothing_new_is_found_out_soon(read, data):
+    table = Table.of(0)
+
+    def answer(asked):
+        table(asked)
+        behind = table.offsets[-1] + 10
+        return table.page(0, 10, data=data, totalCount=10**30, next=f"https://h/?offset={behind}&limit=10")
+
+    with ScriptedServer(answer) as server:
+        async with session_for(server) as session:
+            with pytest.raises(PaginationError, match="101 pages in a row"):
+                await read(session.deployments.list(page_size=10))
+    assert len(server.asked) <= 110
+
+
+@pytest.mark.parametrize(
+    "next_", ["?offset=\ud800", f"?offset={'9' * 5000}", "?offset=-5&x=%00", "?" + "&" * 99]
+)
+async def test_next_of_the_strangest_kind_leads_to_an_error_of_ours(read, next_):
+    table = Table.of(30)
+    strange = table.page(0, 10, next=next_)
+    with ScriptedServer(lambda asked: strange) as server:
+        async with session_for(server) as session:
+            with pytest.raises(MLOpsError):
+                await read(session.deployments.list(page_size=10))
+
+
+@pytest.mark.parametrize("key", ["id", None])
+async def test_deadline_around_anext_loses_nothing_and_costs_no_place(key):
+    table = Table.of(60)
+    for offset in range(0, 60, 10):
+        rows = [{"id": row, "label": row} for row in table.rows[offset : offset + 10]]
+        rows = rows if key else [{"modelPackage": {"id": row["id"]}} for row in rows]
+        table.answers[offset] = table.page(offset, 10, data=rows)
+    gate = threading.Semaphore(0)
+
+    def answer(asked):
+        gate.acquire(timeout=5)
+        return table(asked)
+
+    with ScriptedServer(answer) as server:
+        async with session_for(server) as session:
+            deployments = session.deployments
+            paginator = (
+                deployments.list(page_size=10) if key else deployments.model_history("d", page_size=10)
+            )
+            items, missed = [], 0
+            async with paginator.prefetch(3) as reading:
+                while True:
+                    # In place of a clock: each page is let go only after a deadline has passed.
+                    with anyio.move_on_after(0.002) as deadline:
+                        try:
+                            items.append(await anext(reading))
+                        except StopAsyncIteration:
+                            break
+                    if deadline.cancelled_caught:
+                        missed += 1
+                        gate.release()
+    assert [item.id if key else item.model_package.id for item in items] == table.rows
+    assert missed >= 3
+    assert Counter(table.offsets) == Counter(range(0, 60, 10))
+
+
+async def test_deadline_while_pages_are_read_again_loses_nothing():
+    table = Table.of(60)
+    gate = threading.Semaphore(0)
+
+    def delete_first(offset):
+        if offset == 30:
+            table.before = None
+            del table.rows[:5]
+
+    table.before = delete_first
+
+    def answer(asked):
+        gate.acquire(timeout=5)
+        return table(asked)
+
+    with ScriptedServer(answer) as server:
+        async with (
+            session_for(server) as session,
+            session.deployments.list(page_size=10).prefetch(3) as reading,
+        ):
+            items = []
+            while True:
+                with anyio.move_on_after(0.002) as deadline:
+                    try:
+                        items.append(await anext(reading))
+                    except StopAsyncIteration:
+                        break
+                if deadline.cancelled_caught:
+                    gate.release()
+    assert set(table.rows) <= set(ids(items))
+    assert max(Counter(ids(items)).values()) == 1
+
+
+async def test_two_consumers_of_one_prefetch_share_its_items():
+    table = Table.of(95)
+    with ScriptedServer(table) as server:
+        async with (
+            session_for(server) as session,
+            session.deployments.list(page_size=10).prefetch(2) as reading,
+        ):
+            items = []
+
+            async def consume():
+                async for item in reading:
+                    items.append(item)
+                    await anyio.lowlevel.checkpoint()
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(consume)
+                group.start_soon(consume)
+    assert sorted(ids(items)) == table.rows

@@ -4,6 +4,7 @@ A `Paginator` is lazy and can be used any number of times; each use starts at th
 rules for all of them:
 
 - Of a page's ``next`` only the query is used, on our own endpoint, whatever host it names.
+- Pages are fetched ahead at the offsets where they are foreseen, and taken only if a ``next`` leads to them.
 - ``null`` and ``""`` end the list; an empty page that has a ``next`` does not.
 - An item that was seen already is dropped: rows shift while a list that is being changed is read.
 - A server that repeats itself, or sends nothing but empty pages, raises `PaginationError`.
@@ -13,15 +14,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from datarobot_mlops_async.pagination._concurrent import ConcurrentReading, Prefetch
-from datarobot_mlops_async.pagination._reading import ItemIterator, ListRequest, Page, PageIterator, Seen
+from datarobot_mlops_async.pagination._plan import ListRequest as ListRequest  # noqa: TC001 - for resources
+from datarobot_mlops_async.pagination._reading import ItemIterator, Page, PageIterator, Prefetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from datarobot_mlops_async._api import Api
 
-__all__ = ["ListRequest", "Page", "Paginator", "Prefetch"]
+__all__ = ["Page", "Paginator", "Prefetch"]
 
 T = TypeVar("T")
 
@@ -69,22 +70,8 @@ class Paginator(Generic[T]):
             ValueError: ``max_concurrency`` is below 1.
         """
         _check_concurrency(max_concurrency)
-        pages = PageIterator(self._api, self._request)
-        first = await anext(pages, None)
-        if first is None:
-            return []
-        seen = Seen(self._request)
-        if offsets := pages.offsets_ahead():
-            reading = ConcurrentReading(self._api, self._request, max_concurrency)
-            read = await reading.all(pages.last_raw, offsets)
-            items = [item for raw in read for item in seen.fresh(raw.items)]
-            pages.resume_after(read[-1])
-        else:
-            items = [*seen.fresh(first.items)]
-        # Without a total, or when the list has grown since it was told.
-        while not seen.full and (page := await anext(pages, None)) is not None:
-            items += seen.fresh(page.items)
-        return items
+        async with Prefetch(self._api, self._request, max_concurrency, keep=True) as reading:
+            return await reading.rest()
 
     def prefetch(self, pages: int = 4) -> Prefetch[T]:
         """Read ahead of the consumer: ``async with paginator.prefetch(4) as items: async for item in items: ...``

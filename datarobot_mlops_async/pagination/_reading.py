@@ -1,21 +1,25 @@
-"""Reading a list one page after the other. Everything about ``next`` is decided here."""
+"""Reading a list: page by page, or with pages fetched ahead."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+import anyio
 from attrs import frozen
 
-from datarobot_mlops_async.errors import DecodeError, PaginationError
+from datarobot_mlops_async.errors import PaginationError
+from datarobot_mlops_async.pagination._plan import ListQuery, ListRequest, Plan
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
+    from anyio.abc import TaskGroup
+
     from datarobot_mlops_async._api import Api
+    from datarobot_mlops_async._decoding import RawPage
 
 T = TypeVar("T")
-ListQuery = tuple[tuple[str, str], ...]
-_MAX_STALE_PAGES = 100
 
 
 @frozen(kw_only=True)
@@ -31,54 +35,14 @@ class Page(Generic[T]):
     total_count: int | None
 
 
-@frozen(kw_only=True)
-class ListRequest(Generic[T]):
-    """What to ask for.
-
-    Attributes:
-        route: The list's route.
-        item_type: What each item decodes to.
-        ids: Values for the names in the route.
-        query: Filters and order, without offset and limit.
-        key: What identifies an item; ``None`` where nothing does.
-        page_size: Items to ask for at a time.
-        limit: The most items wanted; ``None`` for all.
-    """
-
-    route: str
-    item_type: type[T]
-    ids: Mapping[str, str]
-    query: ListQuery
-    key: Callable[[T], Hashable] | None
-    page_size: int
-    limit: int | None = None
-
-    def at(self, offset: int, size: int | None = None) -> ListQuery:
-        """Return the query for the page at an offset, of the usual size or another."""
-        size = self.page_size if size is None else size
-        if self.limit is not None:
-            size = max(1, min(size, self.limit - offset))
-        return (*self.query, ("offset", str(offset)), ("limit", str(size)))
-
-
-class RawPage(Generic[T]):
-    """A page as it came, with where it stands in the list."""
-
-    __slots__ = ("items", "next", "total_count")
-
-    def __init__(self, items: Sequence[T], next_: str | None, total_count: int | None) -> None:
-        self.items = items
-        self.next = next_
-        self.total_count = total_count
-
-
-async def fetch_page(api: Api, request: ListRequest[T], query: ListQuery) -> RawPage[T]:
-    """Ask for one page."""
-    operation = f"GET /{request.route}"
+async def _fetch(api: Api, request: ListRequest[T], query: ListQuery) -> bytes:
     response = await api.send("GET", request.route, ids=request.ids, query=query)
-    api.require_ok(response, operation)
-    page = api.decoder.decode_page(response.content, request.item_type, operation=operation)
-    return RawPage(page.items, page.next, page.total_count)
+    api.require_ok(response, request.operation)
+    return response.content
+
+
+def _decode(api: Api, request: ListRequest[T], body: bytes) -> RawPage[T]:
+    return api.decoder.decode_page(body, request.item_type, operation=request.operation)
 
 
 class PageIterator(AsyncIterator[Page[T]]):
@@ -87,51 +51,15 @@ class PageIterator(AsyncIterator[Page[T]]):
     def __init__(self, api: Api, request: ListRequest[T]) -> None:
         self._api = api
         self._request = request
-        self._next: ListQuery | None = request.at(0) if request.limit != 0 else None
-        self._asked: set[ListQuery] = set()
-        self._seen = Seen(request)
-        self._stale = 0
-        self.last_raw: RawPage[T]
+        self._plan = Plan(request)
 
     async def __anext__(self) -> Page[T]:
-        if self._next is None:
+        self._plan.check()
+        if self._plan.next is None:
             raise StopAsyncIteration
-        if self._next in self._asked:
-            raise PaginationError(
-                f"GET /{self._request.route}: the server repeats the same 'next' after {self._seen.count} items"
-            )
-        raw = await fetch_page(self._api, self._request, self._next)
-        # Only now: a page whose request failed may be asked for again.
-        self._asked.add(self._next)
-        self.last_raw = raw
-        self._next = _next_query(raw.next, self._request)
-        items = self._seen.fresh(raw.items)
-        self._stale = 0 if items else self._stale + 1
-        if self._stale > _MAX_STALE_PAGES:
-            raise PaginationError(
-                f"GET /{self._request.route}: {self._stale} pages in a row, each with a 'next', and nothing new "
-                f"after {self._seen.count} items"
-            )
-        if self._seen.full:
-            self._next = None
-        return Page(items=items, total_count=raw.total_count)
-
-    def resume_after(self, raw: RawPage[T]) -> None:
-        """Go on behind a page that was fetched by its offset."""
-        self._next = _next_query(raw.next, self._request)
-
-    def offsets_ahead(self) -> range:
-        """Return the offsets of the pages after the first, empty unless they can be known.
-
-        They can when the server tells the total and its ``next`` an offset; how far that lies ahead is the
-        size of a page, which the server may have made smaller than it was asked for.
-        """
-        total = self.last_raw.total_count
-        step = dict(self._next or ()).get("offset", "")
-        if total is None or not step.isdecimal() or int(step) == 0:
-            return range(0)
-        limit = self._request.limit
-        return range(int(step), total if limit is None else min(limit, total), int(step))
+        # A page whose request failed or was cancelled may be asked for again.
+        page = _decode(self._api, self._request, await _fetch(self._api, self._request, self._plan.next))
+        return Page(items=tuple(self._plan.take(page)), total_count=page.total_count)
 
 
 class ItemIterator(AsyncIterator[T]):
@@ -146,48 +74,105 @@ class ItemIterator(AsyncIterator[T]):
             self._items = iter((await anext(self._pages)).items)
 
 
-class Seen(Generic[T]):
-    """What a reading has given out: drops what came before and stops at the limit."""
+class _Slot:
+    """A page on its way. Its body waits undecoded for its turn: it may not be wanted after all."""
 
-    def __init__(self, request: ListRequest[T]) -> None:
-        self._key = request.key
-        self._limit = request.limit
-        self._keys: set[Hashable] = set()
-        self.count = 0
-
-    @property
-    def full(self) -> bool:
-        return self._limit is not None and self.count >= self._limit
-
-    def fresh(self, items: Sequence[T]) -> tuple[T, ...]:
-        if self._key is not None:
-            kept = []
-            for item in items:
-                key = self._key(item)
-                if key is None or key not in self._keys:
-                    self._keys.add(key)
-                    kept.append(item)
-            items = kept
-        if self._limit is not None:
-            items = items[: self._limit - self.count]
-        self.count += len(items)
-        return tuple(items)
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.arrived = anyio.Event()
+        self.body = b""
+        self.failure: Exception | None = None
 
 
-def _next_query(next_: str | None, request: ListRequest[Any]) -> ListQuery | None:
-    if not next_:
-        return None
-    try:
-        query = tuple(parse_qsl(urlsplit(next_).query, keep_blank_values=True))
-    except ValueError:
-        query = ()
-    if not query:
-        raise DecodeError(
-            f"GET /{request.route}: $.next is not a URL with a query",
-            operation=f"GET /{request.route}",
-            path="$.next",
-            expected="a URL with a query, null or an empty string",
-            actual="something else",
-            text="",
-        )
-    return query
+class Prefetch(AsyncIterator[T]):
+    """Items in order, with pages fetched ahead while the ``async with`` is open; no task outlives it.
+
+    A cancelled ``anext`` loses nothing: the next one goes on where it was.
+    """
+
+    def __init__(self, api: Api, request: ListRequest[T], width: int, *, keep: bool = False) -> None:
+        self._api = api
+        self._request = request
+        self._width = width
+        # Where nothing identifies an item, nothing would tell what was given out already.
+        self._plan = Plan(request, keep=keep, reread=keep or request.key is not None)
+        self._slots: dict[ListQuery, _Slot] = {}
+        self._items: Iterator[T] = iter(())
+        self._group: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._group = await anyio.create_task_group().__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        group, self._group = self._group, None
+        assert group is not None  # noqa: S101 - entered: for the type checker
+        group.cancel_scope.cancel()
+        self._slots.clear()
+        # The body's exception goes on by itself: handed to the group it would come out wrapped in one.
+        await group.__aexit__(None, None, None)
+
+    async def __anext__(self) -> T:
+        while True:
+            group = self._entered()
+            for item in self._items:
+                return item
+            await self._read_on(group)
+
+    async def rest(self) -> list[T]:
+        """Read to the end; return the list as its last walk found it."""
+        while True:
+            try:
+                await self._read_on(self._entered())
+            except StopAsyncIteration:
+                return self._plan.kept
+
+    def _entered(self) -> TaskGroup:
+        if self._group is None:
+            raise PaginationError("prefetch() is an async context manager: 'async with ... as items'")
+        return self._group
+
+    async def _read_on(self, group: TaskGroup) -> None:
+        """Take the next page. Nothing changes before it has come, whoever is cancelled."""
+        self._fill(group)
+        query = self._plan.next
+        if query is None:
+            raise StopAsyncIteration
+        try:
+            self._plan.check()
+            slot = self._slots[query]
+            await slot.arrived.wait()
+            if self._slots.get(query) is not slot:
+                return  # another task that reads from here has taken it
+            del self._slots[query]
+            if slot.failure is not None:
+                raise slot.failure
+            self._items = iter(self._plan.take(_decode(self._api, self._request, slot.body)))
+        except Exception:
+            # As in a generator: what failed is over, and no page is skipped.
+            self._plan.stop()
+            raise
+        self._fill(group)
+
+    def _fill(self, group: TaskGroup) -> None:
+        """Fetch what the plan wants, and nothing else any more."""
+        wanted = self._plan.ahead(self._width)
+        for query in self._slots.keys() - set(wanted):
+            self._slots.pop(query).scope.cancel()
+        for query in wanted:
+            if query not in self._slots:
+                self._slots[query] = slot = _Slot()
+                group.start_soon(self._fetch_into, slot, query)
+
+    async def _fetch_into(self, slot: _Slot, query: ListQuery) -> None:
+        with slot.scope:
+            try:
+                slot.body = await _fetch(self._api, self._request, query)
+            except Exception as error:  # noqa: BLE001 - raised where the consumer waits for the page
+                slot.failure = error
+            slot.arrived.set()
