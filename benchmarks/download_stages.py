@@ -22,7 +22,7 @@ from download import GIB, RESULTS, machine, serving
 from download_contenders import IMAGE
 
 from datarobot_mlops_async import AsyncSession, Settings
-from datarobot_mlops_async._streaming._client import StreamingClient
+from datarobot_mlops_async._streaming import StreamingClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

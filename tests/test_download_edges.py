@@ -23,8 +23,7 @@ from datarobot_mlops_async._download._remote import RemoteObject
 from datarobot_mlops_async._download._reorder_buffer import AbandonedError, PieceSink, ReorderBuffer
 from datarobot_mlops_async._download._resume_state import ResumeState, write_state
 from datarobot_mlops_async._retry import RetryPolicy
-from datarobot_mlops_async._streaming._route import resolve_location
-from datarobot_mlops_async._threads import _Call
+from datarobot_mlops_async._streaming import resolve_location
 from datarobot_mlops_async.errors import (
     ConnectError,
     DownloadError,
@@ -311,14 +310,6 @@ def test_receiver_waits_for_room_until_the_download_is_abandoned():
     sink = PieceSink(buffers, 0, 10)
     with pytest.raises(AbandonedError):
         sink.buffer_updated(10)
-
-
-def test_job_that_was_withdrawn_never_starts():
-    ran = []
-    context = _Call(lambda: ran.append(True))
-    assert not context.is_running_after_withdrawal()
-    context.run()
-    assert ran == []
 
 
 class _Response:

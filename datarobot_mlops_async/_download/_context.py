@@ -15,7 +15,7 @@ from datarobot_mlops_async._download._probe import open_object
 from datarobot_mlops_async._download._ranges import Validators
 from datarobot_mlops_async._download._remote import RemoteObject
 from datarobot_mlops_async._download._retry_state import RetryState
-from datarobot_mlops_async._streaming._client import StreamingClient
+from datarobot_mlops_async._streaming import StreamingClient
 from datarobot_mlops_async.errors import APIStatusError, IntegrityError, TransportError
 
 if TYPE_CHECKING:

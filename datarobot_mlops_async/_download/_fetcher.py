@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
     from datarobot_mlops_async._download._tuning import Tuning
     from datarobot_mlops_async._retry import RetryPolicy
-    from datarobot_mlops_async._streaming._client import StreamingResponse
+    from datarobot_mlops_async._streaming import StreamingResponse
 
 # A piece that is slow on every fresh connection is left alone: it is the network.
 _MAX_DROPS = 3

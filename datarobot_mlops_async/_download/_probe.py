@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from datarobot_mlops_async._download._remote import RemoteObject
-    from datarobot_mlops_async._streaming._client import StreamingResponse
+    from datarobot_mlops_async._streaming import StreamingResponse
 
 
 class ChangedError(Exception):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from datarobot_mlops_async._api import status_error
-from datarobot_mlops_async._streaming._route import Address, resolve_location
+from datarobot_mlops_async._streaming import Address, resolve_location
 from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import ConnectError, ProtocolError, TransportError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from datarobot_mlops_async._api import Api
-    from datarobot_mlops_async._streaming._client import StreamingClient, StreamingResponse
+    from datarobot_mlops_async._streaming import StreamingClient, StreamingResponse
 
 _MAX_HOPS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

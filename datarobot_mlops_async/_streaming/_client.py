@@ -10,34 +10,36 @@ from __future__ import annotations
 
 import builtins
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
 from anyio import CapacityLimiter
 
+from datarobot_mlops_async._streaming._connecting import open_socket
+from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async._streaming._general import proxied_transport, send_general
 from datarobot_mlops_async._streaming._http import exchange_heads
 from datarobot_mlops_async._streaming._route import Address, Route
 from datarobot_mlops_async._threads import run_interruptible
-from datarobot_mlops_async._transport._network import proxy_for, ssl_context
-from datarobot_mlops_async._transport._translate import without_query
+from datarobot_mlops_async._transport import proxy_for, ssl_context, without_query
 from datarobot_mlops_async.errors import (
     ConnectError,
     ConnectTimeoutError,
+    ProtocolError,
     ReadError,
     TimeoutError,  # noqa: A004 - ours
     TransportError,
 )
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
     import httpx
 
     from datarobot_mlops_async._config import Settings
-    from datarobot_mlops_async._streaming._connection import Connection
-    from datarobot_mlops_async._streaming._http import Head, Sink
+    from datarobot_mlops_async._streaming._http import Exchange, Sink
+
+T = TypeVar("T")
 
 
 class StreamingResponse(Protocol):
@@ -105,7 +107,7 @@ class StreamingClient:
             proxy = None if self._foreign else proxy_for(url, self._settings)
             route = None if self._foreign else Route.find(url, proxy)
             if route is not None:
-                return await self._get_directly(url, route, route.request_headers(headers))
+                return await self._get_directly(url, route, headers)
             return await send_general(
                 self._foreign or self._transport_through(proxy or ""),
                 url,
@@ -134,20 +136,11 @@ class StreamingClient:
         connection = self._reuse(route.key)
         if connection is not None:
             try:
-                return self._response(
-                    url, route, connection, await self._exchange(connection, route, headers)
-                )
-            except ReadError:
-                # The server closed an idle connection just then: a GET may be sent again.
+                return await self._exchange(url, connection, route, headers)
+            except (ReadError, ProtocolError):
+                # The server closed an idle connection just then, or said more than was asked: a GET may be sent again.
                 pass
-        connection = await self._connect(route)
-        return self._response(url, route, connection, await self._exchange(connection, route, headers))
-
-    def _response(self, url: str, route: Route, connection: Connection, head: Head) -> StreamingResponse:
-        def keep() -> None:
-            self._idle.setdefault(route.key, []).append(connection)
-
-        return _DirectResponse(url, connection, head, self._limiter, keep)
+        return await self._exchange(url, await self._connect(route), route, headers)
 
     def _reuse(self, key: tuple[str, str, int]) -> Connection | None:
         connections = self._idle.get(key, [])
@@ -160,28 +153,44 @@ class StreamingClient:
 
     async def _connect(self, route: Route) -> Connection:
         timeout = self._settings.connect_timeout
+        context = ssl_context(self._settings.verify if route.address.scheme == "https" else False)
+        hop = route.proxy or route.address
         try:
             with anyio.fail_after(timeout):
-                return await route.open(self._context(route), read_timeout=self._read_timeout)
+                sock = await open_socket(hop.host, hop.port)
+                connection = Connection(sock, read_timeout=self._read_timeout)
+                await self._in_thread(connection, lambda: route.prepare(connection, context))
+                return connection
         except builtins.TimeoutError as error:
             raise ConnectTimeoutError(f"no connection within {timeout:g} s") from error
-        except ReadError as error:
+        except (ReadError, TimeoutError) as error:
             # Only a proxy was spoken to so far.
             raise ConnectError(error.message) from error
 
-    async def _exchange(self, connection: Connection, route: Route, headers: Mapping[str, str]) -> Head:
+    async def _exchange(
+        self, url: str, connection: Connection, route: Route, headers: Mapping[str, str]
+    ) -> StreamingResponse:
+        fields = route.request_headers(headers)
         try:
             with anyio.fail_after(self._read_timeout):
-                return await exchange_heads(connection, "GET", route.target, headers)
+                exchange = await self._in_thread(
+                    connection, lambda: exchange_heads(connection, "GET", route.target, fields)
+                )
         except builtins.TimeoutError as error:
-            connection.close()
             raise TimeoutError(f"no answer within {self._read_timeout:g} s") from error
+
+        def keep() -> None:
+            self._idle.setdefault(route.key, []).append(connection)
+
+        return _DirectResponse(url, connection, exchange, self._limiter, keep)
+
+    async def _in_thread(self, connection: Connection, function: Callable[[], T]) -> T:
+        """Let a thread use a connection, which is closed should that fail."""
+        try:
+            return await run_interruptible(function, interrupt=connection.interrupt, limiter=self._limiter)
         except BaseException:
             connection.close()
             raise
-
-    def _context(self, route: Route) -> ssl.SSLContext:
-        return ssl_context(self._settings.verify if route.address.scheme == "https" else False)
 
     def _transport_through(self, proxy: str) -> httpx.AsyncBaseTransport:
         if proxy not in self._proxied:
@@ -193,13 +202,18 @@ class _DirectResponse:
     """An answer on a connection of our own."""
 
     def __init__(
-        self, url: str, connection: Connection, head: Head, limiter: CapacityLimiter, keep: Callable[[], None]
+        self,
+        url: str,
+        connection: Connection,
+        exchange: Exchange,
+        limiter: CapacityLimiter,
+        keep: Callable[[], None],
     ) -> None:
         self.url = url
-        self.status = head.status
-        self.headers = head.headers
+        self.status = exchange.status
+        self.headers = exchange.headers
         self._connection = connection
-        self._body = head.body(connection)
+        self._exchange = exchange
         self._limiter = limiter
         self._keep = keep
         self._closed = False
@@ -209,9 +223,9 @@ class _DirectResponse:
             self._connection.interrupt()
             sink.abandon()
 
-        self._connection.lend_to_thread()
-        await run_interruptible(lambda: self._body.drain(sink), interrupt=interrupt, limiter=self._limiter)
-        self._connection.return_to_loop()
+        await run_interruptible(
+            lambda: self._exchange.drain(sink), interrupt=interrupt, limiter=self._limiter
+        )
 
     def interrupt(self) -> None:
         self._connection.interrupt()
@@ -220,7 +234,7 @@ class _DirectResponse:
         if self._closed:
             return
         self._closed = True
-        if self._body.reusable:
+        if self._exchange.reusable:
             self._keep()
         else:
             self._connection.close()

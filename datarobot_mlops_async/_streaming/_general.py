@@ -15,8 +15,7 @@ import httpx
 
 from datarobot_mlops_async._streaming._http import pour
 from datarobot_mlops_async._threads import run_interruptible
-from datarobot_mlops_async._transport._quiet import quiet
-from datarobot_mlops_async._transport._translate import translate_error
+from datarobot_mlops_async._transport import quiet, translate_error
 from datarobot_mlops_async.errors import ConfigError, ProtocolError, ReadError
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ async def send_general(
     request = httpx.Request(
         "GET",
         _known_to_httpx(url),
-        headers=headers,
+        headers=[(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
         extensions={"timeout": dict(timeouts), "target": address.target.encode()},
     )
     try:

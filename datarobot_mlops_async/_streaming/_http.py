@@ -1,7 +1,9 @@
 """HTTP/1.1 for bodies that are large: h11 speaks the heads, the bytes of a body never pass through it.
 
-The body of an answer with a ``Content-Length`` goes from the socket straight into the caller's buffers.
-A chunked one, or one that ends with the connection, is unwrapped by h11, in the thread that reads it.
+The body of an answer with a ``Content-Length`` goes from the connection straight into the caller's buffers.
+A chunked one, or one that ends with the connection, is unwrapped by h11. Everything blocks: for worker threads.
+(`http.client` would not be less: it reads bodies through a buffer of its own that cannot be looked into, so what
+comes behind an answer goes unnoticed, and it accepts heads that h11 refuses.)
 """
 
 from __future__ import annotations
@@ -10,19 +12,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import h11
 
-from datarobot_mlops_async._transport._translate import without_quotes
+from datarobot_mlops_async._transport import without_quotes
 from datarobot_mlops_async.errors import ProtocolError, ReadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from datarobot_mlops_async._streaming._connection import Connection
 
 _MAX_HEAD = 128 * 1024
 _CHUNK = 256 * 1024
-# TLS hands over one record of 16 KiB at a time: what happens per read should happen less often than that, and
-# yet so often that a slow connection is seen to move.
-_READS = 8
+_SINGLE = frozenset({"location", "etag", "content-disposition", "content-range"})
 
 
 class Sink(Protocol):
@@ -41,23 +41,66 @@ class Sink(Protocol):
         ...
 
 
-class Head:
-    """The head of an answer, and what the body needs: how long it is, and bytes of it that came along."""
+class Exchange:
+    """The head of an answer, and its body, which is still on the connection.
 
-    def __init__(self, connection: h11.Connection, response: h11.Response) -> None:
+    Attributes:
+        status: The HTTP status code.
+        headers: Header fields by lower-case name.
+        reusable: Whether the connection can take another request: all of the body was read, nothing came
+            behind it and the server stays.
+    """
+
+    def __init__(self, connection: Connection, http: h11.Connection, response: h11.Response) -> None:
         self.status = response.status_code
         self.headers = _mapping(response)
+        self.reusable = False
         self._connection = connection
+        self._http = http
+        length = self.headers.get("content-length")
+        self._framed = length is None or "transfer-encoding" in self.headers or self.status in {204, 304}
+        self._left = 0 if self._framed else int(length or 0)
         self._persistent = (
             response.http_version == b"1.1" and "close" not in self.headers.get("connection", "").lower()
         )
 
-    def body(self, wire: Connection) -> Body:
-        """Return the body, to be drained from the connection the head came from."""
-        length = self.headers.get("content-length")
-        if length is None or "transfer-encoding" in self.headers or self.status in {204, 304}:
-            return FramedBody(wire, self._connection)
-        return PlainBody(wire, int(length), self._connection.trailing_data[0], persistent=self._persistent)
+    def drain(self, sink: Sink) -> None:
+        """Put the body into a sink until either ends."""
+        if self._framed:
+            self._drain_framed(sink)
+        else:
+            self._drain_plain(sink)
+
+    def _drain_plain(self, sink: Sink) -> None:
+        early = self._http.trailing_data[0]
+        if not pour(early[: self._left], sink):
+            return
+        self._left -= min(self._left, len(early))
+        while self._left:
+            view = sink.get_buffer()[: self._left]
+            if not view:
+                return
+            count = self._connection.read_into(view)
+            if not count:
+                raise ReadError(f"the connection closed with {self._left} bytes of the body missing")
+            self._left -= count
+            sink.buffer_updated(count)
+        # More than the body says that the two sides disagree about where it ends.
+        self.reusable = self._persistent and len(early) <= int(self.headers["content-length"])
+
+    def _drain_framed(self, sink: Sink) -> None:
+        buffer = memoryview(bytearray(_CHUNK))
+        try:
+            while not isinstance(event := self._http.next_event(), h11.EndOfMessage):
+                if isinstance(event, h11.Data):
+                    if not pour(event.data, sink):
+                        return
+                else:
+                    self._http.receive_data(bytes(buffer[: self._connection.read_into(buffer)]))
+        except h11.RemoteProtocolError as error:
+            raise ReadError(f"the body broke off ({without_quotes(error)})") from error
+        done = self._http.their_state is h11.DONE and self._http.trailing_data == (b"", False)
+        self.reusable = done and self._persistent
 
 
 def _mapping(response: h11.Response) -> Mapping[str, str]:
@@ -65,126 +108,41 @@ def _mapping(response: h11.Response) -> Mapping[str, str]:
     for raw_name, raw_value in response.headers:
         name, value = raw_name.decode("ascii").lower(), raw_value.decode("latin-1")
         # A second Location or ETag must not make a third of both; lists (RFC 9110, 5.3) are joined.
-        if name in headers and name in {"location", "etag", "content-disposition", "content-range"}:
+        if name in headers and name in _SINGLE:
             continue
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
 
-async def exchange_heads(wire: Connection, method: str, target: str, headers: Mapping[str, str]) -> Head:
+def exchange_heads(connection: Connection, method: str, target: str, headers: Mapping[str, str]) -> Exchange:
     """Send a request without a body and return the head of its answer.
 
     Raises:
         ReadError: The connection broke first.
         ProtocolError: What came is not HTTP.
     """
-    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
+    buffer = memoryview(bytearray(_MAX_HEAD // 4))
     try:
-        request = h11.Request(method=method, target=target, headers=list(headers.items()))
-        await wire.send((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-        while True:
-            event = connection.next_event()
-            if isinstance(event, h11.Response):
-                return Head(connection, event)
+        # As they came: an ETag may hold any byte, and goes back in If-Range.
+        fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+        request = h11.Request(method=method, target=target, headers=fields)
+        connection.send((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
+        while not isinstance(event := http.next_event(), h11.Response):
             if event is h11.NEED_DATA:
-                await _feed(wire, connection)
+                count = connection.read_into(buffer)
+                if not count:
+                    raise ReadError("the server closed the connection before it answered")
+                http.receive_data(bytes(buffer[:count]))
     except h11.LocalProtocolError as error:
         raise ProtocolError(f"the request cannot be sent ({error})") from error
     except h11.RemoteProtocolError as error:
         raise ProtocolError(f"the answer is not valid HTTP ({without_quotes(error)})") from error
-
-
-async def _feed(wire: Connection, connection: h11.Connection) -> None:
-    data = await wire.receive()
-    if not data:
-        raise ReadError("the server closed the connection before it answered")
-    connection.receive_data(data)
-
-
-class Body(Protocol):
-    """A body on a connection."""
-
-    reusable: bool
-    """Whether the connection can take another request: all of the body was read and the server stays."""
-
-    def drain(self, sink: Sink) -> None:
-        """Put the body into a sink until either ends. Blocks; for a worker thread."""
-        ...
-
-
-class PlainBody:
-    """A body of known length: socket to buffer, nothing in between."""
-
-    def __init__(self, wire: Connection, length: int, prefix: bytes, *, persistent: bool) -> None:
-        self._wire = wire
-        self._left = length
-        self._prefix = memoryview(prefix)[:length]
-        # More than the body says that the two sides disagree about where it ends.
-        self._persistent = persistent and len(prefix) <= length
-        self.reusable = self._persistent and not length
-
-    def drain(self, sink: Sink) -> None:
-        while self._left:
-            room = sink.get_buffer()[: self._left]
-            if not room:
-                return
-            filled = 0
-            try:
-                for filled in self._fill(room):  # noqa: B007 - counted also when it breaks off
-                    pass
-            finally:
-                self._left -= filled
-                sink.buffer_updated(filled)
-        self.reusable = self._persistent
-
-    def _fill(self, room: memoryview) -> Iterator[int]:
-        """Read a few times, and yield after each how much of the room is filled."""
-        filled = min(len(self._prefix), len(room))
-        room[:filled] = self._prefix[:filled]
-        self._prefix = self._prefix[filled:]
-        yield filled
-        for _ in range(_READS):
-            if filled == len(room):
-                return
-            count = self._wire.read_into(room[filled:])
-            if not count:
-                raise ReadError(f"the connection closed with {self._left - filled} bytes of the body missing")
-            filled += count
-            yield filled
-
-
-class FramedBody:
-    """A body whose end is in the bytes (chunked) or is the connection's."""
-
-    def __init__(self, wire: Connection, connection: h11.Connection) -> None:
-        self._wire = wire
-        self._connection = connection
-        self.reusable = False
-
-    def drain(self, sink: Sink) -> None:
-        buffer = memoryview(bytearray(_CHUNK))
-        try:
-            while self._pump(sink, buffer):
-                pass
-        except h11.RemoteProtocolError as error:
-            raise ReadError(f"the body broke off ({without_quotes(error)})") from error
-
-    def _pump(self, sink: Sink, buffer: memoryview) -> bool:
-        event = self._connection.next_event()
-        if event is h11.NEED_DATA:
-            self._connection.receive_data(bytes(buffer[: self._wire.read_into(buffer)]))
-            return True
-        if isinstance(event, h11.Data):
-            return pour(event.data, sink)
-        self.reusable = self._connection.their_state is h11.DONE and self._connection.trailing_data == (
-            b"",
-            False,
-        )
-        return False
+    return Exchange(connection, http, event)
 
 
 def pour(data: bytes | bytearray, sink: Sink) -> bool:
-    """Put bytes into a sink; tell whether it wants more."""
+    """Put bytes into a sink; tell whether it took them all."""
     view = memoryview(data)
     while view:
         room = sink.get_buffer()

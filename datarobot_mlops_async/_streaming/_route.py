@@ -11,9 +11,8 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from attrs import frozen
 
 from datarobot_mlops_async._config import ascii_host
-from datarobot_mlops_async._streaming._connection import connect
 from datarobot_mlops_async._streaming._http import exchange_heads
-from datarobot_mlops_async._transport._translate import without_query
+from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import ConnectError, ProtocolError
 
 if TYPE_CHECKING:
@@ -156,30 +155,23 @@ class Route:
             added["Proxy-Authorization"] = self.proxy_authorization
         return {**added, **headers}
 
-    async def open(self, context: ssl.SSLContext, *, read_timeout: float) -> Connection:
-        """Connect, through the proxy's tunnel and up to TLS where the scheme asks for it.
+    def prepare(self, connection: Connection, context: ssl.SSLContext) -> None:
+        """Go on from the first hop: through the proxy's tunnel, and up to TLS where the scheme asks for it.
 
         Raises:
-            ConnectError: No connection; nothing was sent to the address.
+            ConnectError: Nothing was sent to the address.
         """
-        first = self.proxy or self.address
-        connection = await connect(first.host, first.port, read_timeout=read_timeout)
-        try:
-            if self.proxy and not self.forwards:
-                await self._tunnel(connection)
-            if self.address.scheme == "https":
-                await connection.start_tls(context, self.address.host)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        if self.proxy and not self.forwards:
+            self._tunnel(connection)
+        if self.address.scheme == "https":
+            connection.start_tls(context, self.address.host)
 
-    async def _tunnel(self, connection: Connection) -> None:
+    def _tunnel(self, connection: Connection) -> None:
         host = f"[{self.address.host}]" if ":" in self.address.host else self.address.host
         authority = f"{host}:{self.address.port}"
         headers = {"Host": authority}
         if self.proxy_authorization:
             headers["Proxy-Authorization"] = self.proxy_authorization
-        head = await exchange_heads(connection, "CONNECT", authority, headers)
-        if not 200 <= head.status < 300:
-            raise ConnectError(f"{self.address.host}: the proxy refused the tunnel ({head.status})")
+        answer = exchange_heads(connection, "CONNECT", authority, headers)
+        if not 200 <= answer.status < 300:
+            raise ConnectError(f"{self.address.host}: the proxy refused the tunnel ({answer.status})")

@@ -4,7 +4,7 @@ from datarobot_mlops_async._transport._client import HTTPClient, Response
 from datarobot_mlops_async._transport._network import proxy_for, ssl_context
 from datarobot_mlops_async._transport._pool import ConnectionPool
 from datarobot_mlops_async._transport._quiet import quiet
-from datarobot_mlops_async._transport._translate import translate_error, without_query
+from datarobot_mlops_async._transport._translate import translate_error, without_query, without_quotes
 
 __all__ = [
     "ConnectionPool",
@@ -15,4 +15,5 @@ __all__ = [
     "ssl_context",
     "translate_error",
     "without_query",
+    "without_quotes",
 ]
