@@ -17,6 +17,7 @@ from anyio import to_thread
 from attrs import field, frozen
 
 from datarobot_mlops_async._download._context import DownloadContext
+from datarobot_mlops_async._download._disk import system_errors
 from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
 from datarobot_mlops_async._download._names import safe_filename
 from datarobot_mlops_async._download._progress import Reporter
@@ -24,7 +25,7 @@ from datarobot_mlops_async._download._results import DownloadResult, Progress
 from datarobot_mlops_async._download._to_file import FileDownload
 from datarobot_mlops_async._download._to_stream import StreamDownload
 from datarobot_mlops_async._download._tuning import Tuning
-from datarobot_mlops_async._download._writers import Writable, is_special, object_writer, special_writer
+from datarobot_mlops_async._download._writers import SpecialFile, Writable, object_writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -117,17 +118,20 @@ class Artifact:
 
         Args:
             destination: A directory (existing, or with a trailing separator), where the artifact gets its own
-                name; or a file's path; or a pipe, a device or a binary file object, which gets the bytes in order.
+                name; or a file's path (where a symbolic link is, what it points to is meant); or a pipe, a device, a
+                path that leads to this process's own output (``/dev/stdout``) or a binary file object, which
+                gets the bytes in order.
             expected_sha256: What the bytes should be, in hexadecimal; checked besides what the metadata say.
             max_connections: Upper bound of connections at the same time.
             resume: Whether to go on with what an interrupted download left.
-            overwrite: Whether to replace a file with other content.
+            overwrite: Whether to replace a file with other content; its permissions are kept.
             on_progress: Called in the event loop, at most ten times a second. What it raises ends the download.
 
         Raises:
             IntegrityError: The bytes are not the promised ones. Nothing was put at the destination.
             InsufficientSpaceError: The disk cannot hold the artifact. What is there is kept.
             DestinationExistsError: Another file is there and ``overwrite`` is false.
+            DestinationError: The operating system refuses the destination; an ``OSError`` too, as both above.
             ObjectChangedError: The object kept changing on the server.
             StalledError: Bytes stopped coming on every connection that was tried.
             APIStatusError: The server refused.
@@ -160,9 +164,10 @@ _SEPARATORS = tuple(separator for separator in (os.sep, os.altsep) if separator)
 
 def _resolve(path: Path) -> Path:
     """Return where a destination really is, its directory made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A link at the destination is followed: it is what it points to that gets replaced.
-    return Path(os.path.realpath(path))
+    with system_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A link at the destination is followed: it is what it points to that gets replaced.
+        return Path(os.path.realpath(path))
 
 
 async def _download(
@@ -176,8 +181,9 @@ async def _download(
     if not isinstance(destination, (str, os.PathLike)):
         return await StreamDownload(context, reporter).write_to(object_writer(destination))
     path = Path(destination)
-    if await to_thread.run_sync(is_special, path):
-        async with special_writer(path) as write:
+    special = await to_thread.run_sync(SpecialFile.at, path)
+    if special is not None:
+        async with special.opened() as write:
             return await StreamDownload(context, reporter).write_to(write)
     is_directory = os.fspath(destination).endswith(_SEPARATORS) or await to_thread.run_sync(path.is_dir)
     expectation = await context.expectation()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import threading
 import time
@@ -12,11 +13,11 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
-from datarobot_mlops_async._download import _partial, _writers
 from datarobot_mlops_async._download._consumer import FileConsumer, Hasher
 from datarobot_mlops_async._download._controller import RateMeter
 from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
 from datarobot_mlops_async._download._fetcher import Fetcher, Transfer
+from datarobot_mlops_async._download._partial import Partial
 from datarobot_mlops_async._download._probe import Probe
 from datarobot_mlops_async._download._ranges import Validators
 from datarobot_mlops_async._download._remote import RemoteObject
@@ -175,10 +176,10 @@ async def test_jar_promise_holds_for_headers_only_in_part(storage, tmp_path):
         expectation.check(size=SIZE, sha256=stored.sha256)
 
 
-async def test_digesting_a_destination_can_be_cancelled(storage, tmp_path, monkeypatch):
+async def test_digesting_a_destination_can_be_cancelled(storage, tmp_path):
     stored = storage.put("image", SIZE)
-    (tmp_path / "image").write_bytes(stored.data)
-    monkeypatch.setattr("datarobot_mlops_async._download._to_file._READ", 1)
+    with (tmp_path / "image").open("wb") as file:
+        file.truncate(2**40)
     with anyio.move_on_after(0.1) as scope:
         await _download(storage, tmp_path, sha256=stored.sha256)
     assert scope.cancelled_caught
@@ -198,29 +199,32 @@ async def test_waiting_for_another_download_is_said_once(storage, tmp_path, capl
     assert caplog.text.count("waiting for another process") == 1
 
 
-async def test_pipe_that_cannot_be_opened_is_the_system_s_error(storage, tmp_path, monkeypatch):
-    os.mkfifo(tmp_path / "pipe")
-
-    def refuse(*_arguments):
-        raise OSError(errno.EACCES, "not for you")
-
-    monkeypatch.setattr(_writers.os, "open", refuse)
-    with pytest.raises(OSError, match="not for you"):
-        async with _writers.special_writer(tmp_path / "pipe"):
-            pass
-
-
 def test_partial_moved_into_place_while_it_was_waited_for_is_not_taken(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        _partial, "try_lock", lambda _: [each.unlink() for each in tmp_path.iterdir()] and True
-    )
-    assert _partial.open_partial(tmp_path / "image", is_usable=lambda _: True) is None
+    first, second = Partial(tmp_path / "image"), Partial(tmp_path / "image")
+    assert first.open(is_usable=lambda _: True)
+    first.write_at(memoryview(b"all"), 0)
+    real_flock = fcntl.flock
+
+    def flock(descriptor, operation):
+        # As the other process is done between the probe of its file and the lock.
+        if first.is_open and os.fstat(descriptor).st_size == 3:
+            first.commit(3, overwrite=False)
+            first.close()
+        real_flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert second.open(is_usable=lambda _: True)
+    assert second.state == ResumeState()
+    second.tidy()
+    second.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["image"]
 
 
 def test_state_without_a_prefix_is_not_copied(tmp_path):
     (tmp_path / ".image.other.part").write_bytes(b"")
     write_state(tmp_path / ".image.other.json", ResumeState())
-    partial = _partial.open_partial(tmp_path / "image", is_usable=lambda _: True)
+    partial = Partial(tmp_path / "image")
+    assert partial.open(is_usable=lambda _: True)
     partial.close()
     assert partial.state == ResumeState()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 
 import pytest
 from hypothesis import given
@@ -246,10 +247,10 @@ def _state(*offsets, **fields):
 def test_state_survives_the_disk(tmp_path):
     state = _state(5, 10, sha256=SHA, validators=Validators(etag='"ä"', last_modified="x", size=10))
     write_state(tmp_path / "j", state)
-    assert read_state(tmp_path / "j") == state
+    assert read_state(tmp_path / "j", os.getuid()) == state
     assert state.is_complete
     assert state.cut_to(7).verified == 5
-    assert read_state(tmp_path / "none") is None
+    assert read_state(tmp_path / "none", os.getuid()) is None
     assert [each.name for each in tmp_path.iterdir()] == ["j"]
 
 
@@ -264,7 +265,8 @@ def test_state_survives_the_disk(tmp_path):
         ('"etag": null', '"etag": 7'),
         ('"etag": null', '"etag": "a\\nb"'),
         ("version", "v"),
-        ('"version": 1', '"version": 2'),
+        ('"version": 2', '"version": 3'),
+        ('"source": ""', '"source": []'),
     ],
 )
 def test_state_that_makes_no_sense_is_none(change):

@@ -1,15 +1,19 @@
-"""SHA-256 digests as servers and users write them. Pure functions."""
+"""SHA-256 digests as servers and users write them, and of files."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping
+    from pathlib import Path
 
+_READ = 1024 * 1024
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 # RFC 9530 over RFC 8941: a dictionary of byte sequences, `sha-256=:base64:`.
 _SHA256_MEMBER = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/]{43}=):", re.IGNORECASE)
@@ -41,6 +45,18 @@ def offered_digests(headers: Mapping[str, str], *, whole: bool) -> dict[str, str
         # A multipart upload's checksum, `...=-5`, is a digest of digests: no base64, so it reads as none.
         found["x-amz-checksum-sha256"] = _base64(headers.get("x-amz-checksum-sha256", "").strip())
     return {header: digest for header, digest in found.items() if digest}
+
+
+def digest_of(path: Path, stop: threading.Event) -> str | None:
+    """Return the SHA-256 of a file in lower-case hexadecimal; ``None`` when stopped meanwhile."""
+    sha256 = hashlib.sha256()
+    buffer = memoryview(bytearray(_READ))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            if stop.is_set():
+                return None
+            sha256.update(buffer[:count])
+    return sha256.hexdigest()
 
 
 def _dictionary(value: str) -> str | None:

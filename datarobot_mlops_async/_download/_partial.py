@@ -1,70 +1,147 @@
-"""The partial file beside a destination: found, locked, filled, moved into place.
+"""The partial file beside a destination: filled, described, moved into place.
 
 A process writes only to a file that it created, or that its own host left behind and a lock that was seen to work
 now guards. Whatever else lies there (another host's, or where locks do nothing) is copied from, not written to:
 so two processes on one destination may do the same work twice, and can never write into one another's file.
+Names cannot be known before, links are not followed, and what has another owner or a second name is not touched.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import hashlib
 import os
-import secrets
-import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from datarobot_mlops_async._download._resume_state import ResumeState, read_state, remove_state, write_state
+from datarobot_mlops_async._download._disk import (
+    PositionedFile,
+    create,
+    destination_error,
+    is_at,
+    keep_mode,
+    sync_directory,
+    system_errors,
+)
+from datarobot_mlops_async._download._leftovers import (
+    BusyError,
+    alone_in,
+    leftovers,
+    new_partial_path,
+    remove_partial,
+    state_path,
+)
+from datarobot_mlops_async._download._resume_state import ResumeState, remove_state, write_state
 from datarobot_mlops_async._locks import lock_holds, try_lock, unlock
-from datarobot_mlops_async.errors import DestinationExistsError, DownloadError, InsufficientSpaceError
+from datarobot_mlops_async.errors import DestinationExistsError, DownloadError, MLOpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from datarobot_mlops_async._download._leftovers import Leftover
+
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Partial:
-    """An open partial file that no other process writes to."""
+    """A partial file that no other process writes to. Reading and writing may be done by many threads.
 
-    def __init__(self, path: Path, descriptor: int, destination: Path) -> None:
-        self._path = path
-        self._descriptor = descriptor
+    Args:
+        destination: The file to be.
+    """
+
+    def __init__(self, destination: Path) -> None:
         self._destination = destination
-        self._source: int | None = None
+        self._path = new_partial_path(destination)
+        self._file: PositionedFile | None = None
+        self._source: PositionedFile | None = None
         self._source_path: Path | None = None
+        self._is_locked = False
+        self._size: int | None = None
         self.state = ResumeState()
         """What was found: how much of the object is here, or in the file it is copied from."""
 
+    def open(self, *, is_usable: Callable[[ResumeState], bool]) -> bool:
+        """Open the file, found or new.
+
+        Args:
+            is_usable: Tells whether what a state describes is worth going on with.
+
+        Returns:
+            Whether it is open; ``False`` while another process of this host downloads to the same destination.
+
+        Raises:
+            DestinationError: The system lets nothing be created there.
+        """
+        with system_errors(self._destination), alone_in(self._destination.parent):
+            self._path = new_partial_path(self._destination)
+            self._file = PositionedFile(create(self._path))
+            try:
+                self._take_over(is_usable)
+            except BusyError:
+                self._remove_own()
+                return False
+            except BaseException:
+                self._remove_own()
+                raise
+        return True
+
+    def _remove_own(self) -> None:
+        self.close()  # before, since Windows removes no open file
+        remove_partial(self._path)
+
+    def _take_over(self, is_usable: Callable[[ResumeState], bool]) -> None:
+        """Go on with the longest usable leftover, in its own file where that can be locked."""
+        descriptor = self._open_file.descriptor
+        self._is_locked = bool(try_lock(descriptor)) and lock_holds(self._path)
+        owner = os.fstat(descriptor).st_uid
+        with leftovers(self._destination, but=self._path, owner=owner, lock=self._is_locked) as found:
+            best = max(
+                (each for each in found if each.state.verified and is_usable(each.state)),
+                key=lambda each: (each.is_locked, each.state.verified),
+                default=None,
+            )
+            for each in found[:]:
+                if each is best:
+                    found.remove(each)
+                    self._continue(each)
+                elif each.is_locked:
+                    # Nobody works on it, and it belongs to another object, or to less of this one.
+                    remove_partial(each.path)
+
+    def _continue(self, best: Leftover) -> None:
+        self.state = best.state
+        if best.is_locked:
+            self._remove_own()
+            self._path, self._file = best.path, PositionedFile(best.descriptor)
+        else:
+            self._source_path, self._source = best.path, PositionedFile(best.descriptor)
+
     def read_found(self, view: memoryview, offset: int) -> int:
         """Read what was found at an offset, and bring it here when it is in another file."""
-        count = _read_at(self._descriptor if self._source is None else self._source, view, offset)
-        if self._source is not None:
-            self.write_at(view[:count], offset)
+        if self._source is None:
+            return self.read_at(view, offset)
+        count = self._source.read_at(view, offset)
+        self.write_at(view[:count], offset)
         return count
 
     def read_at(self, view: memoryview, offset: int) -> int:
         """Read what was written at an offset."""
-        return _read_at(self._descriptor, view, offset)
+        with self._errors():
+            return self._open_file.read_at(view, offset)
 
     def write_at(self, view: memoryview, offset: int) -> None:
         """Write bytes at an offset.
 
         Raises:
             InsufficientSpaceError: The disk is full.
+            DestinationError: The system refuses for another reason.
         """
         left = view
-        try:
-            while left:
-                count = os.pwrite(self._descriptor, left, offset)
-                left, offset = left[count:], offset + count
-        except OSError as error:
-            if error.errno in _FULL:
-                raise self._no_space(len(left)) from error
-            raise
+        while left:
+            with self._errors(len(left)):
+                count = self._open_file.write_at(left, offset)
+            left, offset = left[count:], offset + count
 
     def require_space(self, size: int) -> None:
         """Check that the rest of an object of this size fits on the disk.
@@ -72,92 +149,110 @@ class Partial:
         Raises:
             InsufficientSpaceError: It does not.
         """
-        blocks = getattr(os.fstat(self._descriptor), "st_blocks", 0)
-        required = size - min(size, blocks * 512)
-        if required > self._available():
-            raise self._no_space(required)
+        self._size = size
+        required, available = self._space(0)
+        if required > available:
+            full = OSError(errno.ENOSPC, "")
+            raise destination_error(full, self._destination, required=required, available=available)
 
     def record(self, state: ResumeState) -> None:
-        """Write the state."""
-        try:
-            write_state(_state_path(self._path), state)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise self._no_space(len(state.to_json())) from error
-            raise
+        """Write down what the file holds."""
+        with self._errors(len(state.to_json())):
+            write_state(state_path(self._path), state)
 
     def restart(self) -> None:
         """Forget everything that is here."""
         self._forget_source()
+        self._source_path = None
         self.state = ResumeState()
-        os.ftruncate(self._descriptor, 0)
-        remove_state(_state_path(self._path))
+        with self._errors():
+            os.ftruncate(self._open_file.descriptor, 0)
+            remove_state(state_path(self._path))
 
     def cut_to(self, good: int) -> None:
         """Keep only the first bytes of what was found, which are here by now."""
         self._forget_source()
+        self._source_path = None
         self.state = self.state.cut_to(good)
         self.record(self.state)
 
-    def commit(self, size: int, *, overwrite: bool) -> None:
+    def commit(self, size: int, *, overwrite: bool, withdrawn: Callable[[], bool] = lambda: False) -> None:
         """Move the file, which holds the verified object, into place; durable when this returns.
+
+        Args:
+            size: The object's size in bytes.
+            overwrite: Whether another file may be replaced.
+            withdrawn: Tells, when everything is on the disk, whether nobody wants it any more; it is kept to be
+                resumed then.
 
         Raises:
             DestinationExistsError: Something is there and ``overwrite`` is false.
+            DestinationError: The system refuses.
         """
-        os.ftruncate(self._descriptor, size)
-        os.fsync(self._descriptor)
-        self._require_ours()
-        if overwrite:
-            self._path.replace(self._destination)
-        else:
-            self._move_without_replacing()
-        _sync_directory(self._destination.parent)
-        remove_state(_state_path(self._path))
-        if self._source_path is not None:
-            _remove(self._source_path)
+        descriptor = self._open_file.descriptor
+        with self._errors():
+            os.ftruncate(descriptor, size)
+            if overwrite:
+                keep_mode(descriptor, self._destination)
+            os.fsync(descriptor)
+            if withdrawn():
+                return
+            self._require_ours()
+            if not self._is_locked:
+                self.close()  # Windows, which has no locks, moves no open file
+            self._move(overwrite=overwrite)
+            sync_directory(self._destination.parent)
+            remove_state(state_path(self._path))
+            if self._source_path is not None:
+                remove_partial(self._source_path)
 
     def discard(self) -> None:
-        """Remove the partial file and its resume state: neither is to be resumed."""
-        _remove(self._path)
+        """Remove the partial file and its state: neither is to be resumed."""
+        remove_partial(self._path)
         if self._source_path is not None:
             # Its owner may be alive; without the state nobody else goes on with it.
-            remove_state(_state_path(self._source_path))
+            remove_state(state_path(self._source_path))
+
+    def tidy(self) -> None:
+        """Remove the file if there is nothing in it."""
+        descriptor = None if self._file is None else self._file.descriptor
+        if descriptor is not None and os.fstat(descriptor).st_size == 0 and is_at(self._path, descriptor):
+            self._remove_own()
 
     def close(self) -> None:
-        """Close the file and with it the lock. An empty one is removed."""
-        self._forget_source(keep_path=True)
-        with contextlib.suppress(OSError):
-            if os.fstat(self._descriptor).st_size == 0 and self._path.exists():
-                self._require_ours()
-                _remove(self._path)
-        unlock(self._descriptor)
-        os.close(self._descriptor)
+        """Close the file and with it the lock. Never waits."""
+        self._forget_source()
+        file, self._file = self._file, None
+        if file is not None:
+            unlock(file.descriptor)
+            os.close(file.descriptor)
 
-    def adopt_from(self, path: Path, state: ResumeState) -> None:
-        """Take what another file holds as found, to be copied from there."""
-        self._source = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        self._source_path = path
-        self.state = state
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a file to read and write."""
+        return self._file is not None
 
-    def _forget_source(self, *, keep_path: bool = False) -> None:
-        if self._source is not None:
-            os.close(self._source)
-            self._source = None
-        if not keep_path:
-            self._source_path = None
+    @property
+    def _open_file(self) -> PositionedFile:
+        if self._file is None:
+            raise DownloadError(f"the partial file {self._path} is closed", destination=self._destination)
+        return self._file
+
+    def _forget_source(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            os.close(source.descriptor)
 
     def _require_ours(self) -> None:
-        try:
-            same = os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))  # noqa: PTH116 - a pair
-        except FileNotFoundError:
-            same = False
-        if not same:
+        if not is_at(self._path, self._open_file.descriptor):
             raise DownloadError(
                 f"the partial file {self._path} was taken away", destination=self._destination
             )
 
-    def _move_without_replacing(self) -> None:
+    def _move(self, *, overwrite: bool) -> None:
+        if overwrite:
+            self._path.replace(self._destination)
+            return
         try:
             # A link fails where a rename would replace what appeared there in the meantime.
             os.link(self._path, self._destination)
@@ -170,134 +265,37 @@ class Partial:
                 raise exists_error(self._destination) from None
             self._path.rename(self._destination)
         else:
-            self._path.unlink()
+            self._path.unlink(missing_ok=True)
 
-    def _available(self) -> int:
-        if not hasattr(os, "fstatvfs"):  # pragma: no cover - Windows
-            import shutil  # noqa: PLC0415 - needed there only
+    @contextmanager
+    def _errors(self, left: int = 0) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, MLOpsError):
+                raise
+            required, available = self._space(left)
+            # Where the system says that it is full, what seems to be enough is not for us (a quota, no inodes).
+            free = available if available < required else 0
+            raise destination_error(error, self._destination, required=required, available=free) from error
 
-            return shutil.disk_usage(self._path.parent).free
-        figures = os.fstatvfs(self._descriptor)
-        return figures.f_bavail * figures.f_frsize
+    def _space(self, left: int) -> tuple[int, int]:
+        """Return how many bytes the whole object still needs, and how many are free."""
+        descriptor = self._open_file.descriptor
+        required = left
+        if self._size is not None:
+            blocks = getattr(os.fstat(descriptor), "st_blocks", 0)
+            required = max(left, self._size - blocks * 512)
+        if not hasattr(os, "fstatvfs"):
+            import shutil  # noqa: PLC0415 - needed on Windows only
 
-    def _no_space(self, required: int) -> InsufficientSpaceError:
-        available = self._available()
-        return InsufficientSpaceError(
-            f"{self._destination.parent} has {available} bytes free and {required} more are needed; "
-            "what is there is kept and will be resumed",
-            required=required,
-            available=available,
-            destination=self._destination,
-        )
+            return required, shutil.disk_usage(self._path.parent).free
+        figures = os.fstatvfs(descriptor)
+        return required, figures.f_bavail * figures.f_frsize
 
 
 def exists_error(destination: Path) -> DestinationExistsError:
     """Return the error for a destination that is taken."""
-    return DestinationExistsError(f"{destination} exists and is another file", destination=destination)
-
-
-def open_partial(destination: Path, *, is_usable: Callable[[ResumeState], bool]) -> Partial | None:
-    """Open the partial file for a destination, found or new.
-
-    Args:
-        destination: The file to be.
-        is_usable: Tells whether what a state describes is worth going on with.
-
-    Returns:
-        ``None`` while another process of this host is downloading to the same destination.
-    """
-    path = _partial_path(destination, _host())
-    descriptor = os.open(path, _FLAGS, 0o666)
-    locked = try_lock(descriptor)
-    if locked is False or not _is_at(path, descriptor):
-        unlock(descriptor)
-        os.close(descriptor)
-        return None
-    if not (locked and lock_holds(path)):
-        unlock(descriptor)
-        os.close(descriptor)
-        path = _partial_path(destination, secrets.token_hex(4))
-        descriptor = os.open(path, _FLAGS | os.O_EXCL, 0o666)
-    partial = Partial(path, descriptor, destination)
-    _find_prefix(partial, path, destination, is_usable)
-    return partial
-
-
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-def _find_prefix(
-    partial: Partial, own: Path, destination: Path, is_usable: Callable[[ResumeState], bool]
-) -> None:
-    """Take the longest usable prefix, from the own file where that has any."""
-    found = []
-    for path in _partials_of(destination):
-        state = read_state(_state_path(path))
-        if state is not None and is_usable(state) and path.stat().st_size >= state.verified:
-            found.append((path == own and state.verified > 0, state.verified, path, state))
-    if not found:
-        return
-    is_own, verified, path, state = max(found, key=lambda each: each[:2])
-    if is_own:
-        partial.state = state
-    elif verified:
-        partial.adopt_from(path, state)
-
-
-def _partials_of(destination: Path) -> list[Path]:
-    stem = f".{_stem(destination)}."
-    with os.scandir(destination.parent) as entries:
-        names = [
-            each.name
-            for each in entries
-            if each.name.startswith(stem)
-            and each.name.endswith(".part")
-            and "." not in each.name[len(stem) : -len(".part")]
-            and each.is_file(follow_symlinks=False)
-        ]
-    return [destination.with_name(name) for name in sorted(names)]
-
-
-def _partial_path(destination: Path, owner: str) -> Path:
-    return destination.with_name(f".{_stem(destination)}.{owner}.part")
-
-
-def _stem(destination: Path) -> str:
-    name = destination.name
-    # 255 bytes is what file systems take, and a partial's state needs room for its own ending.
-    return name if len(os.fsencode(name)) <= 210 else hashlib.sha256(os.fsencode(name)).hexdigest()
-
-
-def _state_path(partial: Path) -> Path:
-    return partial.with_suffix(".json")
-
-
-def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Tell whether an open file still has its name: its last owner may have moved it into place."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116 - a pair
-    except FileNotFoundError:
-        return False
-
-
-def _read_at(descriptor: int, view: memoryview, offset: int) -> int:
-    return os.preadv(descriptor, [view], offset)
-
-
-def _remove(partial: Path) -> None:
-    partial.unlink(missing_ok=True)
-    remove_state(_state_path(partial))
-
-
-def _sync_directory(directory: Path) -> None:
-    # Windows cannot open directories, and some network file systems cannot sync them.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    return DestinationExistsError(
+        f"{destination} exists and is another file", errno=errno.EEXIST, destination=destination
+    )

@@ -41,6 +41,11 @@ class Reporter:
         """Seconds since the download began."""
         return self._clock() - self._started
 
+    def wait(self) -> None:
+        """Report that another process is waited for."""
+        if self._callback is not None:
+            self._callback(evolve(self._last, elapsed=self.elapsed, is_waiting=True))
+
     def begin(self, *, resumed_from: int, total: int | None) -> None:
         """Say what an earlier download had left, before anything is fetched."""
         self._last = evolve(self._last, resumed_from=resumed_from, total=total)

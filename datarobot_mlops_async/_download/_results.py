@@ -22,6 +22,7 @@ class Progress:
         elapsed: Seconds since the download began.
         connections: Connections in use.
         resumed_from: Bytes that an earlier, interrupted download had left.
+        is_waiting: Whether another process downloads to the same destination, and is waited for.
     """
 
     fetched: int
@@ -31,6 +32,7 @@ class Progress:
     elapsed: float
     connections: int
     resumed_from: int = 0
+    is_waiting: bool = False
 
 
 @frozen(kw_only=True)

@@ -8,19 +8,22 @@ first checkpoint behind the damage, and only what lies behind the last good one 
 from __future__ import annotations
 
 import glob
+import hashlib
 import itertools
 import json
 import os
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
+from datarobot_mlops_async._download._disk import create, open_own
 from datarobot_mlops_async._download._ranges import Validators
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_VERSION = 1
+_VERSION = 2
 # A resume state has one entry for each 64 MiB at most: 14 GB make 15 KB.
 _SPACING = 64 * 1024 * 1024
 _LIMIT = 4 * 1024 * 1024
@@ -44,11 +47,13 @@ class ResumeState:
     """What is known of a partial file.
 
     Attributes:
+        source: Which object of which service it is: `source_of` its address; empty in a new file.
         sha256: SHA-256 that the whole object should have; ``None`` if nobody said.
         validators: The server's, for ``If-Range``.
         checkpoints: Digests of prefixes, in ascending order; the last one covers all that counts.
     """
 
+    source: str = ""
     sha256: str | None = None
     validators: Validators = field(factory=Validators)
     checkpoints: tuple[Checkpoint, ...] = ()
@@ -80,6 +85,7 @@ class ResumeState:
         return json.dumps(
             {
                 "version": _VERSION,
+                "source": self.source,
                 "sha256": self.sha256,
                 "etag": self.validators.etag,
                 "last_modified": self.validators.last_modified,
@@ -96,6 +102,7 @@ class ResumeState:
             if data["version"] != _VERSION:
                 return None
             state = cls(
+                source=_text(data["source"]) or "",
                 sha256=_text(data["sha256"]),
                 validators=Validators(
                     etag=_text(data["etag"]),
@@ -127,20 +134,31 @@ def _size(value: object) -> int | None:
     return value
 
 
-def read_state(path: Path) -> ResumeState | None:
-    """Read the state at a path; ``None`` when there is none that makes sense."""
-    try:
-        with path.open("rb") as file:
-            return ResumeState.from_json(file.read(_LIMIT).decode("utf-8", "replace"))
-    except OSError:
+def source_of(url: str) -> str:
+    """Return what stands for an object's address: a digest, since an address may be nobody's business."""
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_state(path: Path, owner: int) -> ResumeState | None:
+    """Read the state at a path; ``None`` when there is none that makes sense, or somebody else's.
+
+    Args:
+        path: Where it is.
+        owner: The user id that it must have.
+    """
+    descriptor = open_own(path, owner)
+    if descriptor is None:
         return None
+    with os.fdopen(descriptor, "rb") as file:
+        return ResumeState.from_json(file.read(_LIMIT).decode("utf-8", "replace"))
 
 
 def write_state(path: Path, state: ResumeState) -> None:
     """Replace the state at a path in one step: a reader sees the old one or the new one."""
-    fresh = path.with_name(f"{path.name}.{os.getpid():x}")
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
-        fresh.write_text(state.to_json(), encoding="utf-8")
+        with os.fdopen(create(fresh), "w", encoding="utf-8") as file:
+            file.write(state.to_json())
         fresh.replace(path)
     except OSError:
         fresh.unlink(missing_ok=True)

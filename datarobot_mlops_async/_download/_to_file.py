@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import threading
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-from anyio import to_thread
+from anyio import CapacityLimiter
 from attrs import evolve
 
 from datarobot_mlops_async._download._consumer import FileConsumer, Hasher, PrefixError
 from datarobot_mlops_async._download._context import logger
-from datarobot_mlops_async._download._partial import exists_error, open_partial
+from datarobot_mlops_async._download._digests import digest_of
+from datarobot_mlops_async._download._disk import system_errors
+from datarobot_mlops_async._download._partial import Partial, exists_error
 from datarobot_mlops_async._download._probe import ChangedError
 from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
 from datarobot_mlops_async._download._results import DownloadResult
+from datarobot_mlops_async._download._resume_state import source_of
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import DestinationExistsError, IntegrityError, ObjectChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from datarobot_mlops_async._download._context import DownloadContext
     from datarobot_mlops_async._download._expectation import Expectation
-    from datarobot_mlops_async._download._partial import Partial
     from datarobot_mlops_async._download._probe import Probe
     from datarobot_mlops_async._download._progress import Reporter
     from datarobot_mlops_async._download._remote import RemoteObject
     from datarobot_mlops_async._download._resume_state import ResumeState
 
-_READ = 1024 * 1024
+T = TypeVar("T")
 
 
 class FileDownload:
@@ -65,6 +67,8 @@ class FileDownload:
         self._reporter = reporter
         self._resumed_from = 0
         self._received = 0
+        self._source = source_of(context.api.url_of(context.path))
+        self._thread = CapacityLimiter(1)
 
     async def run(self, expectation: Expectation, probe: Probe | None) -> DownloadResult:
         """Download.
@@ -77,6 +81,8 @@ class FileDownload:
             present = await self._look_at_destination(expectation)
             if present is not None:
                 return self._present(expectation, present)
+            if expectation.size is not None:
+                await self._require_space(partial, expectation.size)
             if probe is not None and partial.state.verified:
                 await probe.response.aclose()
                 probe = None
@@ -85,26 +91,45 @@ class FileDownload:
     @asynccontextmanager
     async def _partial(self, expectation: Expectation) -> AsyncIterator[Partial]:
         """Open the partial file; wait while another process of this host fills it."""
-        waiting = False
-        while True:
-            partial = await to_thread.run_sync(
-                lambda: open_partial(
-                    self._destination, is_usable=lambda state: self._is_usable(state, expectation)
-                )
-            )
-            if partial is not None:
-                break
-            if not waiting:
-                logger.info("download: waiting for another process that downloads to %s", self._destination)
-                waiting = True
-            await anyio.sleep(self._context.tuning.lock_poll)
+        partial = Partial(self._destination)
         try:
+            polls = 0
+            while not await self._in_thread(
+                lambda: partial.open(is_usable=lambda state: self._is_usable(state, expectation))
+            ):
+                self._say_that_it_waits(polls)
+                await anyio.sleep(self._context.tuning.lock_poll)
+                polls += 1
             yield partial
         finally:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(partial.close)
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._in_thread(partial.tidy)
+            finally:
+                partial.close()
+
+    async def _require_space(self, partial: Partial, size: int) -> None:
+        await self._in_thread(lambda: partial.require_space(size))
+
+    async def _in_thread(self, function: Callable[[], T], interrupt: Callable[[], None] = lambda: None) -> T:
+        """Do something with files in a thread; it has ended, however the task was cancelled, when this returns."""
+        return await run_interruptible(function, interrupt=interrupt, limiter=self._thread)
+
+    def _say_that_it_waits(self, polls: int) -> None:
+        self._reporter.wait()
+        waited = polls * self._context.tuning.lock_poll
+        # At the first, 40th, 80th, 160th: what is waited for may be stopped, and never go on.
+        if polls == 0:
+            logger.info("download: waiting for another process that downloads to %s", self._destination)
+        elif polls % 40 == 0 and (polls // 40).bit_count() == 1:
+            logger.warning(
+                "download: another process still downloads to %s, after %.0f s: if it hangs, end it",
+                self._destination,
+                waited,
+            )
 
     def _is_usable(self, state: ResumeState, expectation: Expectation) -> bool:
+        """Tell whether a state is of the object that is wanted: by its digest, or by its name and validators."""
         size = state.validators.size
         if not self._resume or (
             expectation.size is not None and size is not None and size != expectation.size
@@ -112,7 +137,8 @@ class FileDownload:
             return False
         if state.sha256 is not None and expectation.digest is not None:
             return state.sha256 == expectation.digest
-        return state.validators.identify or state.is_complete
+        can_be_checked = state.validators.identify or (state.is_complete and expectation.digest is not None)
+        return state.source == self._source and can_be_checked
 
     async def _look_at_destination(self, expectation: Expectation) -> int | None:
         """Return the size of a destination that has the right bytes already.
@@ -120,15 +146,23 @@ class FileDownload:
         Raises:
             DestinationExistsError: It has others, and may not be replaced.
         """
-        try:
-            size = (await anyio.Path(self._destination).stat()).st_size
-        except FileNotFoundError:
+        stop = threading.Event()
+
+        def look() -> tuple[int, str | None] | None:
+            with system_errors(self._destination):
+                try:
+                    size = self._destination.stat().st_size
+                except FileNotFoundError:
+                    return None
+                wanted = expectation.digest is not None and expectation.size in {None, size}
+                return size, digest_of(self._destination, stop) if wanted else None
+
+        found = await self._in_thread(look, stop.set)
+        if found is None:
             return None
-        if expectation.digest is not None and expectation.size in {None, size}:
-            stop = threading.Event()
-            digest = await run_interruptible(lambda: _digest_of(self._destination, stop), interrupt=stop.set)
-            if digest == expectation.digest:
-                return size
+        size, digest = found
+        if digest is not None and digest == expectation.digest:
+            return size
         if not self._overwrite:
             raise exists_error(self._destination)
         return None
@@ -145,18 +179,20 @@ class FileDownload:
                 logger.warning(
                     "download: what was left of %s is damaged behind byte %d", self._destination, error.good
                 )
-                await to_thread.run_sync(partial.cut_to, error.good)
+                await self._in_thread(functools.partial(partial.cut_to, error.good))
             except ChangedError:
-                await to_thread.run_sync(partial.restart)
+                await self._in_thread(partial.restart)
                 restarts += 1
                 if restarts > self._context.tuning.restarts:
                     raise self._changed() from None
                 await self._context.has_moved()
                 expectation = await self._context.expectation()
             except IntegrityError as error:
-                await to_thread.run_sync(partial.restart)
+                # What was left complete, with no digest named, may be an older object than the one wanted.
+                is_older = partial.state.verified > 0 and partial.state.sha256 != expectation.digest
+                await self._in_thread(partial.restart)
                 error.destination = self._destination
-                if not await self._context.explain(error) or restarts:
+                if restarts or not (await self._context.explain(error) or is_older):
                     raise
                 restarts += 1
                 expectation = await self._context.expectation()
@@ -170,9 +206,9 @@ class FileDownload:
         )
 
     async def _once(self, partial: Partial, expectation: Expectation, probe: Probe | None) -> DownloadResult:
+        if probe is None:
+            probe = await self._open_rest(partial.state, expectation)
         state = partial.state
-        if probe is None and not state.is_complete:
-            probe = await self._context.open(self._remote, state.verified, state.validators)
         if probe is not None:
             try:
                 expectation = self._context.judge(probe, expectation)
@@ -187,13 +223,28 @@ class FileDownload:
         verified_by = hasher.verify()
         return await self._commit(partial, expectation, hasher, verified_by)
 
+    async def _open_rest(self, state: ResumeState, expectation: Expectation) -> Probe | None:
+        """Open what is not here yet; ``None`` when everything is, and known to be what is wanted."""
+        if not state.is_complete:
+            return await self._context.open(self._remote, state.verified, state.validators)
+        if expectation.digest is not None:
+            return None
+        # Nothing but the server can tell whether this still is the object: its last byte is asked for.
+        probe = await self._context.open(self._remote, max(0, state.verified - 1), state.validators)
+        if not probe.start:
+            return probe
+        await probe.response.aclose()
+        return None
+
     async def _prepare(self, partial: Partial, expectation: Expectation, probe: Probe) -> ResumeState:
         if probe.start == 0 and partial.state.verified:
-            await to_thread.run_sync(partial.restart)
+            await self._in_thread(partial.restart)
         size = probe.total if probe.total is not None else expectation.size
         if size is not None:
-            await to_thread.run_sync(partial.require_space, size)
-        return evolve(partial.state, sha256=expectation.digest, validators=probe.validators)
+            await self._require_space(partial, size)
+        return evolve(
+            partial.state, source=self._source, sha256=expectation.digest, validators=probe.validators
+        )
 
     async def _fetch(
         self,
@@ -237,14 +288,17 @@ class FileDownload:
     async def _commit(
         self, partial: Partial, expectation: Expectation, hasher: Hasher, verified_by: tuple[str, ...]
     ) -> DownloadResult:
-        # Not interruptible: a moment later the file is either in place or still a complete partial.
+        withdrawn = threading.Event()
         try:
-            await to_thread.run_sync(lambda: partial.commit(hasher.size, overwrite=self._overwrite))
+            await self._in_thread(
+                lambda: partial.commit(hasher.size, overwrite=self._overwrite, withdrawn=withdrawn.is_set),
+                withdrawn.set,
+            )
         except DestinationExistsError:
             # Somebody was faster, perhaps with the same object.
             found = evolve(expectation, sha256=hasher.hexdigest())
             size = await self._look_at_destination(found)
-            await to_thread.run_sync(partial.discard)
+            await self._in_thread(partial.discard)
             if (
                 size is None
             ):  # pragma: no cover - it was removed again in between; the next call finds a free path
@@ -273,15 +327,3 @@ class FileDownload:
             already_present=True,
             verified_by=tuple(expectation.digests),
         )
-
-
-def _digest_of(path: Path, stop: threading.Event) -> str | None:
-    """Return a file's SHA-256; ``None`` when stopped."""
-    sha256 = hashlib.sha256()
-    buffer = memoryview(bytearray(_READ))
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            if stop.is_set():
-                return None
-            sha256.update(buffer[:count])
-    return sha256.hexdigest()

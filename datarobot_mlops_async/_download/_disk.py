@@ -1,0 +1,178 @@
+"""Files as the operating system has them: opened with distrust, written by position, refused with a reason.
+
+What a system lacks (`pwrite`, owners, links that are not followed, syncing directories) is made up for or left
+out here, so that nothing else needs to know which system it runs on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from datarobot_mlops_async._hints import Hint
+from datarobot_mlops_async.errors import DestinationError, InsufficientSpaceError, MLOpsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ANOTHER_PATH = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EFBIG,
+        errno.ENXIO,
+    }
+)
+_WORDS = {
+    errno.EFBIG: "the file system, or a limit of this process (ulimit -f), takes no file of this size",
+    errno.ENAMETOOLONG: "the name is too long for the file system",
+    errno.ENOTDIR: "a part of the path is a file, not a directory",
+    errno.ENOENT: "nothing can be created there",
+    errno.ENXIO: "nothing can be written there",
+}
+
+
+def destination_error(
+    error: OSError, destination: Path, *, required: int = 0, available: int = 0
+) -> DestinationError:
+    """Return the error of ours for one of the system's.
+
+    Args:
+        error: The system's.
+        destination: What was to be written.
+        required: Bytes still needed, for a full disk.
+        available: Bytes free.
+    """
+    if error.errno in _FULL:
+        quota = error.errno == errno.EDQUOT
+        return InsufficientSpaceError(
+            f"{'your quota' if quota else 'the disk'} of {destination.parent} is full: {available} bytes are "
+            f"free and {required} more are needed",
+            required=required,
+            available=available,
+            errno=error.errno,
+            destination=destination,
+        )
+    return DestinationError(
+        f"cannot write {destination}: {_WORDS.get(error.errno or 0, error.strerror or error)}",
+        errno=error.errno,
+        destination=destination,
+        hint=Hint.CHOOSE_WRITABLE if error.errno in _ANOTHER_PATH else None,
+    )
+
+
+@contextmanager
+def system_errors(destination: Path, *, required: int = 0) -> Iterator[None]:
+    """Turn what the system raises into an error of ours.
+
+    Args:
+        destination: What is written.
+        required: Bytes that are needed now, for a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, MLOpsError):
+            raise
+        raise destination_error(error, destination, required=required) from error
+
+
+def flags(*names: str) -> int:
+    """Return those of the flags for probe that the system has."""
+    return sum(getattr(os, name, 0) for name in names)
+
+
+# A link is not followed, a pipe is not waited for, and no program that is started inherits the file.
+_CAREFULLY = flags("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+
+
+def create(path: Path) -> int:
+    """Create a file that is not there, and open it for reading and writing."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CAREFULLY, 0o666)
+
+
+def open_own(path: Path, owner: int, *, write: bool = False) -> int | None:
+    """Open a file that only its owner has: a regular one, with one name and the right owner.
+
+    Args:
+        path: Where it is.
+        owner: The user id it must have.
+        write: Whether it is to be written, too.
+
+    Returns:
+        A descriptor; ``None`` when it is something else, or cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | _CAREFULLY)
+    except OSError:
+        return None
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == owner and found.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def is_at(path: Path, descriptor: int) -> bool:
+    """Tell whether an open file still has its name: its last owner may have moved it into place."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def keep_mode(descriptor: int, replaced: Path) -> None:
+    """Give an open file the permissions of the one that it will replace, if there is one."""
+    # Some file systems have no permissions, and Windows has them not on open files.
+    with contextlib.suppress(OSError, AttributeError):
+        os.fchmod(descriptor, replaced.stat().st_mode & 0o777)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a rename durable, where the system can."""
+    # Windows cannot open directories, and some network file systems cannot sync them.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class PositionedFile:
+    """An open file that any number of threads read and write at offsets."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._seeking = threading.Lock()
+
+    def write_at(self, view: memoryview, offset: int) -> int:
+        """Write at an offset, and return how many bytes the system took."""
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self.descriptor, view, offset)
+        with self._seeking:
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+            return os.write(self.descriptor, view)
+
+    def read_at(self, view: memoryview, offset: int) -> int:
+        """Read from an offset into a buffer, and return how many bytes there were."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self.descriptor, [view], offset)
+        with self._seeking:
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+            data = os.read(self.descriptor, len(view))
+        view[: len(data)] = data
+        return len(data)
