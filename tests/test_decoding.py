@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -342,3 +344,77 @@ def test_decoded_objects_are_the_frozen_classes_themselves():
         deployment.label = "x"
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         del deployment.model.id
+
+
+# Objects that are the same in many rows, and types of the caller's own.
+
+
+def rows(*changes):
+    return decode_page({"data": [example("DeploymentRetrieveResponse", **each) for each in changes]}).items
+
+
+def test_what_repeats_in_a_page_is_one_object():
+    one, other = rows({"id": "1"}, {"id": "2"})
+    for name in ("settings", "service_health", "owners", "permissions", "prediction_environment"):
+        assert getattr(one, name) is getattr(other, name)
+    assert one.owners.preview[0] is other.owners.preview[0]
+    assert one.id != other.id
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"startDate": "2024-01-01T12:00:00Z"}, {"startDate": "2024-01-01T13:00:00+01:00"}),
+        ({"startDate": "2024-01-01T12:00:00"}, {"startDate": "2024-01-01T12:00:00Z"}),
+        ({"status": "passing"}, {"status": "failing"}),
+        ({"unheard": 1}, {"unheard": True}),
+        ({"unheard": 1}, {}),
+        ({"message": "a"}, {"message": None}),
+    ],
+)
+def test_what_differs_in_looks_only_is_not_shared(one, other):
+    health = example("DeploymentRetrieveResponse")["modelHealth"]
+    bodies = [{"modelHealth": health | each} for each in (one, other, one)]
+    together = rows(*bodies)
+    alone = [decode(example("DeploymentRetrieveResponse", **body)) for body in bodies]
+    for row, by_itself in zip(together, alone, strict=True):
+        assert repr(attrs.astuple(row)) == repr(attrs.astuple(by_itself))
+        assert models.extra(row.model_health) == models.extra(by_itself.model_health)
+
+
+def test_wrong_value_that_equals_a_right_one_is_found_out():
+    settings = {"humbleAiEnabled": True}
+    with pytest.raises(DecodeError, match=r"a boolean at \$.data\[1\].settings.humbleAiEnabled"):
+        rows({"settings": settings}, {"settings": {"humbleAiEnabled": 1}})
+
+
+@attrs.frozen
+class Caller:
+    name: str
+    deployments: list[Deployment] = attrs.field(factory=list)
+
+
+@BOTH
+def test_type_of_the_callers_own_is_read_as_cattrs_reads_it(decoder):
+    body = {"name": "n", "deployments": [PROMISED]}
+    assert decode(body, Caller, decoder=decoder) == Caller("n", [decode(PROMISED)])
+    assert decode([PROMISED], list[Deployment], decoder=decoder) == [decode(PROMISED)]
+    assert decode({"a": [1]}, dict[str, list[int]], decoder=decoder) == {"a": [1]}
+    assert decode(b"[1, NaN]" if decoder is TOLERANT else b"[1]", Any, decoder=decoder)[0] == 1
+    for wrong, type_ in (([], Caller), ({"a": "x"}, dict[str, int]), ([{"id": 1}], list[Deployment])):
+        assert isinstance(failure(wrong, type_, decoder=decoder), DecodeError)
+
+
+def test_answers_are_the_same_where_msgspec_is_not_installed():
+    code = (
+        "import sys; sys.modules['msgspec'] = None\n"
+        "from datarobot_mlops_async._decoding import Decoder\n"
+        "from datarobot_mlops_async.models import Deployment\n"
+        "import attrs; body = sys.stdin.buffer.read()\n"
+        "page = Decoder().decode_page(body, Deployment, operation='GET')\n"
+        "print(ascii([attrs.astuple(each) for each in page.items]), page.total_count)"
+    )
+    body = to_bytes({"data": [PROMISED, example("DeploymentRetrieveResponse", label="é")], "totalCount": 2})
+    run = subprocess.run([sys.executable, "-c", code], input=body, capture_output=True, check=True)
+    page = decode_page(body)
+    assert run.stdout.decode() == f"{[attrs.astuple(each) for each in page.items]!a} {page.total_count}\n"

@@ -7,12 +7,12 @@ tolerates none of that. Whatever the bytes are, nothing but a `DecodeError` come
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
-from datarobot_mlops_async._decoding._body import parse
-from datarobot_mlops_async._decoding._converter import converter
+from datarobot_mlops_async._decoding._body import fast_parser, parse
+from datarobot_mlops_async._decoding._converter import hooks
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook
 from datarobot_mlops_async._hints import Hint
@@ -23,6 +23,8 @@ from datarobot_mlops_async.models._record import REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from datarobot_mlops_async._decoding._body import FastParser
 
 __all__ = ["Decoder", "RawPage"]
 
@@ -93,23 +95,28 @@ class Decoder:
     def __init__(self, *, strict: bool = False, secret: str | None = None) -> None:
         self._strict = strict
         self._redactor = Redactor([secret])
-        self._find_hook = converter(strict=strict).get_structure_hook
+        self._find_hook = hooks(strict=strict)
+        self._fast = fast_parser()
 
     def decode(self, body: bytes, type_: type[T], *, operation: str) -> T:
         """Decode one object.
 
         Args:
             body: The answer's body.
-            type_: A class of `models`; or, for an answer whose schema the page does not document,
-                another attrs class with slots and without weak references.
+            type_: A class of `models`; ``Any`` for the parsed JSON as it is; or another type that cattrs knows.
             operation: The request that was answered, for the error message.
 
         Raises:
             DecodeError: The body is not JSON, or not what the API page promises.
         """
+        hook = self._find_hook(type_)
+        if fast := self._fast:
+            try:
+                return hook(fast.value(body), None)  # type: ignore[no-any-return] # of type_
+            except fast.failures:
+                pass  # the standard library takes more, and knows what is wrong with the rest
         try:
-            parsed = parse(body, strict=self._strict)
-            return cast("T", self._find_hook(type_)(parsed, type_))
+            return hook(parse(body, strict=self._strict), None)  # type: ignore[no-any-return]
         except Mismatch as mismatch:
             error = self._error(mismatch, body, operation)
         # Outside the handler, so that the error does not drag the whole parsed body along.
@@ -126,23 +133,38 @@ class Decoder:
         Raises:
             DecodeError: The body is not JSON, or not what the API page promises.
         """
+        if fast := self._fast:
+            try:
+                return self._page_by_rows(fast, body, item_type)
+            except fast.failures:
+                pass
         try:
             return self._page(parse(body, strict=self._strict), item_type)
         except Mismatch as mismatch:
             error = self._error(mismatch, body, operation)
         raise error
 
+    def _page_by_rows(self, fast: FastParser, body: bytes, item_type: type[T]) -> RawPage[T]:
+        """Parse and decode row by row, so that no page stands in memory as dictionaries."""
+        members = fast.members(body)
+        rows = fast.items(members.pop("data", b""))
+        hook, parsed, memo = self._find_hook(item_type), fast.value, dict[object, Any]()
+        items = tuple([hook(parsed(row), memo) for row in rows])
+        return self._enveloped(items, {name: parsed(member) for name, member in members.items()}, item_type)
+
     def _page(self, parsed: object, item_type: type[T]) -> RawPage[T]:
         if type(parsed) is not dict:
             raise Mismatch("an object", describe(parsed))
         data = parsed.pop("data", ABSENT)
         try:
-            items = array_hook(item_type, self._find_hook, nulls=False)(data, item_type)
+            items = array_hook(item_type, self._find_hook, nulls=False)(data, None)
         except Mismatch as mismatch:
             mismatch.under("data")
             raise
-        envelope_type = _ENVELOPES.get(item_type, _Envelope)
-        envelope = self._find_hook(envelope_type)(parsed, envelope_type)
+        return self._enveloped(items, parsed, item_type)
+
+    def _enveloped(self, items: tuple[T, ...], rest: dict[str, Any], item_type: type[T]) -> RawPage[T]:
+        envelope = self._find_hook(_ENVELOPES.get(item_type, _Envelope))(rest, None)
         return RawPage(
             items=items,
             count=envelope.count,

@@ -4,11 +4,50 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from attrs import frozen
 
 from datarobot_mlops_async._decoding._mismatch import Mismatch
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _HTML = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+
+
+@frozen
+class FastParser:
+    """A parser that gives what the standard library's gives, or raises one of `failures`.
+
+    Attributes:
+        value: Parses any JSON.
+        members: Parses an object down to its members.
+        items: Parses an array down to its items.
+        failures: What is raised for bytes that are not JSON, for some that only the standard library takes,
+            and by the hooks for what was not promised.
+    """
+
+    value: Callable[[Any], Any]
+    members: Callable[[bytes], dict[str, Any]]
+    items: Callable[[Any], list[Any]]
+    failures: tuple[type[Exception], ...]
+
+
+@cache
+def fast_parser() -> FastParser | None:
+    """Return msgspec's parser where it is installed: it takes half the time of the standard library's."""
+    try:
+        import msgspec  # noqa: PLC0415 - not installed everywhere
+    except ImportError:
+        return None
+    return FastParser(
+        value=msgspec.json.Decoder().decode,
+        members=msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
+        items=msgspec.json.Decoder(list[msgspec.Raw]).decode,
+        failures=(Mismatch, msgspec.MsgspecError, ValueError, RecursionError),
+    )
 
 
 def parse(body: bytes, *, strict: bool) -> object:

@@ -1,44 +1,67 @@
-"""The one cattrs converter, tolerant or strict: which hook structures which type."""
+"""Which hook decodes which type: our own for what the API page promises, cattrs' for any other type."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from functools import cache
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import attrs
 from cattrs import Converter
 
 from datarobot_mlops_async._decoding import _values
+from datarobot_mlops_async._decoding._mismatch import Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook, record_hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @cache
-def converter(*, strict: bool) -> Converter:
-    """Return the converter. It makes a type's hook when it first meets the type, for all sessions."""
-    made = Converter(detailed_validation=False)
-    for type_, hook in _value_hooks(strict=strict).items():
-        made.register_structure_hook(type_, hook)
+def hooks(*, strict: bool) -> Callable[[object], _values.Hook]:
+    """Return what finds the hook of a type. It makes one when it first meets the type, for all sessions."""
+    values = _value_hooks(strict=strict)
 
-    @made.register_structure_hook_factory(_is_array)
-    def _(type_: object) -> _values.Hook:
-        return array_hook(get_args(type_)[0], made.get_structure_hook, nulls=not strict)
+    @cache
+    def find(type_: Any) -> _values.Hook:
+        if type_ in values:
+            return values[type_]
+        if get_origin(type_) is tuple and get_args(type_)[1:] == (...,):
+            return array_hook(get_args(type_)[0], find, nulls=not strict)
+        if enums := _values.open_enums(type_):
+            return _values.closed_enum(enums[0]) if strict else _values.open_enum(enums[0])
+        if _is_ours(type_):
+            return record_hook(type_, find, strict=strict)
+        return _foreign(type_, converter)
 
-    @made.register_structure_hook_factory(lambda type_: bool(_enums(type_)))
-    def _(type_: object) -> _values.Hook:
-        (enum,) = _enums(type_)
-        return _values.closed_enum(enum) if strict else _values.open_enum(enum)
+    converter = Converter()
+    # Our classes inside of others: list[Deployment].
+    converter.register_structure_hook_factory(
+        _is_ours, lambda type_: lambda value, _: find(type_)(value, None)
+    )
+    return find
 
-    @made.register_structure_hook_factory(attrs.has)
-    def _(type_: type[attrs.AttrsInstance]) -> _values.Hook:
-        return record_hook(type_, made.get_structure_hook, strict=strict)
 
-    return made
+def _is_ours(type_: Any) -> bool:
+    # Responses have slots and take no weak references, which hardly any other attrs class is told to.
+    return attrs.has(type_) and type_.__dictoffset__ == type_.__weakrefoffset__ == 0
+
+
+def _foreign(type_: Any, converter: Converter) -> _values.Hook:
+    def structure(value: object, _: _values.Memo) -> Any:
+        try:
+            return converter.structure(value, type_)
+        except Mismatch:
+            raise
+        except Exception as error:
+            raise Mismatch(f"what makes a {getattr(type_, '__name__', type_)}", describe(value)) from error
+
+    return structure
 
 
 def _value_hooks(*, strict: bool) -> dict[Any, _values.Hook]:
     return {
+        Any: lambda value, _: value,
         str: _values.text,
         bool: _values.boolean,
         int: _values.integer_strictly if strict else _values.integer,
@@ -47,12 +70,3 @@ def _value_hooks(*, strict: bool) -> dict[Any, _values.Hook]:
         datetime: _values.timestamp_strictly if strict else _values.timestamp,
         datetime | str: _values.timestamp_or_text,
     }
-
-
-def _is_array(type_: object) -> bool:
-    return get_origin(type_) is tuple
-
-
-def _enums(type_: object) -> list[type[StrEnum]]:
-    """Return the enumeration in an annotation such as ``HealthStatus | str``, if there is one."""
-    return [member for member in get_args(type_) if isinstance(member, type) and issubclass(member, StrEnum)]

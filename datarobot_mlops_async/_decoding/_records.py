@@ -3,20 +3,24 @@
 What is written for a field ``label: str`` is::
 
     at = 'label'
-    v = value.get(at)
-    if type(v) is not str:
-        if v is None: gaps = True
-        else: v = hook1(v, type1)
-    it.label = v
+    v3 = get(at)
+    if type(v3) is not str:
+        if v3 is None: gaps = True
+        else: v3 = hook3(v3, memo)
 
 A value that already has the type its hook would return skips the call; that and the
 absence of a loop is what makes this several times faster than asking a table. ``at``
 tells the handler at the end which field was being read when a `Mismatch` came by, and an
 object without gaps that has as many fields as are documented has no unknown ones.
+
+Objects that repeat from row to row are made once and shared, since they never change: every one that is kept
+is one more for the garbage collector to walk. What was made is found again in ``memo``, which lives as long
+as the decoding of one page, so that an ``id`` in one of its keys is that of an object in it.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import reduce
 from operator import or_
 from types import NoneType
@@ -25,17 +29,48 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 import attrs
 
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
-from datarobot_mlops_async.models import Record
+from datarobot_mlops_async._decoding._values import open_enums
+from datarobot_mlops_async.models import (
+    AccuracyHealth,
+    DefaultPredictionServer,
+    DeploymentGovernance,
+    DeploymentOwner,
+    DeploymentOwners,
+    DeploymentSettings,
+    ModelHealth,
+    ModelPackageInitialDownload,
+    PredictionEnvironment,
+    Record,
+    ScoringCodeInitialDownload,
+    ServiceHealth,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from datarobot_mlops_async._decoding._values import Hook
+    from datarobot_mlops_async._decoding._values import Hook, Memo
 
     FindHook = Callable[[object], Hook]
 
 # Values of exactly this type are already what the hook of that type would return.
 _PASSING: Final[Mapping[object, type]] = {str: str, bool: bool, int: int, int | float: int}
+
+# What many deployments of a fleet have in common. None has a float: 1.0 equals 1 and looks different.
+_SHARED: Final[frozenset[object]] = frozenset(
+    {
+        AccuracyHealth,
+        DefaultPredictionServer,
+        DeploymentGovernance,
+        DeploymentOwner,
+        DeploymentOwners,
+        DeploymentSettings,
+        ModelHealth,
+        ModelPackageInitialDownload,
+        PredictionEnvironment,
+        ScoringCodeInitialDownload,
+        ServiceHealth,
+    }
+)
 
 # The one JSON name that is not the attribute's name in camel case.
 _JSON_NAMES: Final = {"datarobot_key": "datarobot-key"}
@@ -60,9 +95,8 @@ def record_hook(cls: type[attrs.AttrsInstance], find_hook: FindHook, *, strict: 
     strict = strict and issubclass(cls, Record)
     hints = get_type_hints(cls)
     fields = [field for field in attrs.fields(cls) if field.name != "_extra"]
-    names: dict[str, Any] = {"known": frozenset(json_name(field.name) for field in fields)}
-    lines: list[str] = []
-    for n, field in enumerate(fields):
+    source = _Source(cls, strict=strict)
+    for field in fields:
         type_, nullable = _without_none(hints[field.name])
         hook = find_hook(type_)
         if strict:
@@ -71,11 +105,8 @@ def record_hook(cls: type[attrs.AttrsInstance], find_hook: FindHook, *, strict: 
             hook = _strictly(
                 hook, required=required, nullable=nullable if required else "nullable" in field.metadata
             )
-        names |= {f"type{n}": type_, f"hook{n}": hook}
-        lines += _read(n, field.name, _PASSING.get(type_), strict=strict)
-    if issubclass(cls, Record):
-        lines += _look_for_unknown(len(fields), strict=strict)
-    return _compile(cls, lines, names)
+        source.add(field.name, type_, hook)
+    return source.compiled()
 
 
 def array_hook(item_type: object, find_hook: FindHook, *, nulls: bool) -> Hook:
@@ -88,19 +119,28 @@ def array_hook(item_type: object, find_hook: FindHook, *, nulls: bool) -> Hook:
     """
     hook = find_hook(item_type)
     passing = _PASSING.get(item_type)
+    only = {passing}
+    shared = item_type is str or item_type in _SHARED
 
-    def structure(values: object, _: object) -> tuple[Any, ...]:
+    def structure(values: Any, memo: Memo) -> tuple[Any, ...]:
         if type(values) is not list:
             raise Mismatch("an array", describe(values))
-        index = 0
-        try:
-            for index, value in enumerate(values):
-                if type(value) is not passing and not (nulls and value is None):
-                    values[index] = hook(value, item_type)
-        except Mismatch as mismatch:
-            mismatch.under(index)
-            raise
-        return tuple(values)
+        if not only.issuperset(map(type, values)):
+            index = 0
+            try:
+                for index, value in enumerate(values):
+                    if type(value) is not passing and not (nulls and value is None):
+                        values[index] = hook(value, memo)
+            except Mismatch as mismatch:
+                mismatch.under(index)
+                raise
+        made = tuple(values)
+        if not shared or memo is None:
+            return made
+        found: tuple[Any, ...] = memo.setdefault(
+            made if passing else (tuple, item_type, *map(id, made)), made
+        )
+        return found
 
     return structure
 
@@ -113,12 +153,12 @@ def _without_none(type_: object) -> tuple[object, bool]:
 
 
 def _strictly(hook: Hook, *, required: bool, nullable: bool) -> Hook:
-    def structure(value: object, type_: object) -> object:
+    def structure(value: object, memo: Memo) -> object:
         if value is ABSENT and required:
             raise Mismatch("a required field", describe(value))
         if value is None and not nullable:
             raise Mismatch("a value", describe(value))
-        return None if value is ABSENT or value is None else hook(value, type_)
+        return None if value is ABSENT or value is None else hook(value, memo)
 
     return structure
 
@@ -128,61 +168,106 @@ def _reject_unknown(value: dict[str, Any], known: frozenset[str]) -> None:
     raise Mismatch("no field of this name", describe(value[name])).under(name)
 
 
-def _read(n: int, attribute: str, passing: type | None, *, strict: bool) -> Iterator[str]:
-    yield f"at = {json_name(attribute)!r}"
-    yield "v = value.get(at, ABSENT)" if strict else "v = value.get(at)"
-    if passing:
-        yield f"if type(v) is not {passing.__name__}:"
-    else:
-        yield "if True:"
-    if strict:
-        yield f"    v = hook{n}(v, type{n})"
-    else:
-        yield "    if v is None: gaps = True"
-        yield f"    else: v = hook{n}(v, type{n})"
-    yield f"it.{attribute} = v"
+class _Source:
+    """The function of a class, as it is written."""
 
+    def __init__(self, cls: type, *, strict: bool) -> None:
+        self._cls = cls
+        self._strict = strict
+        self._shared = cls in _SHARED
+        self._attributes: list[str] = []
+        self._reading: list[str] = []
+        self._making: list[str] = []
+        self._key: list[str] = ["cls"]
+        self._scope: dict[str, Any] = {
+            "ABSENT": ABSENT,
+            "Mismatch": Mismatch,
+            "cls": cls,
+            "describe": describe,
+            "draft": _draft(cls),
+            "is_record": issubclass(cls, Record),
+            "reject_unknown": _reject_unknown,
+        }
 
-def _look_for_unknown(count: int, *, strict: bool) -> Iterator[str]:
-    # The path to an unknown field ends in its own name, not in that of the last field read.
-    yield "at = None"
-    yield "it._extra = None"
-    if strict:
-        yield "if not value.keys() <= known: reject_unknown(value, known)"
-    else:
-        yield f"if (gaps or len(value) != {count}) and not value.keys() <= known:"
-        yield "    it._extra = {name: v for name, v in value.items() if name not in known}"
+    def add(self, attribute: str, type_: object, hook: Hook) -> None:
+        n, name, passing, enums = (
+            len(self._attributes),
+            json_name(attribute),
+            _PASSING.get(type_),
+            open_enums(type_),
+        )
+        convert = f"v{n} = hook{n}(v{n}, memo)"
+        self._attributes.append(attribute)
+        self._scope[f"hook{n}"] = hook
+        if enums and not self._strict:
+            convert = f"v{n} = members{n}.get(v{n}, v{n}) if type(v{n}) is str else hook{n}(v{n}, memo)"
+            self._scope[f"members{n}"] = {member.value: member for member in enums[0]}
+        if self._shared and (enums or type_ is datetime):
+            # Told apart by its text, and read only where an object has to be made.
+            passing = str
+            self._making.append(f"if type(v{n}) is str: at = {name!r}; {convert}")
+        self._key.append(f"v{n}" if passing else f"id(v{n})")
+        unless = f"if type(v{n}) is not {passing.__name__}:" if passing else "if True:"
+        self._reading.append(f"at = {name!r}")
+        if self._strict:
+            self._reading += [f"v{n} = value.get(at, ABSENT)", f"{unless} {convert}"]
+        else:
+            self._reading += [
+                f"v{n} = value.get(at)",
+                unless,
+                f"    if v{n} is None: gaps = True",
+                f"    else: {convert}",
+            ]
 
+    def _look_for_unknown(self) -> Iterator[str]:
+        # The path to an unknown field ends in its own name, not in that of the last field read.
+        yield "at = None"
+        if self._strict:
+            yield "if not value.keys() <= known: reject_unknown(value, known)"
+        else:
+            yield f"if (gaps or len(value) != {len(self._attributes)}) and not value.keys() <= known:"
+            yield "    extra = {name: v for name, v in value.items() if name not in known}"
 
-def _compile(cls: type, lines: list[str], names: dict[str, Any]) -> Hook:
-    body = "\n        ".join(lines)
-    source = f"""
-def structure(value, _):
+    def _look_for_shared(self) -> Iterator[str]:
+        yield "shared = memo is not None and extra is None"
+        yield f"if shared and (it := memo.get(key := ({', '.join(self._key)}))) is not None: return it"
+
+    def compiled(self) -> Hook:
+        self._scope["known"] = frozenset(map(json_name, self._attributes))
+        reading = [
+            *self._reading,
+            *(self._look_for_unknown() if issubclass(self._cls, Record) else ()),
+            *(self._look_for_shared() if self._shared else ()),
+            *self._making,
+        ]
+        filling = [f"it.{attribute} = v{n}" for n, attribute in enumerate(self._attributes)]
+        text = f"""
+def structure(value, memo):
     if type(value) is not dict: raise Mismatch("an object", describe(value))
-    gaps = False
-    at = None
-    it = draft()
+    gaps = shared = False
+    at = extra = None
     try:
-        {body}
+        {
+            '''
+        '''.join(reading)
+        }
     except Mismatch as mismatch:
         if at is not None: mismatch.under(at)
         raise
+    it = draft()
+    {
+            '''
+    '''.join(filling)
+        }
+    if is_record: it._extra = extra
     it.__class__ = cls
+    if shared: memo[key] = it
     return it
 """
-    scope = {
-        **names,
-        "ABSENT": ABSENT,
-        "Mismatch": Mismatch,
-        "cls": cls,
-        "describe": describe,
-        "draft": _draft(cls),
-        "reject_unknown": _reject_unknown,
-    }
-    # Nothing in the source comes from outside: the names are those of our own classes.
-    exec(compile(source, f"<decoder of {cls.__name__}>", "exec"), scope)  # noqa: S102 - as attrs and cattrs do
-    hook: Hook = scope["structure"]
-    return hook
+        # Nothing in it comes from outside: the names are those of our own classes.
+        exec(compile(text, f"<decoder of {self._cls.__name__}>", "exec"), self._scope)  # noqa: S102 - as attrs does
+        hook: Hook = self._scope["structure"]
+        return hook
 
 
 def _draft(cls: type) -> type:
