@@ -33,12 +33,12 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run ``dr-mlops`` with the process's arguments and exit."""
-    if missing := [name for name in ("typer", "rich") if find_spec(name) is None]:
+    if missing := [name for name in ("click", "rich") if find_spec(name) is None]:
         sys.stderr.write(
             f"dr-mlops needs {' and '.join(missing)}: pip install 'datarobot-mlops-async[cli]'\n"
         )
         raise SystemExit(1)
-    # Only now: the check above must work without typer and rich.
+    # Only now: the check above must work without click and rich.
     from datarobot_mlops_async.cli._app import run  # noqa: PLC0415 - as said
 
     raise SystemExit(run(sys.argv[1:]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from datarobot_mlops_async.bulk import OutcomeState
-from datarobot_mlops_async.cli._terminal import clean
+from datarobot_mlops_async.cli._messages import clean, escaped
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,7 +68,7 @@ class BulkView:
             elif self._failures == _MOST_SHOWN + 1:
                 self._terminal.say("more failures are not shown one by one")
         if self._as_lines:
-            self._terminal.write(outcome.to_json())
+            self._terminal.write(escaped(outcome.to_json()))
         elif not self._terminal.for_people:
             self._terminal.write(f"{clean(outcome.item)}\t{outcome.state.value}")
         self._bar.update(

@@ -2,52 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from datarobot_mlops_async.cli._options import takes
-from datarobot_mlops_async.cli._printing import Form, Printer, list_form
-from datarobot_mlops_async.cli._views import CUSTOM_MODELS
+from datarobot_mlops_async.cli._command import Group, option, with_session
+from datarobot_mlops_async.cli._options import OutputFormat, output_format
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.cli._invocation import Invocation
-    from datarobot_mlops_async.session import AsyncSession
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Deployments of custom models.")
 
 
-@app.callback()
-def group() -> None:
+@click.group("custom-models", cls=Group)
+def command() -> None:
     """Deployments of custom models; their logs are under dr-mlops logs."""
 
 
-@app.command("list")
-@takes("form", list_form)
-def list_(
-    ctx: typer.Context,
-    *,
-    custom_model_ids: Annotated[
-        list[str] | None,
-        typer.Option("--custom-model-id", metavar="ID", help="Of this custom model; repeatable."),
-    ] = None,
-    environment_ids: Annotated[
-        list[str] | None,
-        typer.Option("--environment-id", metavar="ID", help="In this execution environment; repeatable."),
-    ] = None,
-    form: Form,
+@command.command("list")
+@option(
+    "--custom-model-id",
+    "custom_model_ids",
+    multiple=True,
+    metavar="ID",
+    help="Of this custom model; repeatable.",
+)
+@option(
+    "--environment-id",
+    "environment_ids",
+    multiple=True,
+    metavar="ID",
+    help="In this execution environment; repeatable.",
+)
+@output_format("custom-models")
+@with_session
+async def list_(
+    cli: Invocation, custom_model_ids: tuple[str, ...], environment_ids: tuple[str, ...], output: OutputFormat
 ) -> None:
     """List deployments of custom models, newest first."""
-    invocation: Invocation = ctx.obj
-    printer = Printer(invocation.terminal, CUSTOM_MODELS, form)
-
-    async def work(session: AsyncSession) -> None:
-        await printer.list(
-            session.custom_model_deployments.list(
-                custom_model_ids=custom_model_ids or None,
-                environment_ids=environment_ids or None,
-                limit=form.limit,
-            )
+    await cli.printer("custom-models", output).list(
+        cli.session.custom_model_deployments.list(
+            custom_model_ids=custom_model_ids or None,
+            environment_ids=environment_ids or None,
+            limit=output.limit,
         )
-
-    invocation.run(work)
+    )

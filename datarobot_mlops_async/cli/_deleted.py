@@ -2,87 +2,68 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from datarobot_mlops_async.cli import _wording as wording
-from datarobot_mlops_async.cli._asking import DryRun, Yes, confirm, named_ids
-from datarobot_mlops_async.cli._failures import usage
-from datarobot_mlops_async.cli._following import DEFAULT_PATIENCE, Following, Patience, Wait
-from datarobot_mlops_async.cli._options import takes
-from datarobot_mlops_async.cli._printing import Form, Printer, list_form
-from datarobot_mlops_async.cli._terminal import clean
-from datarobot_mlops_async.cli._views import DELETED
+from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._command import Group, option, together, with_session
+from datarobot_mlops_async.cli._exits import usage
+from datarobot_mlops_async.cli._options import OutputFormat, dry_run, ids, output_format, patience, wait, yes
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.cli._invocation import Invocation
-    from datarobot_mlops_async.session import AsyncSession
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="Deleted deployments: list them, erase them. On-premise only.",
-)
 
 
-@app.command("list")
-@takes("form", list_form)
-def list_(
-    ctx: typer.Context,
-    *,
-    form: Form,
-) -> None:
+def _named(*, ids: list[str] | None, everything: bool) -> list[str] | None:
+    if (ids is not None) == everything:
+        raise usage("name deleted deployments (or - for stdin), or say --all")
+    return ids
+
+
+@click.group("deleted", cls=Group)
+def command() -> None:
+    """Deleted deployments: list them, erase them. On-premise only."""
+
+
+@command.command("list")
+@output_format("deleted")
+@with_session
+async def list_(cli: Invocation, output: OutputFormat) -> None:
     """List deleted deployments whose data is still there."""
-    invocation: Invocation = ctx.obj
-    printer = Printer(invocation.terminal, DELETED, form)
-
-    async def work(session: AsyncSession) -> None:
-        await printer.list(session.deleted_deployments.list(limit=form.limit))
-
-    invocation.run(work)
+    await cli.printer("deleted", output).list(cli.session.deleted_deployments.list(limit=output.limit))
 
 
-@app.command()
-def erase(
-    ctx: typer.Context,
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Deleted deployments, or - to read ids from stdin."),
-    ] = None,
-    *,
-    everything: Annotated[bool, typer.Option("--all", help="Every deleted deployment.")] = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    wait: Wait = True,
-    patience: Patience = DEFAULT_PATIENCE,
+@command.command()
+@together(
+    "named",
+    _named,
+    ids("Deleted deployments"),
+    option("--all", "everything", is_flag=True, help="Every deleted deployment."),
+)
+@yes
+@dry_run
+@wait
+@patience
+@with_session
+async def erase(
+    cli: Invocation, *, named: list[str] | None, yes: bool, dry_run: bool, wait: bool, patience: float
 ) -> None:
     """Erase all data of deleted deployments, for good."""
-    invocation: Invocation = ctx.obj
-    terminal = invocation.terminal
-    if bool(ids) == everything:
-        raise usage("name deleted deployments (or - for stdin), or say --all")
-    following = Following(invocation, patience)
-    named = named_ids(ids or [])
-
-    async def work(session: AsyncSession) -> None:
-        chosen = named
-        if everything:
-            chosen = [each.id for each in await session.deleted_deployments.list().collect()]
-        if not chosen:
-            terminal.say("nothing to erase")
-            return
-        counted = wording.count(len(chosen), "deleted deployment")
-        if dry_run:
-            for each in chosen:
-                terminal.write(clean(each))
-            terminal.say(f"would erase {counted}")
-            return
-        await confirm(terminal, f"Erase all data of {counted}, for good?", yes=yes)
-        operation = await session.deleted_deployments.begin_erase(chosen)
-        if wait:
-            await following.wait(operation, f"erasing {counted}")
-        else:
-            following.leave(operation)
-
-    following.run(work)
+    deleted = cli.session.deleted_deployments
+    chosen = [each.id for each in await deleted.list().collect()] if named is None else named
+    if not chosen:
+        cli.terminal.say("nothing to erase")
+        return
+    counted = messages.count(len(chosen), "deleted deployment")
+    if dry_run:
+        for each in chosen:
+            cli.terminal.write(messages.clean(each))
+        cli.terminal.say(f"would erase {counted}")
+        return
+    await cli.confirm(f"Erase all data of {counted}, for good?", yes=yes)
+    operation = await deleted.begin_erase(chosen)
+    if wait:
+        await cli.wait(operation, f"erasing {counted}", patience)
+    else:
+        cli.leave(operation)

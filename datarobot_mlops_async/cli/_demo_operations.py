@@ -12,8 +12,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from datarobot_mlops_async.cli import _wording as wording
-from datarobot_mlops_async.cli._terminal import clean, plain
+from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._messages import clean
+from datarobot_mlops_async.cli._terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,9 +121,9 @@ class _View:
             )
             label = Text(row.label)
             label.truncate(max(8, console_width - _OTHER_COLUMNS), overflow="ellipsis")
-            grid.add_row(sign, label, word, Text(wording.duration(row.seconds), style="quiet"))
+            grid.add_row(sign, label, word, Text(messages.duration(row.seconds), style="quiet"))
         return grid
 
 
 def _plain_line(row: _Row) -> Text:
-    return Text(f"  {row.outcome} after {wording.duration(row.seconds)}: {row.label}")
+    return Text(f"  {row.outcome} after {messages.duration(row.seconds)}: {row.label}")

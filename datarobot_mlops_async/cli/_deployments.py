@@ -1,146 +1,209 @@
-"""``dr-mlops deployments``: list deployments and read what there is of one."""
-
-# ruff: noqa: TC001 - typer resolves the annotations at run time
+"""``dr-mlops deployments``: list deployments, read what there is of one, and change them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from datarobot_mlops_async.cli._asking import DeploymentId
-from datarobot_mlops_async.cli._deployment_changes import activate, deactivate, delete, update
+from datarobot_mlops_async.cli._bulk_options import BulkOptions, bulk_options
+from datarobot_mlops_async.cli._command import Group, option, together, with_session
+from datarobot_mlops_async.cli._exits import usage
 from datarobot_mlops_async.cli._filters import deployment_filters
-from datarobot_mlops_async.cli._options import takes
-from datarobot_mlops_async.cli._printing import AsJson, Form, Printer, list_form
-from datarobot_mlops_async.cli._views import CAPABILITIES, DEPLOYMENTS, FEATURES, HISTORY
-from datarobot_mlops_async.models import DeploymentOrder, FeatureOrder
+from datarobot_mlops_async.cli._options import (
+    OutputFormat,
+    as_json,
+    completing,
+    deployment_id,
+    output_format,
+    words,
+)
+from datarobot_mlops_async.errors import ConflictError
+from datarobot_mlops_async.models import DeploymentOrder, FeatureOrder, Importance
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.cli._invocation import Invocation
+    from datarobot_mlops_async.models import Deployment
+    from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.session import AsyncSession
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, read and change deployments.")
-for change in (deactivate, activate, update, delete):
-    app.command()(change)
 _SERVERS_OWN = "server"
 
 
-@app.command("list")
-@takes("filters", deployment_filters)
-@takes("form", list_form)
-def list_(
-    ctx: typer.Context,
-    *,
-    filters: dict[str, Any],
-    order_by: Annotated[
-        str,
-        typer.Option(
-            metavar="FIELD",
-            help=f"Sort by a field, -FIELD to turn it round; {_SERVERS_OWN} for the server's own order, which "
-            "changes while it is read.",
-            autocompletion=lambda: [each.value for each in DeploymentOrder],
-        ),
-    ] = DeploymentOrder.CREATED_AT_TIMESTAMP.value,
-    form: Form,
-) -> None:
+def _changes(*, clear_description: bool, **given: str | None) -> dict[str, Any]:
+    if clear_description and given["set_description"] is not None:
+        raise usage("--set-description and --clear-description exclude each other")
+    changes: dict[str, Any] = {
+        name.removeprefix("set_"): value for name, value in given.items() if value is not None
+    }
+    if clear_description:
+        changes["description"] = None
+    if not changes:
+        raise usage(
+            "say what to change: --set-label, --set-description, --clear-description or --set-importance"
+        )
+    return changes
+
+
+@click.group("deployments", cls=Group)
+def command() -> None:
+    """List, read and change deployments."""
+
+
+@command.command("list")
+@option(
+    "--order-by",
+    metavar="FIELD",
+    default=DeploymentOrder.CREATED_AT_TIMESTAMP.value,
+    show_default=True,
+    shell_complete=completing(DeploymentOrder),
+    help=f"Sort by a field, -FIELD to turn it round; {_SERVERS_OWN} for the server's own order, which changes while "
+    "it is read.",
+)
+@output_format("deployments")
+@deployment_filters
+@with_session
+async def list_(cli: Invocation, order_by: str, output: OutputFormat, filters: dict[str, Any]) -> None:
     """List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id."""
-    invocation: Invocation = ctx.obj
-    printer = Printer(invocation.terminal, DEPLOYMENTS, form)
     order = None if order_by == _SERVERS_OWN else order_by
-
-    async def work(session: AsyncSession) -> None:
-        await printer.list(session.deployments.list(order_by=order, limit=form.limit, **filters))
-
-    invocation.run(work)
+    deployments = cli.session.deployments.list(order_by=order, limit=output.limit, **filters)
+    await cli.printer("deployments", output).list(deployments)
 
 
-@app.command()
-def get(ctx: typer.Context, deployment_id: DeploymentId, *, as_json: AsJson = False) -> None:
+@command.command()
+@deployment_id
+@as_json
+@with_session
+async def get(cli: Invocation, deployment_id: str, as_json: bool) -> None:
     """Show everything there is of one deployment."""
-    invocation: Invocation = ctx.obj
-    printer = Printer(invocation.terminal, DEPLOYMENTS, Form(as_json=as_json))
-
-    async def work(session: AsyncSession) -> None:
-        printer.one(await session.deployments.get(deployment_id))
-
-    invocation.run(work)
+    cli.printer("deployments", OutputFormat(as_json=as_json)).one(
+        await cli.session.deployments.get(deployment_id)
+    )
 
 
-@app.command()
-@takes("form", list_form)
-def features(
-    ctx: typer.Context,
-    deployment_id: DeploymentId,
+@command.command()
+@deployment_id
+@option("--search", metavar="TEXT", help="In the name, in any case.")
+@option(
+    "--order-by",
+    metavar="FIELD",
+    default=FeatureOrder.NAME.value,
+    show_default=True,
+    shell_complete=completing(FeatureOrder),
+    help="name, importance, or -name, -importance.",
+)
+@option("--include-non-prediction-features", is_flag=True, help="Also those that predictions do not need.")
+@option("--for-segmented-analysis", is_flag=True, help="Only those that segmented analysis can use.")
+@output_format("features")
+@with_session
+async def features(
+    cli: Invocation,
     *,
-    search: Annotated[str | None, typer.Option(metavar="TEXT", help="In the name, in any case.")] = None,
-    order_by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FIELD",
-            help="name, importance, or -name, -importance.",
-            autocompletion=lambda: [each.value for each in FeatureOrder],
-        ),
-    ] = FeatureOrder.NAME.value,
-    include_non_prediction_features: Annotated[
-        bool,
-        typer.Option("--include-non-prediction-features", help="Also those that predictions do not need."),
-    ] = False,
-    for_segmented_analysis: Annotated[
-        bool, typer.Option("--for-segmented-analysis", help="Only those that segmented analysis can use.")
-    ] = False,
-    form: Form,
+    deployment_id: str,
+    search: str | None,
+    order_by: str,
+    include_non_prediction_features: bool,
+    for_segmented_analysis: bool,
+    output: OutputFormat,
 ) -> None:
     """List the features of the data that a deployment predicts from."""
-    invocation: Invocation = ctx.obj
-    printer = Printer(invocation.terminal, FEATURES, form)
-
-    async def work(session: AsyncSession) -> None:
-        await printer.list(
-            session.deployments.features(
-                deployment_id,
-                search=search,
-                order_by=order_by,
-                include_non_prediction_features=include_non_prediction_features or None,
-                for_segmented_analysis=for_segmented_analysis or None,
-                limit=form.limit,
-            )
+    await cli.printer("features", output).list(
+        cli.session.deployments.features(
+            deployment_id,
+            search=search,
+            order_by=order_by,
+            include_non_prediction_features=include_non_prediction_features or None,
+            for_segmented_analysis=for_segmented_analysis or None,
+            limit=output.limit,
         )
+    )
 
-    invocation.run(work)
 
-
-@app.command()
-@takes("form", list_form)
-def history(
-    ctx: typer.Context,
-    deployment_id: DeploymentId,
-    *,
-    form: Form,
-) -> None:
+@command.command()
+@deployment_id
+@output_format("history")
+@with_session
+async def history(cli: Invocation, deployment_id: str, output: OutputFormat) -> None:
     """List the models that have been a deployment's champion."""
-    invocation: Invocation = ctx.obj
-    printer = Printer(invocation.terminal, HISTORY, form)
-
-    async def work(session: AsyncSession) -> None:
-        await printer.list(session.deployments.model_history(deployment_id, limit=form.limit))
-
-    invocation.run(work)
+    await cli.printer("history", output).list(
+        cli.session.deployments.model_history(deployment_id, limit=output.limit)
+    )
 
 
-@app.command()
-@takes("form", list_form)
-def capabilities(
-    ctx: typer.Context,
-    deployment_id: DeploymentId,
-    *,
-    form: Form,
-) -> None:
+@command.command()
+@deployment_id
+@output_format("capabilities")
+@with_session
+async def capabilities(cli: Invocation, deployment_id: str, output: OutputFormat) -> None:
     """Show what a deployment supports, and why not."""
-    invocation: Invocation = ctx.obj
-    printer = Printer(invocation.terminal, CAPABILITIES, form)
+    cli.printer("capabilities", output).several(await cli.session.deployments.capabilities(deployment_id))
 
-    async def work(session: AsyncSession) -> None:
-        printer.several(await session.deployments.capabilities(deployment_id))
 
-    invocation.run(work)
+@command.command()
+@bulk_options
+@with_session
+async def deactivate(cli: Invocation, options: BulkOptions, **which: Any) -> None:
+    """Deactivate deployments and wait until they are inactive."""
+    await _set_status(cli, "deactivate", "inactive", options, which)
+
+
+@command.command()
+@bulk_options
+@with_session
+async def activate(cli: Invocation, options: BulkOptions, **which: Any) -> None:
+    """Activate deployments and wait until they are active."""
+    await _set_status(cli, "activate", "active", options, which)
+
+
+@command.command()
+@together(
+    "changes",
+    _changes,
+    option("--set-label", metavar="TEXT", help="The new label."),
+    option("--set-description", metavar="TEXT", help="The new description."),
+    option("--clear-description", is_flag=True, help="No description any more."),
+    option(
+        "--set-importance",
+        metavar="LEVEL",
+        shell_complete=completing(Importance),
+        help=words(Importance),
+    ),
+)
+@bulk_options
+@with_session
+async def update(cli: Invocation, changes: dict[str, Any], **which: Any) -> None:
+    """Change the label, description or importance of deployments."""
+    await cli.bulk(verb="update", call=partial(cli.session.deployments.update, **changes), **which)
+
+
+@command.command()
+@option("--ignore-management-agent", is_flag=True, help="Do not wait for a management agent.")
+@bulk_options
+@with_session
+async def delete(cli: Invocation, ignore_management_agent: bool, **which: Any) -> None:
+    """Delete deployments. Their data stays until dr-mlops deleted erase."""
+    call = partial(cli.session.deployments.delete, ignore_management_agent=ignore_management_agent or None)
+    await cli.bulk(verb="delete", call=call, **which)
+
+
+async def _set_status(
+    cli: Invocation, verb: str, status: str, options: BulkOptions, which: dict[str, Any]
+) -> None:
+    begin = cli.session.deployments.begin_set_status
+    again = partial(_set_status_again, cli.session, status)
+    call = again if options.repeat_unknown else partial(begin, status=status)
+    await cli.bulk(verb=verb, call=call, options=options, **which)
+
+
+async def _set_status_again(
+    session: AsyncSession, status: str, deployment_id: str
+) -> Operation[Deployment] | Deployment:
+    """Change a status; what has it already, from the run that was cut off, counts as changed."""
+    try:
+        return await session.deployments.begin_set_status(deployment_id, status)
+    except ConflictError:
+        deployment = await session.deployments.get(deployment_id)
+        if deployment.status != status:
+            raise
+        return deployment

@@ -6,10 +6,11 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Self
 
+import anyio
 from attrs import frozen
 
-from datarobot_mlops_async.cli._failures import ExitCode, Failure
-from datarobot_mlops_async.cli._terminal import clean
+from datarobot_mlops_async.cli._exits import ExitCode, Failure
+from datarobot_mlops_async.cli._messages import clean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,16 +61,14 @@ class Engine:
             raise Failure(f"no container engine answers {command}: {reason}", ExitCode.FAILED)
         return cls(program)
 
-    def load(self, terminal: Terminal, image: Path) -> None:
+    async def load(self, terminal: Terminal, image: Path) -> None:
         """Load an image's file and show what the engine says.
 
         Raises:
             Failure: The engine refused it.
         """
         with terminal.busy(f"loading {image.name}"), image.open("rb") as file:
-            loading = subprocess.run(  # noqa: S603 - the user's own program
-                [self.program, "load"], stdin=file, capture_output=True, check=False
-            )
+            loading = await anyio.run_process([self.program, "load"], stdin=file, check=False)
         if loading.returncode:
             raise Failure(
                 f"the container engine refused the image: {_last_line(loading.stderr)}; the file was kept: {image}",

@@ -4,94 +4,68 @@ from __future__ import annotations
 
 import codecs
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from datarobot_mlops_async.cli import _wording as wording
-from datarobot_mlops_async.cli._failures import ExitCode, Failure, usage
+from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
+from datarobot_mlops_async.cli._messages import clean
 from datarobot_mlops_async.cli._progress import DownloadView, verdict
-from datarobot_mlops_async.cli._terminal import can_redraw, clean
+from datarobot_mlops_async.cli._terminal import can_redraw
 from datarobot_mlops_async.errors import IntegrityError, ObjectChangedError
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult
     from datarobot_mlops_async.cli._terminal import Terminal
 
-STDOUT = "-"
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another file that is there.")]
-Resume = Annotated[
-    bool, typer.Option("--resume/--no-resume", help="Go on with what an interrupted download left.")
-]
-MaxConnections = Annotated[
-    int, typer.Option("--max-connections", min=1, max=64, metavar="N", help="At most so many at a time.")
-]
-DEFAULT_CONNECTIONS = 8
 GO_ON = "what is here was kept: the same command goes on from there"
 
 
-async def download_to(
-    terminal: Terminal,
-    artifact: Artifact,
-    destination: str,
-    *,
-    overwrite: bool = False,
-    resume: bool = True,
-    max_connections: int = DEFAULT_CONNECTIONS,
-) -> DownloadResult:
+async def download_to(terminal: Terminal, artifact: Artifact, destination: str, **how: Any) -> DownloadResult:
     """Download to a file or a directory, show how far it is, and print the file's path as the result.
 
     Args:
         terminal: Where progress and result go.
         artifact: What to download.
         destination: As `Artifact.download` takes it.
-        overwrite: Whether to replace a file with other content.
-        resume: Whether to go on with what an interrupted download left.
-        max_connections: Upper bound of connections at the same time.
+        how: Further arguments of `Artifact.download`.
     """
     if artifact.filename:
-        terminal.say(artifact.filename + (f", {wording.size(artifact.size)}" if artifact.size else ""))
+        terminal.say(artifact.filename + (f", {messages.size(artifact.size)}" if artifact.size else ""))
     with DownloadView(terminal.err, live=terminal.live) as view:
-        result = await artifact.download(
-            destination,
-            overwrite=overwrite,
-            resume=resume,
-            max_connections=max_connections,
-            on_progress=view.update,
-        )
+        result = await artifact.download(destination, on_progress=view.update, **how)
         view.finish(result)
     terminal.say(verdict(result))
     # A pipe or a device has the bytes, and no path worth telling.
     if result.path is not None:
-        terminal.write(clean(result.path))
+        terminal.write_path(result.path)
     return result
 
 
-async def stream_to_stdout(
-    terminal: Terminal, artifact: Artifact, *, max_connections: int = DEFAULT_CONNECTIONS
-) -> DownloadResult:
+async def stream_to_stdout(terminal: Terminal, artifact: Artifact, **how: Any) -> None:
     """Write an artifact's bytes to stdout, in order, and show on stderr how far it is.
 
     Verification comes with the last byte: the exit code tells the reader whether to keep what it got.
 
+    Args:
+        terminal: Where stdout and stderr are.
+        artifact: What to download.
+        how: Further arguments of `Artifact.download`.
+
     Raises:
-        Failure: Stdout is a terminal.
+        Failure: Stdout is a terminal, or the bytes are wrong.
     """
     if terminal.for_people:
         raise usage("stdout is a terminal: redirect it, or name a file")
     with DownloadView(terminal.err, live=can_redraw(terminal.err)) as view:
         try:
-            result = await artifact.download(
-                sys.stdout.buffer, max_connections=max_connections, on_progress=view.update
-            )
+            result = await artifact.download(sys.stdout.buffer, on_progress=view.update, **how)
         except (IntegrityError, ObjectChangedError) as error:
             raise Failure(
-                f"{error}; what was written to stdout is wrong: throw it away", ExitCode.DOWNLOAD
+                f"{error.summary}; what was written to stdout is wrong: throw it away", ExitCode.DOWNLOAD
             ) from error
         sys.stdout.buffer.flush()
         view.finish(result)
     terminal.say(verdict(result))
-    return result
 
 
 async def print_log(terminal: Terminal, artifact: Artifact) -> None:

@@ -2,89 +2,44 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from datarobot_mlops_async.cli._failures import ExitCode, Failure, usage
+from datarobot_mlops_async.cli._command import Command, option
+from datarobot_mlops_async.cli._exits import ExitCode, Failure, require, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from datarobot_mlops_async.cli._invocation import Invocation
 
-app = typer.Typer(add_completion=False)
-
-
-class Dialect(StrEnum):
-    """How old the emulated server is."""
-
-    PAGE = "page"
-    OLDER = "older"
-    NEWER = "newer"
-
-
-@app.command()
-def emulator(
-    ctx: typer.Context,
-    *,
-    deployments: Annotated[
-        int | None, typer.Option(metavar="N", help="How many there are.", show_default="250")
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Of the image, for example 14GiB.", show_default="64MiB"),
-    ] = None,
-    latency: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Before every answer, for example 50ms.", show_default="0"),
-    ] = None,
-    operation_seconds: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long operations take.", show_default="1s")
-    ] = None,
-    drift_rate: Annotated[
-        float | None,
-        typer.Option(metavar="N", help="Changes a second of the fleet by itself.", show_default="0"),
-    ] = None,
-    deletion_lag: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long deleted things stay.", show_default="0")
-    ] = None,
-    signature_seconds: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Life of a signed URL.", show_default="15m")
-    ] = None,
-    storage_rate: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Bytes a second on each connection.", show_default="no limit"),
-    ] = None,
-    direct: Annotated[
-        bool, typer.Option("--direct", help="The API serves the image itself, with no redirect.")
-    ] = False,
-    dialect: Annotated[
-        Dialect | None, typer.Option(help="How old the server is.", show_default="page", show_choices=True)
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
-    port: Annotated[int | None, typer.Option(help="Of the API.", show_default="any free one")] = None,
-    storage_port: Annotated[
-        int | None, typer.Option(help="Of the storage.", show_default="any free one")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="What everything is drawn from.", show_default="0")] = None,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RULE",
-            help="Lets requests go wrong, for example 'GET /deployments/ status=503 retry-after=1 times=2'; "
-            "repeatable; --fault help shows every word.",
-        ),
-    ] = None,
-) -> None:
+@click.command("emulator", cls=Command)
+@option("--deployments", type=int, metavar="N", help="How many there are [default: 250].")
+@option("--image-size", metavar="SIZE", help="Of the image, for example 14GiB [default: 64MiB].")
+@option("--latency", metavar="TIME", help="Before every answer, for example 50ms [default: 0].")
+@option("--operation-seconds", metavar="TIME", help="How long operations take [default: 1s].")
+@option("--drift-rate", type=float, metavar="N", help="Changes a second of the fleet by itself [default: 0].")
+@option("--deletion-lag", metavar="TIME", help="How long deleted things stay [default: 0].")
+@option("--signature-seconds", metavar="TIME", help="Life of a signed URL [default: 15m].")
+@option("--storage-rate", metavar="SIZE", help="Bytes a second on each connection [default: no limit].")
+@option("--direct", is_flag=True, help="The API serves the image itself, with no redirect.")
+@option(
+    "--dialect", type=click.Choice(["page", "older", "newer"]), help="How old the server is [default: page]."
+)
+@option("--host", help="Address to listen on [default: 127.0.0.1].")
+@option("--port", type=int, help="Of the API [default: any free one].")
+@option("--storage-port", type=int, help="Of the storage [default: any free one].")
+@option("--seed", type=int, help="What everything is drawn from [default: 0].")
+@option(
+    "--fault",
+    multiple=True,
+    metavar="RULE",
+    help="Lets requests go wrong, for example 'GET /deployments/ status=503 retry-after=1 times=2'; repeatable; "
+    "--fault help shows every word.",
+)
+def command(direct: bool, fault: tuple[str, ...], **given: Any) -> None:
     """Serve an emulated DataRobot until interrupted, and print the two variables that point clients at it."""
-    if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
-        raise Failure(
-            f"the emulator needs {' and '.join(missing)}: pip install 'datarobot-mlops-async[emulator]'",
-            ExitCode.FAILED,
-        )
+    require("the emulator", "emulator", "starlette", "uvicorn")
     # Not at the top: the check above must work without them.
     from datarobot_mlops_async.emulator import (  # noqa: PLC0415 - as said
         Emulator,
@@ -94,41 +49,28 @@ def emulator(
         serve,
     )
 
-    invocation: Invocation = ctx.obj
-    if fault == ["help"]:
-        invocation.terminal.write(describe_vocabulary())
+    if fault == ("help",):
+        click.echo(describe_vocabulary())
         return
-    given: dict[str, Any] = {
-        "deployments": deployments,
-        "image_size": _read("--image-size", image_size, parse_size),
-        "latency": _read("--latency", latency, parse_seconds),
-        "operation_seconds": _read("--operation-seconds", operation_seconds, parse_seconds),
-        "drift_rate": drift_rate,
-        "deletion_lag": _read("--deletion-lag", deletion_lag, parse_seconds),
-        "signature_seconds": _read("--signature-seconds", signature_seconds, parse_seconds),
-        "storage_rate": _read("--storage-rate", storage_rate, parse_size),
-        "dialect": dialect and dialect.value,
-        "host": host,
-        "port": port,
-        "storage_port": storage_port,
-        "seed": seed,
-        "faults": fault,
-    }
-    settings = {name: value for name, value in given.items() if value is not None and value != []}
+    for name in ("image_size", "storage_rate"):
+        given[name] = _read(name, given[name], parse_size)
+    for name in ("latency", "operation_seconds", "deletion_lag", "signature_seconds"):
+        given[name] = _read(name, given[name], parse_seconds)
+    settings = {name: value for name, value in given.items() if value is not None}
     if direct:
         settings["image_redirect"] = None
     try:
-        served = Emulator(**settings)
+        served = Emulator(**settings, faults=fault)
     except ValueError as error:
         raise usage(str(error)) from None
     try:
-        serve(served, announce=invocation.terminal.write)
+        serve(served, announce=click.echo)
     except OSError as error:
         raise Failure(f"cannot listen: {error.strerror or error}", ExitCode.FAILED) from None
 
 
-def _read(option: str, text: str | None, parse: Callable[[str], Any]) -> Any:
+def _read(name: str, text: str | None, parse: Callable[[str], Any]) -> Any:
     try:
         return None if text is None else parse(text)
     except ValueError as error:
-        raise usage(f"{option}: {error}") from None
+        raise usage(f"--{name.replace('_', '-')}: {error}") from None

@@ -3,122 +3,113 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from datarobot_mlops_async.cli._failures import usage
+from datarobot_mlops_async.cli._command import option, together
+from datarobot_mlops_async.cli._exits import usage
+from datarobot_mlops_async.cli._options import completing, words
 from datarobot_mlops_async.models import enums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from enum import StrEnum
 
-_PANEL = "Filters (together they narrow; one that is repeated widens)"
+    import click
+
+_SECTION = "Filters (together they narrow; one that is repeated widens)"
 
 
-def _words(enum: type[StrEnum]) -> Callable[[str], list[str]]:
-    """Return what completes a value in the shell."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [each.value for each in enum if each.value.lower().startswith(incomplete.lower())]
-
-    return complete
-
-
-def _option(help_: str, metavar: str, *names: str, enum: type[StrEnum] | None = None) -> Any:
-    values = f" One of {', '.join(each.value for each in enum)}." if enum else ""
-    return typer.Option(
-        *names,
-        metavar=metavar,
-        help=help_ + values,
-        rich_help_panel=_PANEL,
-        autocompletion=_words(enum) if enum else None,
-    )
-
-
-def deployment_filters(
+def _filter(
+    name: str,
+    metavar: str,
+    help_: str,
+    enum: type[StrEnum] | None = None,
     *,
-    search: Annotated[str | None, _option("In label or description, in any case.", "TEXT")] = None,
-    status: Annotated[list[str] | None, _option("Status.", "STATUS", enum=enums.DeploymentStatus)] = None,
-    service_health: Annotated[
-        list[str] | None, _option("Whether predictions are served well.", "HEALTH", enum=enums.HealthFilter)
-    ] = None,
-    model_health: Annotated[
-        list[str] | None, _option("Whether the data has drifted.", "HEALTH", enum=enums.HealthFilter)
-    ] = None,
-    accuracy_health: Annotated[
-        list[str] | None, _option("Whether predictions come true.", "HEALTH", enum=enums.HealthFilter)
-    ] = None,
-    importance: Annotated[list[str] | None, _option("Importance.", "LEVEL", enum=enums.Importance)] = None,
-    role: Annotated[str | None, _option("Your role on it.", "ROLE", enum=enums.Role)] = None,
-    tag_keys: Annotated[list[str] | None, _option("With a tag of this name.", "NAME")] = None,
-    tag_values: Annotated[list[str] | None, _option("With a tag of this value.", "VALUE")] = None,
-    created_by_me: Annotated[
-        bool | None,
-        typer.Option(
-            "--created-by-me/--created-by-others",
-            help="Only your own, or only those of others.",
-            rich_help_panel=_PANEL,
-            show_default=False,
-        ),
-    ] = None,
-    created_by: Annotated[str | None, _option("By the user with this id.", "ID")] = None,
-    last_prediction_timestamp_start: Annotated[
-        str | None,
-        _option("Last prediction at or after this moment, for example 2026-01-31T12:00+01:00.", "MOMENT"),
-    ] = None,
-    last_prediction_timestamp_end: Annotated[
-        str | None, _option("Last prediction before this moment.", "MOMENT")
-    ] = None,
-    prediction_usage_daily_avg_greater_than: Annotated[
-        int | None, _option("More predictions a day than this.", "N")
-    ] = None,
-    prediction_usage_daily_avg_less_than: Annotated[
-        int | None, _option("Fewer predictions a day than this.", "N")
-    ] = None,
-    default_prediction_server_id: Annotated[
-        list[str] | None, _option("On the prediction server with this id.", "ID")
-    ] = None,
-    build_environment_type: Annotated[
-        list[str] | None,
-        _option("What the model was built with.", "NAME", enum=enums.BuildEnvironmentType),
-    ] = None,
-    execution_environment_type: Annotated[
-        list[str] | None,
-        _option("Where predictions are made.", "NAME", enum=enums.ExecutionEnvironmentType),
-    ] = None,
-    prediction_environment_platform: Annotated[
-        list[str] | None,
-        _option("The environment's platform.", "NAME", enum=enums.PredictionEnvironmentPlatform),
-    ] = None,
-    champion_model_execution_type: Annotated[
-        str | None, _option("How the champion is executed.", "NAME", enum=enums.ModelExecutionType)
-    ] = None,
-    champion_model_target_type: Annotated[
-        str | None, _option("The champion's target type, for example Binary.", "NAME")
-    ] = None,
-) -> dict[str, Any]:
-    """Return the filters that were given, as keyword arguments of ``session.deployments.list``.
-
-    Its parameters declare the options of the commands that take it.
-    """
-    given = {name: value for name, value in locals().items() if value is not None and value != []}
-    for name in ("last_prediction_timestamp_start", "last_prediction_timestamp_end"):
-        if name in given:
-            given[name] = moment(f"--{name.replace('_', '-')}", given[name])
-    return given
+    several: bool = False,
+    **more: Any,
+) -> Callable[[Any], Any]:
+    if enum is not None:
+        help_, more = f"{help_} {words(enum)}", {"shell_complete": completing(enum)}
+    return option(name, metavar=metavar, help=help_, multiple=several, section=_SECTION, **more)
 
 
-def moment(option: str, text: str) -> datetime:
-    """Return a moment; without an offset it is meant in this machine's time zone.
-
-    Raises:
-        Failure: It is no moment in ISO 8601.
-    """
+def _moment(_ctx: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
+    """Return a moment; without an offset it is meant in this machine's time zone."""
+    if text is None:
+        return None
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise usage(
-            f"{option}: {text!r} is no moment such as 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00+01:00"
+            f"{parameter.opts[0]}: {text!r} is no moment such as 2026-01-31, 2026-01-31T12:00 or "
+            "2026-01-31T12:00+01:00"
         ) from None
+
+
+def _given(**filters: Any) -> dict[str, Any]:
+    """Return the filters that were given, as keyword arguments of ``session.deployments.list``."""
+    return {name: value for name, value in filters.items() if value is not None and value != ()}
+
+
+deployment_filters = together(
+    "filters",
+    _given,
+    _filter("--search", "TEXT", "In label or description, in any case."),
+    _filter("--status", "STATUS", "Status.", enums.DeploymentStatus, several=True),
+    _filter(
+        "--service-health", "HEALTH", "Whether predictions are served well.", enums.HealthFilter, several=True
+    ),
+    _filter("--model-health", "HEALTH", "Whether the data has drifted.", enums.HealthFilter, several=True),
+    _filter(
+        "--accuracy-health", "HEALTH", "Whether predictions come true.", enums.HealthFilter, several=True
+    ),
+    _filter("--importance", "LEVEL", "Importance.", enums.Importance, several=True),
+    _filter("--role", "ROLE", "Your role on it.", enums.Role),
+    _filter("--tag-keys", "NAME", "With a tag of this name.", several=True),
+    _filter("--tag-values", "VALUE", "With a tag of this value.", several=True),
+    option(
+        "--created-by-me/--created-by-others",
+        default=None,
+        help="Only your own, or only those of others.",
+        section=_SECTION,
+    ),
+    _filter("--created-by", "ID", "By the user with this id."),
+    _filter(
+        "--last-prediction-timestamp-start",
+        "MOMENT",
+        "Last prediction at or after this moment, for example 2026-01-31T12:00+01:00.",
+        callback=_moment,
+    ),
+    _filter(
+        "--last-prediction-timestamp-end", "MOMENT", "Last prediction before this moment.", callback=_moment
+    ),
+    _filter("--prediction-usage-daily-avg-greater-than", "N", "More predictions a day than this.", type=int),
+    _filter("--prediction-usage-daily-avg-less-than", "N", "Fewer predictions a day than this.", type=int),
+    _filter("--default-prediction-server-id", "ID", "On the prediction server with this id.", several=True),
+    _filter(
+        "--build-environment-type",
+        "NAME",
+        "What the model was built with.",
+        enums.BuildEnvironmentType,
+        several=True,
+    ),
+    _filter(
+        "--execution-environment-type",
+        "NAME",
+        "Where predictions are made.",
+        enums.ExecutionEnvironmentType,
+        several=True,
+    ),
+    _filter(
+        "--prediction-environment-platform",
+        "NAME",
+        "The environment's platform.",
+        enums.PredictionEnvironmentPlatform,
+        several=True,
+    ),
+    _filter(
+        "--champion-model-execution-type", "NAME", "How the champion is executed.", enums.ModelExecutionType
+    ),
+    _filter("--champion-model-target-type", "NAME", "The champion's target type, for example Binary."),
+)
+"""The command gets those that were given, as keyword arguments of ``session.deployments.list``."""

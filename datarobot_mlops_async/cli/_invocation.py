@@ -1,33 +1,43 @@
-"""One run of the program: what its global options say, and the session they make."""
+"""One command: its global options, the session that they make, and its output."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
-from attrs import field, frozen
+from attrs import define, field
 
-from datarobot_mlops_async.cli._failures import ExitCode, Failure
+from datarobot_mlops_async.cli._bulk import BulkAction
+from datarobot_mlops_async.cli._confirm import confirm
+from datarobot_mlops_async.cli._downloading import GO_ON, download_to, print_log, stream_to_stdout
+from datarobot_mlops_async.cli._exits import ExitCode, Failure
+from datarobot_mlops_async.cli._options import STDIN, STDOUT, OutputFormat
+from datarobot_mlops_async.cli._printing import Printer
 from datarobot_mlops_async.cli._terminal import Terminal, plain
+from datarobot_mlops_async.cli._views import VIEWS
+from datarobot_mlops_async.cli._wait import how_to_wait_again, leave, wait_for
 from datarobot_mlops_async.errors import ConfigError
 from datarobot_mlops_async.session import DEFAULT_TIMEOUT, AsyncSession
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from datarobot_mlops_async.artifacts import Artifact, DownloadResult
+    from datarobot_mlops_async.operations import Operation
 
 T = TypeVar("T")
 _LOGGER = logging.getLogger("datarobot_mlops_async")
-_STDIN = "-"
 _HALVES = {"endpoint": "DATAROBOT_ENDPOINT", "token": "DATAROBOT_API_TOKEN"}
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Invocation:
-    """The global options.
+    """One command: its global options, its session while it runs, and its output.
 
     Attributes:
         endpoint: Base URL; ``None`` for the session's own sources.
@@ -38,25 +48,89 @@ class Invocation:
         timeout: Seconds for one attempt of a request; ``None`` for the session's own.
         retries: Attempts after a request's first; ``None`` for the session's own.
         strict: Whether to refuse answers that are not as the API page promises.
+        verbose: Whether to show the library's log.
         terminal: Where output goes.
+        session: Open while the command's work runs.
+        go_on: Words how to go on after Ctrl-C; empty when there is nothing to go on with.
     """
 
-    endpoint: str | None = None
-    token_file: str | None = None
-    config_file: Path | None = None
-    verify: bool | Path | None = None
-    proxy: str | None = None
-    timeout: float | None = None
-    retries: int | None = None
-    strict: bool = False
+    endpoint: str | None
+    token_file: str | None
+    config_file: Path | None
+    verify: bool | Path | None
+    proxy: str | None
+    timeout: float | None
+    retries: int | None
+    strict: bool
+    verbose: bool
     terminal: Terminal = field(factory=Terminal)
+    session: AsyncSession = field(init=False)
+    go_on: Callable[[], str] = field(init=False, default=lambda: "")
 
-    def session(self) -> AsyncSession:
-        """Return a session that is not open yet.
+    def run(self, work: Callable[[Self], Awaitable[None]]) -> None:
+        """Open a session, await the work, close the session.
+
+        On asyncio alone: a program has one event loop and nobody to choose another, and Ctrl-C is asyncio's
+        own there: it cancels the work, which then leaves what can be resumed.
 
         Raises:
-            ConfigError: Settings are missing, contradictory or unsafe.
+            Failure: It was interrupted.
         """
+
+        async def main() -> None:
+            async with self._session() as self.session:
+                await work(self)
+
+        try:
+            with log_shown(self.terminal) if self.verbose else nullcontext():
+                anyio.run(main)
+        except KeyboardInterrupt:
+            raise Failure(
+                "; ".join(filter(None, ("interrupted", self.go_on()))), ExitCode.INTERRUPTED
+            ) from None
+
+    def printer(self, view: str, output: OutputFormat | None = None) -> Printer:
+        """Return what prints one kind of thing.
+
+        Args:
+            view: Its name in `_views`.
+            output: The output format.
+        """
+        return Printer(self.terminal, VIEWS[view], output or OutputFormat())
+
+    async def confirm(self, question: str, *, yes: bool) -> None:
+        """Go on only if the user means it, or has said so before with ``yes``."""
+        await confirm(self.terminal, question, yes=yes)
+
+    async def wait(self, operation: Operation[T], what: str, patience: float) -> T:
+        """Wait for an operation; after Ctrl-C say how to wait for it again."""
+        self.go_on = lambda: how_to_wait_again(operation.location)
+        result = await wait_for(self.terminal, operation, what, patience=patience)
+        self.go_on = lambda: ""
+        return result
+
+    def leave(self, operation: Operation[Any]) -> None:
+        """Print the location of an operation that nobody waits for."""
+        leave(self.terminal, operation)
+
+    async def download(self, artifact: Artifact, destination: str, **how: Any) -> DownloadResult | None:
+        """Download to where the user says, stdout included, which has no result."""
+        if destination == STDOUT:
+            await stream_to_stdout(self.terminal, artifact, **how)
+            return None
+        if how.get("resume"):
+            self.go_on = lambda: GO_ON
+        return await download_to(self.terminal, artifact, destination, **how)
+
+    async def print_log(self, artifact: Artifact) -> None:
+        """Write a log to stdout."""
+        await print_log(self.terminal, artifact)
+
+    async def bulk(self, **action: Any) -> None:
+        """Carry out one action for many deployments."""
+        await BulkAction(self, **action).run()
+
+    def _session(self) -> AsyncSession:
         endpoint, token = self._credentials(os.environ)
         return AsyncSession(
             endpoint,
@@ -68,37 +142,6 @@ class Invocation:
             strict=self.strict,
             timeout=DEFAULT_TIMEOUT if self.timeout is None else self.timeout,
         )
-
-    def run(
-        self,
-        work: Callable[[AsyncSession], Awaitable[T]],
-        *,
-        on_interrupt: Callable[[], str] = lambda: "",
-    ) -> T:
-        """Open a session, await the work, close the session.
-
-        On asyncio alone: a program has one event loop and nobody to choose another, and Ctrl-C is asyncio's
-        own there: it cancels the work, which then leaves what can be resumed.
-
-        Args:
-            work: What to do with the session.
-            on_interrupt: Says how to go on after Ctrl-C; empty when there is nothing to go on with.
-
-        Raises:
-            Failure: It was interrupted.
-        """
-
-        async def main() -> T:
-            async with self.session() as session:
-                return await work(session)
-
-        try:
-            return anyio.run(main)
-        except KeyboardInterrupt:
-            advice = on_interrupt()
-            raise Failure(
-                f"interrupted; {advice}" if advice else "interrupted", ExitCode.INTERRUPTED
-            ) from None
 
     def _credentials(self, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
         """Return endpoint and token as far as the command line gives them.
@@ -126,9 +169,7 @@ class Invocation:
             return None
         try:
             text = (
-                Path(self.token_file).read_text("utf-8")
-                if self.token_file != _STDIN
-                else sys.stdin.readline()
+                Path(self.token_file).read_text("utf-8") if self.token_file != STDIN else sys.stdin.readline()
             )
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
@@ -150,16 +191,15 @@ class TerminalHandler(logging.Handler):
         self._terminal.err.print(plain(self.format(record), "quiet"), soft_wrap=True)
 
 
-def show_log(terminal: Terminal) -> logging.Handler:
-    """Show the library's log on stderr, until `hide_log`."""
+@contextmanager
+def log_shown(terminal: Terminal) -> Iterator[None]:
+    """Show the library's log on stderr."""
     handler = TerminalHandler(terminal)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _LOGGER.addHandler(handler)
     _LOGGER.setLevel(logging.DEBUG)
-    return handler
-
-
-def hide_log(handler: logging.Handler) -> None:
-    """Undo `show_log`."""
-    _LOGGER.removeHandler(handler)
-    _LOGGER.setLevel(logging.NOTSET)
+    try:
+        yield
+    finally:
+        _LOGGER.removeHandler(handler)
+        _LOGGER.setLevel(logging.NOTSET)

@@ -1,40 +1,178 @@
-"""Options that several commands share, declared once."""
+"""Options and arguments that several commands share, declared once."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-F = TypeVar("F", bound=Callable[..., None])
+import click
+from attrs import frozen
+
+from datarobot_mlops_async.cli._command import argument, option, together
+from datarobot_mlops_async.cli._exits import usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from enum import StrEnum
+
+STDIN = STDOUT = "-"
+FILE = click.Path(path_type=Path)
+deployment_id = argument("deployment_id", metavar="ID", help="The deployment's id.")
+yes = option("--yes", "-y", is_flag=True, help="Do not ask.")
+dry_run = option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+as_json = option("--json", "as_json", is_flag=True, help="One JSON document.")
+overwrite = option("--overwrite", is_flag=True, help="Replace another file that is there.")
+wait = option(
+    "--wait/--no-wait",
+    default=True,
+    help="Wait for the operation (the default), or print its location and leave it alone.",
+)
+patience = option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the operation.",
+)
 
 
-def takes(name: str, declared: Callable[..., object]) -> Callable[[F], F]:
-    """Give a command the options that another function declares as its parameters.
-
-    The command's own parameter ``name`` gets what that function returns for them.
+def destination(default: str | None = None, made: str = "") -> Callable[[Any], Any]:
+    """Declare where a download goes.
 
     Args:
-        name: A keyword parameter of the command.
-        declared: A function whose parameters are options as typer wants them.
+        default: Where it goes when the user does not say; without one the user must.
+        made: What else the help says of it.
     """
-    options = inspect.signature(declared, eval_str=True).parameters
+    return argument(
+        "destination",
+        metavar="DEST" if default is None else "[DEST]",
+        default=default,
+        required=default is None,
+        help=f"A file, a directory to put it in{made}, or - for stdout.",
+    )
 
-    def decorate(command: F) -> F:
-        signature = inspect.signature(command, eval_str=True)
-        own = [each for each in signature.parameters.values() if each.name != name]
 
-        @functools.wraps(command)
-        def with_options(*positional: Any, **given: Any) -> None:
-            chosen = {each: given.pop(each) for each in options if each in given}
-            command(*positional, **{name: declared(**chosen)}, **given)
+def words(enum: type[StrEnum]) -> str:
+    """Return an enumeration's values for a sentence."""
+    return f"One of {', '.join(each.value for each in enum)}."
 
-        parameters = [*own, *options.values()]
-        with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # as inspect documents
-        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
-        # What is wrapped has another signature.
-        del with_options.__wrapped__
-        return with_options  # type: ignore[return-value] # typer reads the signature above
 
-    return decorate
+def completing(enum: type[StrEnum]) -> Callable[..., list[str]]:
+    """Return what completes one of an enumeration's values in the shell."""
+
+    def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        return [each.value for each in enum if each.value.lower().startswith(incomplete.lower())]
+
+    return complete
+
+
+def ids(what: str) -> Callable[[Any], Any]:
+    """Declare the ids of the things to act on, each once; a lone ``-`` stands for stdin's lines.
+
+    Of a line the first field counts, so that the lines of a list can be piped in. The command gets ``None`` when
+    neither is given.
+
+    Args:
+        what: Their name in the help.
+    """
+
+    def read(ctx: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> list[str] | None:
+        if STDIN not in given or ctx.resilient_parsing:
+            return list(dict.fromkeys(given)) if given else None
+        if len(given) > 1:
+            raise usage("- for stdin and ids exclude each other")
+        return ids_in(sys.stdin)
+
+    return argument(
+        "ids", nargs=-1, metavar="[ID]...", help=f"{what}, or - to read ids from stdin.", callback=read
+    )
+
+
+def ids_in(lines: Iterable[str]) -> list[str]:
+    """Return the first field of each line that has one, each once."""
+    # What some editors put before the first line is no part of an id.
+    fields = (line.removeprefix("\ufeff").split() for line in lines)
+    return list(dict.fromkeys(each[0] for each in fields if each))
+
+
+@frozen(kw_only=True)
+class OutputFormat:
+    """How a list is to be printed.
+
+    Attributes:
+        limit: The most rows wanted; ``None`` for all.
+        columns: Attribute paths to show; none for the usual ones.
+        as_json: As one JSON document.
+        as_lines: As JSON, one object a line.
+    """
+
+    limit: int | None = None
+    columns: tuple[str, ...] = ()
+    as_json: bool = False
+    as_lines: bool = False
+
+
+def _output_format(*, limit: int | None, columns: str, as_json: bool, as_lines: bool) -> OutputFormat:
+    paths = tuple(each.strip() for each in columns.split(",") if each.strip())
+    if as_json and as_lines:
+        raise usage("--json and --jsonl exclude each other")
+    if paths and (as_json or as_lines):
+        raise usage("--columns is for tables: with --json and --jsonl every attribute is there")
+    return OutputFormat(limit=limit, columns=paths, as_json=as_json, as_lines=as_lines)
+
+
+def output_format(view: str) -> Callable[[Any], Any]:
+    """Declare how a list is printed; the command gets an `OutputFormat`.
+
+    Args:
+        view: The list's name in `_views`, for completion.
+    """
+
+    def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        # Not at the top: only completion needs it.
+        from datarobot_mlops_async.cli._views import VIEWS  # noqa: PLC0415 - as said
+
+        chosen, comma, begun = incomplete.rpartition(",")
+        return [f"{chosen}{comma}{path}" for path in VIEWS[view].every_path() if path.startswith(begun)]
+
+    return together(
+        "output",
+        _output_format,
+        option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="At most so many."),
+        option(
+            "--columns",
+            default="",
+            metavar="A,B.C",
+            shell_complete=complete,
+            help="Attributes to show, for example id,model.type,service_health.status.",
+        ),
+        as_json,
+        option("--jsonl", "as_lines", is_flag=True, help="JSON, one object a line, as pages arrive."),
+    )
+
+
+def _as_given(**options: Any) -> dict[str, Any]:
+    return options
+
+
+download_options = together(
+    "how",
+    _as_given,
+    overwrite,
+    option(
+        "--resume/--no-resume",
+        default=True,
+        help="Go on with what an interrupted download left (the default), or begin anew.",
+    ),
+    option(
+        "--max-connections",
+        type=click.IntRange(1, 64),
+        default=8,
+        show_default=True,
+        metavar="N",
+        help="At most so many at a time.",
+    ),
+)
+"""How a file is downloaded; the command gets it as keyword arguments of `Artifact.download`."""

@@ -3,70 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import typer
 from attrs import fields, frozen
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from datarobot_mlops_async.cli import _wording as wording
-from datarobot_mlops_async.cli._failures import usage
-from datarobot_mlops_async.cli._rows import Column, View, cell, field_text, to_json, value_at
+from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._fields import field_text, style_of, to_json, value_at
+from datarobot_mlops_async.cli._terminal import plain
+from datarobot_mlops_async.cli._views import Column, Styled, View
 from datarobot_mlops_async.models import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from datarobot_mlops_async.cli._options import OutputFormat
     from datarobot_mlops_async.cli._terminal import Terminal
     from datarobot_mlops_async.pagination import Paginator
 
 T = TypeVar("T")
 _GAP = 2
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
-_AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="JSON, one object a line, as pages arrive.")]
-_Columns = Annotated[
-    str,
-    typer.Option(
-        metavar="A,B.C", help="Attributes to show, for example id,model.type,service_health.status."
-    ),
-]
-_Limit = Annotated[int | None, typer.Option("--limit", "-n", min=0, metavar="N", help="At most so many.")]
-
-
-@frozen(kw_only=True)
-class Form:
-    """How a list is to be printed.
-
-    Attributes:
-        limit: The most rows wanted; ``None`` for all.
-        columns: Attribute paths to show; none for the usual ones.
-        as_json: As one JSON document.
-        as_lines: As JSON, one object a line.
-    """
-
-    limit: int | None = None
-    columns: tuple[str, ...] = ()
-    as_json: bool = False
-    as_lines: bool = False
-
-
-def list_form(
-    *, limit: _Limit = None, columns: _Columns = "", as_json: AsJson = False, as_lines: _AsJsonLines = False
-) -> Form:
-    """Return the form for a command's options, which its parameters declare.
-
-    Raises:
-        Failure: They exclude each other.
-    """
-    paths = tuple(each.strip() for each in columns.split(",") if each.strip())
-    if as_json and as_lines:
-        raise usage("--json and --jsonl exclude each other")
-    if paths and (as_json or as_lines):
-        raise usage("--columns is for tables: with --json and --jsonl every attribute is there")
-    return Form(limit=limit, columns=paths, as_json=as_json, as_lines=as_lines)
+_NARROWEST = 8
 
 
 @frozen
@@ -75,41 +34,51 @@ class Printer:
 
     Attributes:
         terminal: Where it goes.
-        view: How the things are printed where the form does not say.
-        form: How.
+        view: How the things are printed where the output format does not say.
+        output: The output format.
     """
 
     terminal: Terminal
     view: View
-    form: Form = Form()
+    output: OutputFormat
 
     async def list(self, paginator: Paginator[T]) -> None:
-        """Print a list, as its pages arrive where the form allows it."""
-        if self.form.as_json:
+        """Print a list, as its pages arrive where the output format allows it."""
+        if self.output.as_json:
             # Collected first: half a document is worse than none.
             self.terminal.write(to_json(tuple(await paginator.collect()), indent=2))
-        elif self.form.as_lines or not self.terminal.for_people:
+        elif self.output.as_lines or not self.terminal.for_people:
             async with paginator.prefetch() as things:
                 async for thing in things:
                     self.terminal.write(self._line(thing))
-        else:
+        elif self.output.limit is None:
             self.table(await paginator.collect())
+        else:
+            await self._beginning(paginator)
+
+    async def _beginning(self, paginator: Paginator[T]) -> None:
+        things: list[T] = []
+        total = None
+        async for page in paginator.pages():
+            things += page.items
+            total = page.total_count
+        self.table(things, total)
 
     def several(self, things: Sequence[object]) -> None:
         """Print things that are all here."""
-        things = things[: self.form.limit]
-        if self.form.as_json:
-            self.terminal.write(to_json(tuple(things), indent=2))
-        elif self.form.as_lines or not self.terminal.for_people:
-            for thing in things:
+        shown = things[: self.output.limit]
+        if self.output.as_json:
+            self.terminal.write(to_json(tuple(shown), indent=2))
+        elif self.output.as_lines or not self.terminal.for_people:
+            for thing in shown:
                 self.terminal.write(self._line(thing))
         else:
-            self.table(things)
+            self.table(shown, len(things))
 
     def one(self, thing: Record) -> None:
         """Print one thing with everything there is of it."""
-        if self.form.as_json or self.form.as_lines:
-            self.terminal.write(to_json(thing, indent=None if self.form.as_lines else 2))
+        if self.output.as_json or self.output.as_lines:
+            self.terminal.write(to_json(thing, indent=None if self.output.as_lines else 2))
         elif not self.terminal.for_people:
             for name, value in _flat(thing):
                 self.terminal.write(f"{name}\t{field_text(value)}")
@@ -121,45 +90,101 @@ class Printer:
                 grid.add_row(name, _explained(name, value))
             self.terminal.out.print(grid)
 
-    def table(self, things: Sequence[object]) -> None:
-        """Print a table and how many rows it has."""
+    def table(self, things: Sequence[object], total: int | None = None) -> None:
+        """Print a table, and how many rows it has, of how many."""
         if things:
-            self.terminal.out.print(table_of(self._view.columns, things, self.terminal.out.width))
-        self.terminal.say(wording.count(len(things), self.view.noun))
+            print_table(self.terminal, self._view.columns, things, chosen=bool(self.output.columns))
+        of = f"{len(things):,} of " if total is not None and total > len(things) else ""
+        self.terminal.say(of + messages.count(total if of and total else len(things), self.view.noun))
 
     @property
     def _view(self) -> View:
-        return self.view.choose(self.form.columns)
+        return self.view.choose(self.output.columns)
 
     def _line(self, thing: object) -> str:
-        if self.form.as_lines:
+        if self.output.as_lines:
             return to_json(thing)
         return "\t".join(field_text(value_at(thing, path)) for path in self._view.paths)
 
 
-def table_of(columns: Sequence[Column], things: Sequence[object], width: int) -> Table:
-    """Return a table that fits a terminal of so many characters: wide columns are cut, others are not."""
+def print_table(
+    terminal: Terminal, columns: Sequence[Column], things: Sequence[object], *, chosen: bool = False
+) -> None:
+    """Print a table that fits, and below it what its signs mean.
+
+    Args:
+        terminal: Where.
+        columns: Its columns, the first of which tells the things apart.
+        things: One for each row.
+        chosen: Whether the user has named the columns, so that none may be left out.
+    """
+    width = terminal.out.width
+    shown = columns if chosen else fitting(columns, things, width)
+    terminal.out.print(table_of(shown, things, width))
+    for column in shown:
+        if column.legend:
+            terminal.out.print(cell(column.legend))
+
+
+def fitting(columns: Sequence[Column], things: Sequence[object], width: int) -> list[Column]:
+    """Return the columns that a terminal has room for: the last ones are left out, but for the wide one."""
     shown = [column for column in columns if column.from_width <= width]
-    rows = [[column.cell(thing) for column in shown] for thing in things]
+    while sum(map(_width_of(things), shown)) + _GAP * (len(shown) - 1) > width:
+        narrow = [column for column in shown[1:] if not column.wide]
+        if not narrow:
+            break
+        shown.remove(narrow[-1])
+    return shown
+
+
+def _width_of(things: Sequence[object]) -> Callable[[Column], int]:
+    def width(column: Column) -> int:
+        cells = (cell_of(column, thing).cell_len for thing in things)
+        return _NARROWEST if column.wide else max(len(column.heading), *cells)
+
+    return width
+
+
+def table_of(columns: Sequence[Column], things: Sequence[object], width: int) -> Table:
+    """Return a table for a terminal of so many characters: wide columns are cut to it, and the first one never."""
+    rows = [[cell_of(column, thing) for column in columns] for thing in things]
     needed = [
-        max(len(column.heading), *(row[index].cell_len for row in rows)) for index, column in enumerate(shown)
+        max(len(column.heading), *(row[index].cell_len for row in rows))
+        for index, column in enumerate(columns)
     ]
-    wide = [index for index, column in enumerate(shown) if column.wide]
-    left = width - sum(needed) + sum(needed[index] for index in wide) - _GAP * (len(shown) - 1)
+    wide = [index for index, column in enumerate(columns) if column.wide]
+    left = width - sum(needed) + sum(needed[index] for index in wide) - _GAP * (len(columns) - 1)
     table = Table(
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="strong"
     )
-    for index, column in enumerate(shown):
+    for index, column in enumerate(columns):
         table.add_column(
             column.heading,
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=index > 0,
+            overflow="ellipsis" if index else "fold",
             justify="right" if column.right else "left",
-            max_width=max(min(needed[index], left // len(wide)), 8) if index in wide else None,
+            max_width=max(min(needed[index], left // len(wide)), _NARROWEST) if index in wide else None,
         )
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def cell_of(column: Column, thing: object) -> Text:
+    """Return what a person reads in a column."""
+    return cell(value_at(thing, column.value) if isinstance(column.value, str) else column.value(thing))
+
+
+def cell(value: object) -> Text:
+    """Return a value as a person reads it."""
+    if isinstance(value, Styled):
+        return Text.assemble(*value.parts)
+    if value is None or value == ():
+        return Text("-", style="quiet")
+    if isinstance(value, datetime):
+        return Text(messages.ago(value))
+    text = field_text(value)
+    return plain(text, style_of(text))
 
 
 def _explained(name: str, value: object) -> Text:
@@ -168,7 +193,7 @@ def _explained(name: str, value: object) -> Text:
     if isinstance(value, datetime):
         return Text(f"{value:%Y-%m-%d %H:%M:%S %Z} ({text})")
     if isinstance(value, int) and name.endswith(("_size", "_bytes")):
-        text.append(f" ({wording.size(value)})", style="quiet")
+        text.append(f" ({messages.size(value)})", style="quiet")
     return text
 
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from datarobot_mlops_async.cli import _wording as wording
+from datarobot_mlops_async.cli import _messages as messages
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,8 +26,8 @@ class _Amount(ProgressColumn):
     """Bytes that are verified, of all."""
 
     def render(self, task: Task) -> Text:
-        here = wording.size(task.completed)
-        return Text(here if task.total is None else f"{here} of {wording.size(task.total)}")
+        here = messages.size(task.completed)
+        return Text(here if task.total is None else f"{here} of {messages.size(task.total)}")
 
 
 class DownloadView:
@@ -76,7 +76,7 @@ class DownloadView:
                 self._task,
                 completed=progress.verified,
                 total=progress.total,
-                speed=wording.rate(progress.rate) if progress.rate else "",
+                speed=messages.rate(progress.rate) if progress.rate else "",
                 rest=time_left(progress),
                 refresh=True,
             )
@@ -101,22 +101,22 @@ def time_left(progress: Progress) -> str:
     """Word the time that is left; empty while nobody can know."""
     if progress.total is None or not progress.rate:
         return ""
-    return f"{wording.duration((progress.total - progress.verified) / progress.rate)} left"
+    return f"{messages.duration((progress.total - progress.verified) / progress.rate)} left"
 
 
 def describe(progress: Progress) -> str:
     """Word how far a download is, for a log."""
     if progress.total:
         share = f"{progress.verified / progress.total:4.0%}  "
-        amount = f"{wording.size(progress.verified)} of {wording.size(progress.total)}"
+        amount = f"{messages.size(progress.verified)} of {messages.size(progress.total)}"
     else:
-        share, amount = "", wording.size(progress.verified)
-    return f"{share}{amount}, {wording.rate(progress.rate)}, {time_left(progress) or 'time left unknown'}"
+        share, amount = "", messages.size(progress.verified)
+    return f"{share}{amount}, {messages.rate(progress.rate)}, {time_left(progress) or 'time left unknown'}"
 
 
 def speed_of(result: DownloadResult) -> str:
     """Word a finished download's speed."""
-    return wording.rate((result.size - result.resumed_from) / result.elapsed) if result.elapsed > 0 else ""
+    return messages.rate((result.size - result.resumed_from) / result.elapsed) if result.elapsed > 0 else ""
 
 
 def verdict(result: DownloadResult) -> str:
@@ -124,6 +124,6 @@ def verdict(result: DownloadResult) -> str:
     if result.already_present:
         return f"already here, SHA-256 verified: {result.sha256}"
     checked = f"SHA-256 verified: {result.sha256}" if result.verified_by else f"SHA-256 {result.sha256}"
-    resumed = f" after {wording.size(result.resumed_from)} from before" if result.resumed_from else ""
+    resumed = f" after {messages.size(result.resumed_from)} from before" if result.resumed_from else ""
     speed = f" ({speed_of(result)})" if result.elapsed > 0 else ""
-    return f"{wording.size(result.size)} in {wording.duration(result.elapsed)}{resumed}{speed}, {checked}"
+    return f"{messages.size(result.size)} in {messages.duration(result.elapsed)}{resumed}{speed}, {checked}"

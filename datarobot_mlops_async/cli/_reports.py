@@ -1,46 +1,33 @@
 """``dr-mlops reports``: scheduled reports, run now."""
 
-# ruff: noqa: TC001 - typer resolves the annotations at run time
-
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from datarobot_mlops_async.cli._asking import DeploymentId
-from datarobot_mlops_async.cli._following import DEFAULT_PATIENCE, Following, Patience, Wait
+from datarobot_mlops_async.cli._command import Group, argument, with_session
+from datarobot_mlops_async.cli._options import deployment_id, patience, wait
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.cli._invocation import Invocation
-    from datarobot_mlops_async.session import AsyncSession
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Scheduled reports.")
 
 
-@app.callback()
-def group() -> None:
+@click.group("reports", cls=Group)
+def command() -> None:
     """Scheduled reports of deployments."""
 
 
-@app.command()
-def run(
-    ctx: typer.Context,
-    deployment_id: DeploymentId,
-    report_id: Annotated[str, typer.Argument(metavar="REPORT", help="The scheduled report's id.")],
-    *,
-    wait: Wait = True,
-    patience: Patience = DEFAULT_PATIENCE,
-) -> None:
+@command.command()
+@deployment_id
+@argument("report_id", metavar="REPORT", help="The scheduled report's id.")
+@wait
+@patience
+@with_session
+async def run(cli: Invocation, deployment_id: str, report_id: str, wait: bool, patience: float) -> None:
     """Run a scheduled report of a deployment now."""
-    invocation: Invocation = ctx.obj
-    following = Following(invocation, patience)
-
-    async def work(session: AsyncSession) -> None:
-        operation = await session.deployments.begin_report(deployment_id, report_id)
-        if wait:
-            await following.wait(operation, "running the report")
-        else:
-            following.leave(operation)
-
-    following.run(work)
+    operation = await cli.session.deployments.begin_report(deployment_id, report_id)
+    if wait:
+        await cli.wait(operation, "running the report", patience)
+    else:
+        cli.leave(operation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,22 +12,13 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
+from datarobot_mlops_async.cli._messages import UNSAFE, clean
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rich.style import Style
-
-# Escape sequences as a whole, so that none leaves its tail behind as text.
-_SEQUENCE = re.compile(
-    # Strings (OSC, DCS, SOS, PM, APC) up to their end, CSI sequences, all other escapes.
-    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
-    r"|\x1b[ -/]*[0-~]?"
-)
-UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
-"""Characters that a terminal obeys, or that reorder or hide text on it; but for tab and line feed."""
 
 _THEME = Theme(
     {
@@ -42,17 +32,6 @@ _THEME = Theme(
         "progress.spinner": "cyan",
     }
 )
-
-
-def clean(text: object, *, keep_blanks: bool = False) -> str:
-    """Return text from outside as one line that a terminal shows and does not obey.
-
-    Args:
-        text: The text.
-        keep_blanks: Whether runs of blanks and tabs mean something, as in a log.
-    """
-    harmless = UNSAFE.sub(" ", _SEQUENCE.sub("", str(text)))
-    return harmless.replace("\n", " ").rstrip() if keep_blanks else " ".join(harmless.split())
 
 
 def plain(text: object, style: str | Style = "") -> Text:
@@ -93,12 +72,16 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Tell the person something that is no result, on one line."""
-        self.err.print(plain(text), soft_wrap=True)
+        self.err.print(Text(clean(text, keep_blanks=True)), soft_wrap=True)
 
     def write(self, line: str) -> None:
         """Write a line of results for machines, as it is and at once."""
         self.out.file.write(line + "\n")
         self.out.file.flush()
+
+    def write_path(self, path: Path) -> None:
+        """Write a path as a result: as it is for programs, and harmless for a person."""
+        self.write(UNSAFE.sub("?", str(path)) if self.for_people else str(path))
 
 
 def is_terminal(console: Console) -> bool:

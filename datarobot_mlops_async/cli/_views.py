@@ -1,16 +1,87 @@
-"""How each kind of thing is printed."""
+"""How each kind of thing is printed: as a table's columns for people, as fields for programs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from rich.text import Text
+from attrs import evolve, fields, frozen
 
-from datarobot_mlops_async.cli import _wording as wording
-from datarobot_mlops_async.cli._rows import Column, View, field_text, style_of
+from datarobot_mlops_async import models
+from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._fields import field_text, style_of
 
 if TYPE_CHECKING:
-    from datarobot_mlops_async.models import Deployment, ModelHistory, ResourceBundle
+    from collections.abc import Callable, Iterator, Sequence
+
+    from datarobot_mlops_async.models import Deployment, ModelHistory, Record, ResourceBundle
+
+
+@frozen
+class Styled:
+    """A text with styles, for a cell.
+
+    Attributes:
+        parts: Each a text and the name of its style.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+
+
+@frozen
+class Column:
+    """One column of a table for people.
+
+    Attributes:
+        heading: What stands above it.
+        value: A dotted attribute path such as ``model.type``, or a function of the row's thing.
+        wide: Whether it takes the room that the others leave, and is cut to it.
+        from_width: The narrowest terminal that still shows it, in characters.
+        right: Whether it is aligned to the right, as numbers are.
+        legend: What its signs mean.
+    """
+
+    heading: str
+    value: str | Callable[[Any], object]
+    wide: bool = False
+    from_width: int = 0
+    right: bool = False
+    legend: Styled | None = None
+
+
+@frozen
+class View:
+    """How one kind of thing is printed.
+
+    Attributes:
+        noun: What one of them is called.
+        record: Its class.
+        columns: For people.
+        paths: Attribute paths of the fields for programs; the first one identifies the thing.
+    """
+
+    noun: str
+    record: type[Record]
+    columns: tuple[Column, ...]
+    paths: tuple[str, ...]
+
+    def choose(self, paths: Sequence[str]) -> View:
+        """Return the view with just these fields, for people and programs alike."""
+        columns = tuple(Column(path, path, wide=path in {"label", "description"}) for path in paths)
+        return evolve(self, columns=columns, paths=tuple(paths)) if paths else self
+
+    def every_path(self) -> list[str]:
+        """Return the paths of all attributes that can be shown."""
+        return list(_paths(self.record))
+
+
+def _paths(record: type[Record], prefix: str = "") -> Iterator[str]:
+    types = get_type_hints(record)
+    for name in (each.name for each in fields(record) if not each.name.startswith("_")):
+        yield prefix + name
+        for each in (types[name], *get_args(types[name])):
+            if isinstance(each, type) and issubclass(each, models.Record):
+                yield from _paths(each, f"{prefix}{name}.")
+
 
 # The shape says it too, for those who see no colours.
 _HEALTH_SIGNS = {
@@ -21,22 +92,34 @@ _HEALTH_SIGNS = {
     "unavailable": "-",
     "notStarted": "·",
 }
+_HEALTH_WORDS = {"notStarted": "not started"}
 
 
-def health_signs(deployment: Deployment) -> Text:
+HEALTH_LEGEND = Styled(
+    (
+        ("health: service, model, accuracy; ", "quiet"),
+        *(
+            part
+            for status, sign in _HEALTH_SIGNS.items()
+            for part in ((sign, style_of(status)), (f" {_HEALTH_WORDS.get(status, status)}  ", "quiet"))
+        ),
+    )
+)
+"""What the signs of `health_signs` mean."""
+
+
+def health_signs(deployment: Deployment) -> Styled:
     """Return service, model and accuracy health as three signs."""
-    signs = Text()
-    for health in (deployment.service_health, deployment.model_health, deployment.accuracy_health):
-        status = str(getattr(health, "status", None) or "unknown")
-        signs.append(_HEALTH_SIGNS.get(status, "?") + " ", style=style_of(status))
-    signs.rstrip()
-    return signs
+    healths = (deployment.service_health, deployment.model_health, deployment.accuracy_health)
+    statuses = [str(getattr(health, "status", None) or "unknown") for health in healths]
+    signs = [(_HEALTH_SIGNS.get(status, "?"), style_of(status)) for status in statuses]
+    return Styled((signs[0], (" ", ""), signs[1], (" ", ""), signs[2]))
 
 
-def daily_predictions(deployment: Deployment) -> Text:
+def daily_predictions(deployment: Deployment) -> str:
     """Return the average number of predictions a day."""
     rates = (deployment.prediction_usage and deployment.prediction_usage.daily_rates) or ()
-    return Text(f"{sum(rates) / len(rates):,.0f}" if rates else "-")
+    return f"{sum(rates) / len(rates):,.0f}" if rates else "-"
 
 
 def last_prediction(deployment: Deployment) -> object:
@@ -46,11 +129,12 @@ def last_prediction(deployment: Deployment) -> object:
 
 DEPLOYMENTS = View(
     "deployment",
+    models.Deployment,
     (
         Column("Id", "id"),
         Column("Label", "label", wide=True),
         Column("Status", "status"),
-        Column("Health", health_signs),
+        Column("Health", health_signs, legend=HEALTH_LEGEND),
         Column("Importance", "importance", from_width=100),
         Column("Predictions/day", daily_predictions, from_width=120, right=True),
         Column("Last prediction", last_prediction, from_width=100),
@@ -69,12 +153,14 @@ DEPLOYMENTS = View(
 
 DELETED = View(
     "deleted deployment",
+    models.DeletedDeployment,
     (Column("Id", "id"), Column("Label", "label", wide=True), Column("Deleted", "deleted_at")),
     ("id", "label", "deleted_at"),
 )
 
 CUSTOM_MODELS = View(
     "custom model deployment",
+    models.CustomModelDeployment,
     (
         Column("Id", "id"),
         Column("Label", "label", wide=True),
@@ -97,6 +183,7 @@ CUSTOM_MODELS = View(
 
 FEATURES = View(
     "feature",
+    models.Feature,
     (
         Column("Name", "name", wide=True),
         Column("Type", "feature_type"),
@@ -115,6 +202,7 @@ def _span(entry: ModelHistory) -> str:
 
 HISTORY = View(
     "champion",
+    models.ModelHistory,
     (
         Column("Model package", "model_package.name", wide=True),
         Column("Champion", _span),
@@ -126,13 +214,14 @@ HISTORY = View(
 
 CAPABILITIES = View(
     "capability",
+    models.DeploymentCapability,
     (Column("Name", "name"), Column("Supported", "supported"), Column("Why", "messages", wide=True)),
     ("name", "supported", "messages"),
 )
 
 
 def _memory(bundle: ResourceBundle) -> str:
-    return wording.size(bundle.memory_bytes or 0)
+    return messages.size(bundle.memory_bytes or 0)
 
 
 def _gpu(bundle: ResourceBundle) -> str | None:
@@ -143,6 +232,7 @@ def _gpu(bundle: ResourceBundle) -> str | None:
 
 BUNDLES = View(
     "bundle",
+    models.ResourceBundle,
     (
         Column("Id", "id"),
         Column("Name", "name"),
@@ -154,4 +244,16 @@ BUNDLES = View(
     ("id", "name", "cpu_count", "memory_bytes", "gpu_count", "gpu_maker", "use_cases"),
 )
 
-IMAGE = View("image", (), ("filename",))
+IMAGE = View("image", models.PPSImageMetadata, (), ("filename",))
+
+VIEWS = {
+    "deployments": DEPLOYMENTS,
+    "deleted": DELETED,
+    "custom-models": CUSTOM_MODELS,
+    "features": FEATURES,
+    "history": HISTORY,
+    "capabilities": CAPABILITIES,
+    "bundles": BUNDLES,
+    "image": IMAGE,
+}
+"""By the names that commands know them by."""

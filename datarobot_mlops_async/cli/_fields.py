@@ -1,21 +1,16 @@
-"""What is printed of a thing from the service: a cell for people, a field for programs, JSON for machines."""
+"""What is printed of a thing from the service: a field for programs, JSON for machines, a style for its word."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attrs import fields, frozen, has
-from rich.text import Text
+from attrs import fields, has
 
-from datarobot_mlops_async.cli import _wording as wording
-from datarobot_mlops_async.cli._terminal import UNSAFE, clean, plain
+from datarobot_mlops_async.cli._messages import clean, escaped
 from datarobot_mlops_async.models import Record, extra
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 _STYLES = {
     **dict.fromkeys(("active", "passing", "succeeded", "completed", "approved", "true"), "good"),
@@ -29,49 +24,6 @@ _STYLES = {
         "quiet",
     ),
 }
-
-
-@frozen
-class Column:
-    """One column of a table for people.
-
-    Attributes:
-        heading: What stands above it.
-        value: A dotted attribute path such as ``model.type``, or a function of the row's thing.
-        wide: Whether it takes the room that the others leave, and is cut to it.
-        from_width: The narrowest terminal that still shows it, in characters.
-        right: Whether it is aligned to the right, as numbers are.
-    """
-
-    heading: str
-    value: str | Callable[[Any], object]
-    wide: bool = False
-    from_width: int = 0
-    right: bool = False
-
-    def cell(self, thing: object) -> Text:
-        """Return what a person reads."""
-        return cell(value_at(thing, self.value) if isinstance(self.value, str) else self.value(thing))
-
-
-@frozen
-class View:
-    """How one kind of thing is printed.
-
-    Attributes:
-        noun: What one of them is called.
-        columns: For people.
-        paths: Attribute paths of the fields for programs; the first one identifies the thing.
-    """
-
-    noun: str
-    columns: tuple[Column, ...]
-    paths: tuple[str, ...]
-
-    def choose(self, paths: Sequence[str]) -> View:
-        """Return the view with just these fields, for people and programs alike."""
-        columns = tuple(Column(path, path, wide=path in {"label", "description"}) for path in paths)
-        return View(self.noun, columns, tuple(paths)) if paths else self
 
 
 def value_at(thing: Any, path: str) -> object:
@@ -93,18 +45,6 @@ def value_at(thing: Any, path: str) -> object:
     return thing
 
 
-def cell(value: object) -> Text:
-    """Return a value as a person reads it."""
-    if isinstance(value, Text):
-        return value
-    if value is None or value == ():
-        return Text("-", style="quiet")
-    if isinstance(value, datetime):
-        return Text(wording.ago(value))
-    text = field_text(value)
-    return plain(text, style_of(text))
-
-
 def field_text(value: object) -> str:
     """Return a value as one field of a tab-separated line."""
     if isinstance(value, tuple) and not any(isinstance(each, Record) for each in value):
@@ -122,8 +62,7 @@ def to_json(value: object, *, indent: int | None = None) -> str:
 
     Names are the attributes' names; what this library does not know comes under the server's own.
     """
-    text = json.dumps(_plain_data(value), ensure_ascii=False, indent=indent)
-    return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return escaped(json.dumps(_plain_data(value), ensure_ascii=False, indent=indent))
 
 
 def _plain_data(value: Any) -> Any:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datarobot_mlops_async.cli import _wording as wording
-from datarobot_mlops_async.cli._rows import Column, cell, field_text, to_json, value_at
-from datarobot_mlops_async.cli._terminal import UNSAFE, clean
-from datarobot_mlops_async.cli._views import BUNDLES, DEPLOYMENTS, HISTORY
+from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._fields import field_text, to_json, value_at
+from datarobot_mlops_async.cli._messages import UNSAFE, clean
+from datarobot_mlops_async.cli._printing import cell, cell_of
+from datarobot_mlops_async.cli._views import BUNDLES, DEPLOYMENTS, HISTORY, Column
 from datarobot_mlops_async.models import (
     Deployment,
     DeploymentModel,
@@ -38,7 +39,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
     ],
 )
 def test_size_is_worded_in_binary_units(count, words):
-    assert wording.size(count) == words
+    assert messages.size(count) == words
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_size_is_worded_in_binary_units(count, words):
     [(256, "0.26 kB/s"), (5e5, "500 kB/s"), (4.5e7, "45.0 MB/s"), (1e8, "0.10 GB/s"), (1.25e9, "1.25 GB/s")],
 )
 def test_rate_is_worded_in_decimal_units(speed, words):
-    assert wording.rate(speed) == words
+    assert messages.rate(speed) == words
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_rate_is_worded_in_decimal_units(speed, words):
     [(0.4, "0.40 s"), (12.34, "12.3 s"), (59.96, "1 min 00 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")],
 )
 def test_duration_is_worded_for_people(seconds, words):
-    assert wording.duration(seconds) == words
+    assert messages.duration(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_duration_is_worded_for_people(seconds, words):
     ],
 )
 def test_moment_is_worded_from_now(before, words):
-    assert wording.ago(NOW - before, NOW) == words
+    assert messages.ago(NOW - before, NOW) == words
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_moment_is_worded_from_now(before, words):
     ],
 )
 def test_count_has_the_right_plural(number, noun, words):
-    assert wording.count(number, noun) == words
+    assert messages.count(number, noun) == words
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,9 @@ def test_blanks_are_kept_where_they_mean_something():
 
 
 def test_markup_in_a_label_is_shown_as_it_is():
-    assert str(Column("Label", "label").cell(Deployment(label="[red]not markup[/]"))) == "[red]not markup[/]"
+    assert (
+        str(cell_of(Column("Label", "label"), Deployment(label="[red]not markup[/]"))) == "[red]not markup[/]"
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,13 +159,13 @@ def test_json_has_unknown_fields_under_their_own_names():
 
 def test_every_column_takes_a_thing_of_which_nothing_is_known():
     for view, thing in ((DEPLOYMENTS, Deployment()), (HISTORY, ModelHistory()), (BUNDLES, ResourceBundle())):
-        assert all(str(column.cell(thing)) for column in view.columns)
+        assert all(str(cell_of(column, thing)) for column in view.columns)
 
 
 def test_health_is_told_by_shape_and_not_by_colour_alone():
     (health,) = [column for column in DEPLOYMENTS.columns if column.heading == "Health"]
     signs = {
-        str(health.cell(Deployment(service_health=ServiceHealth(status=status))))[0]
+        str(cell_of(health, Deployment(service_health=ServiceHealth(status=status))))[0]
         for status in ("passing", "warning", "failing", "notStarted", "unavailable")
     }
     assert len(signs) == 5
@@ -170,5 +173,5 @@ def test_health_is_told_by_shape_and_not_by_colour_alone():
 
 def test_bundle_names_its_gpus():
     (gpus,) = [column for column in BUNDLES.columns if column.heading == "GPUs"]
-    assert str(gpus.cell(ResourceBundle(has_gpu=True, gpu_count=0.5, gpu_maker="amd"))) == "0.5 x amd"
-    assert str(gpus.cell(ResourceBundle(has_gpu=True))) == "? x GPU"
+    assert str(cell_of(gpus, ResourceBundle(has_gpu=True, gpu_count=0.5, gpu_maker="amd"))) == "0.5 x amd"
+    assert str(cell_of(gpus, ResourceBundle(has_gpu=True))) == "? x GPU"

@@ -1,10 +1,40 @@
-"""Numbers as people read them: sizes in binary units, rates in decimal ones, times in words."""
+"""What people read: numbers in words, and text from outside that a terminal shows and does not obey."""
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 
 _BINARY = ("bytes", "KiB", "MiB", "GiB", "TiB")
+# Escape sequences as a whole, so that none leaves its tail behind as text.
+_SEQUENCE = re.compile(
+    # Strings (OSC, DCS, SOS, PM, APC) up to their end, CSI sequences, all other escapes.
+    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+"""Characters that a terminal obeys, or that reorder or hide text on it; but for tab and line feed."""
+
+
+def escaped(json_text: str) -> str:
+    """Return JSON that means the same and holds nothing that a terminal obeys."""
+    return UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], json_text)
+
+
+def clean(text: object, *, keep_blanks: bool = False) -> str:
+    """Return text from outside as one line that a terminal shows and does not obey.
+
+    Args:
+        text: The text.
+        keep_blanks: Whether runs of blanks and tabs mean something, as in a log.
+    """
+    harmless = UNSAFE.sub(" ", _SEQUENCE.sub("", str(text)))
+    return harmless.replace("\n", " ").rstrip() if keep_blanks else " ".join(harmless.split())
 
 
 def size(count: float) -> str:

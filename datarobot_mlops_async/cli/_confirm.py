@@ -1,47 +1,21 @@
-"""What a command acts on, as the user names it, and whether the user means it."""
+"""Whether the user means it."""
 
 from __future__ import annotations
 
 import signal
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import anyio.lowlevel
-import typer
 
-from datarobot_mlops_async.cli._failures import ExitCode, Failure, usage
-from datarobot_mlops_async.cli._terminal import clean
+from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
+from datarobot_mlops_async.cli._messages import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from datarobot_mlops_async.cli._terminal import Terminal
-
-_STDIN = "-"
-DeploymentId = Annotated[str, typer.Argument(metavar="ID", help="The deployment's id.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
-
-
-def named_ids(arguments: Sequence[str]) -> list[str]:
-    """Return the ids on the command line, each once; a lone ``-`` stands for stdin's lines.
-
-    Of a line the first field counts, so that the lines of ``deployments list`` can be piped in.
-
-    Raises:
-        Failure: ``-`` together with ids.
-    """
-    if _STDIN not in arguments:
-        return list(dict.fromkeys(arguments))
-    if len(arguments) > 1:
-        raise usage("- for stdin and ids exclude each other")
-    return ids_in(sys.stdin)
-
-
-def ids_in(lines: Iterable[str]) -> list[str]:
-    """Return the first field of each line that has one, each once."""
-    return list(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
 
 
 async def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
