@@ -17,7 +17,7 @@ from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors import ConfigError, InsecureConnectionWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     _Values = Mapping[str, Any]
 
@@ -318,8 +318,7 @@ def _check_complete(values: Mapping[str, Any], source: str) -> None:
                 hint=Hint.GIVE_CREDENTIALS,
             )
     for name in ("endpoint", "token"):
-        if not isinstance(values[name], str):
-            raise ConfigError(f"{source}: {name} must be a string, not {type(values[name]).__name__}")
+        _text(name, values[name], source)
 
 
 def _validated(found: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -327,18 +326,39 @@ def _validated(found: Mapping[str, Any], source: str) -> dict[str, Any]:
     values: dict[str, Any] = {
         "endpoint": normalize_endpoint(found["endpoint"], source),
         "token": _check_token(found["token"], source),
-        "token_type": _check_token(str(found["token_type"] or "Bearer"), source, "token_type"),
+        "token_type": _check_token(
+            _text("token_type", found["token_type"] or "Bearer", source), source, "token_type"
+        ),
         "verify": True if verify is None else _verify(verify),
     }
-    for key, convert, lowest in (("connect_timeout", float, 0.001), ("max_retries", int, 0)):
+    for key, convert, lowest, highest in (
+        ("connect_timeout", float, 0.001, 86_400),
+        ("max_retries", int, 0, 1000),
+    ):
         if found[key] is not None:
-            try:
-                values[key] = convert(found[key])
-            except (TypeError, ValueError):
-                raise ConfigError(f"{key} must be a number, not {found[key]!r}") from None
-            if not values[key] >= lowest:
-                raise ConfigError(f"{key} must be at least {lowest}, not {found[key]!r}")
+            values[key] = _number(key, found[key], convert)
+            if not lowest <= values[key] <= highest:
+                raise ConfigError(
+                    f"{key} must be at least {lowest} and at most {highest}, not {found[key]!r}"
+                )
     return values
+
+
+def _number(key: str, value: object, convert: Callable[[Any], float]) -> float:
+    """Return a number that is written as one; ``true``, lists and, for a count, ``2.9`` are none."""
+    with suppress(ValueError, OverflowError):
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            number = convert(value)
+            if convert is float or isinstance(value, str) or number == value:
+                return number
+    kind = "a whole number" if convert is int else "a number"
+    raise ConfigError(f"{key} must be {kind}, not {str(value)[:50]!r}")
+
+
+def _text(key: str, value: object, source: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{source}: {key} must be a string, not {type(value).__name__}")
+    return value
 
 
 def _verify(value: bool | str) -> bool | str:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _PLACEHOLDER = "[secret]"
 # Shorter ones are no secrets, and taking them out would take words apart.
 _SHORTEST = 8
+# What JSON, HTML or a URL makes of one character.
+_LONGEST_FORM = 6
+# Nobody reads deeper, and what goes deeper by hundreds neither prints nor pickles.
+_DEEPEST = 32
 
 
 class Redactor:
@@ -27,30 +31,46 @@ class Redactor:
         secrets: Texts to take out; ``None`` and those of fewer than 8 characters are passed over.
     """
 
-    def __init__(self, secrets: Iterable[str | None]) -> None:
+    def __init__(self, secrets: Iterable[str | None] = ()) -> None:
+        self._secrets: frozenset[str] = frozenset()
+        self._longest = 0
+        self._pattern: Pattern[str] | None = None
+        self.add(*secrets)
+
+    def add(self, *secrets: str | None) -> None:
+        """Take out these as well, from now on."""
+        known = self._secrets | {each for each in secrets if each and len(each) >= _SHORTEST}
+        if known == self._secrets:
+            return
+        self._secrets = known
         # The longest first: one may hold another.
-        known = sorted({each for each in secrets if each and len(each) >= _SHORTEST}, key=len, reverse=True)
-        self._pattern: Pattern[str] | None = (
-            re.compile("|".join("".join(map(_any_form, each)) for each in known)) if known else None
-        )
+        in_order = sorted(known, key=len, reverse=True)
+        self._longest = len(in_order[0])
+        self._pattern = re.compile("|".join("".join(map(_any_form, each)) for each in in_order))
+
+    def with_secrets(self, secrets: Iterable[str | None]) -> Redactor:
+        """Return one that takes out these as well."""
+        return Redactor([*self._secrets, *secrets])
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
         return text if self._pattern is None else self._pattern.sub(_PLACEHOLDER, text)
 
-    def data(self, value: Any) -> Any:
-        """Return decoded JSON without secrets."""
+    def start(self, text: str, length: int) -> str:
+        """Return at most so many characters of a text, without secrets and without a part of one at the end."""
+        return self.text(text[: length + _LONGEST_FORM * self._longest])[:length]
+
+    def data(self, value: Any, depth: int = 0) -> Any:
+        """Return decoded JSON without secrets; what is nested too deep becomes an ellipsis."""
         if isinstance(value, str):
             return self.text(value)
+        if isinstance(value, (list, dict)) and depth == _DEEPEST:
+            return "…"
         if isinstance(value, list):
-            return [self.data(each) for each in value]
+            return [self.data(each, depth + 1) for each in value]
         if isinstance(value, dict):
-            return {self.text(key): self.data(each) for key, each in value.items()}
+            return {self.text(key): self.data(each, depth + 1) for key, each in value.items()}
         return value
-
-    def body(self, body: bytes) -> bytes:
-        """Return a small body without secrets."""
-        return body if self._pattern is None else self.text(body.decode("latin-1")).encode("latin-1")
 
 
 def secrets_of_url(url: str) -> list[str]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
 _REFUSED_STATUSES = frozenset({429, 503})
+LONGEST_PAUSE = 300.0
+"""Seconds that one ``Retry-After`` can cost at most, whatever it says; then the server is asked again."""
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
@@ -35,7 +37,8 @@ class RetryPolicy:
     Idempotent requests (GET, DELETE) are tried again after connection errors, broken answers, request
     timeouts and 429, 502, 503, 504. POST and PATCH only when the server provably did not act: it was never
     reached, or refused with 429 or 503 and said in ``Retry-After`` when to come back. Between attempts
-    passes what ``Retry-After`` asks for, else a random share of an exponentially growing wait (full jitter).
+    passes what ``Retry-After`` asks for (at most 300 s), else a random share of an exponentially growing wait
+    (full jitter).
 
     The budget is a clock of its own: request timeouts bound one attempt, an operation's ``timeout``
     bounds its polling.
@@ -89,11 +92,11 @@ def retry_delay(
     """
     if attempt > policy.max_retries or not is_transient(error, idempotent=idempotent):
         return None
-    asked = getattr(error, "retry_after", None)
+    asked: float | None = getattr(error, "retry_after", None)
     # min() before the power: 2 ** 2000 does not fit a float.
     ceiling = min(policy.max_backoff, policy.initial_backoff * 2 ** min(attempt - 1, 60))
-    delay = draw() * ceiling if asked is None else float(asked)
-    return delay if elapsed + delay <= policy.budget else None
+    delay = draw() * ceiling if asked is None else asked
+    return min(delay, LONGEST_PAUSE) if elapsed + delay <= policy.budget else None
 
 
 async def call_with_retries(

@@ -87,8 +87,11 @@ class SessionView(BulkCalls):
 
         Raises:
             ProtocolError: It names nothing of this API.
+            TypeError: It is not a string: an operation that was over at once has no location.
         """
-        locations = tuple(rebase(each) for each in location.split())
+        if not isinstance(location, str):
+            raise TypeError(f"location must be a string, not {type(location).__name__}")
+        locations = tuple(rebase(each) for each in location.split() or [""])
         return Operation(self._poller, locations, Results(self._api).any)
 
 

@@ -4,6 +4,7 @@ import gc
 import json
 import logging
 import pickle
+import time
 import warnings
 
 import anyio
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 from datarobot_mlops_async import AsyncSession, Hint, RetryPolicy
 from datarobot_mlops_async import errors as errors_module
 from datarobot_mlops_async._api import rebase, route_path, status_error
+from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async.errors import (
     APIStatusError,
     AuthenticationError,
+    BadRequestError,
     CertificateError,
     ConnectError,
     ConnectTimeoutError,
@@ -292,8 +295,13 @@ async def test_every_transport_failure_has_its_error(raised, expected):
         (b'{"message": "cut sho', '{"message": "cut sho', None),
         (b"[" * 100_000, "[[[", None),
         (b"x" * 10_000, "x…", None),
+        (b'{"message": ' + b"[" * 500 + b"]" * 500 + b"}", "[[[", None),
+        (b'{"message": "x", "errors": ' + b"9" * 5000 + b"}", '{"message": "x"', None),
+        (b'{"message": "lone \\ud800 surrogate"}', "lone surrogate", None),
+        (b"a < b<br>c <script>alert(1)</script >d<p", "a < b c d <p", None),
+        (b"x<script>y>", "x", None),
     ],
-    ids=range(17),
+    ids=range(22),
 )
 async def test_error_body_of_every_shape_becomes_a_readable_message(body, message, errors):
     with ScriptedServer(
@@ -310,10 +318,77 @@ async def test_error_body_of_every_shape_becomes_a_readable_message(body, messag
     assert str(error).startswith("GET http://127.0.0.1")
 
 
+async def test_error_nested_deep_prints_and_pickles():
+    body = b'{"message": "no", "errors": ' + b'{"a": ' * 480 + b"[]" + b"}" * 481
+    with ScriptedServer(Answer(status=422, body=body)) as server:
+        async with session_for(server) as session:
+            with pytest.raises(UnprocessableEntityError) as caught:
+                await session.deployments.get("d1")
+    assert pickle.loads(pickle.dumps(caught.value)).errors == caught.value.errors
+
+
+@pytest.mark.parametrize(
+    "piece", [b"<", b"<script", b"<script></script", b"<!--", b"&", b"</script>", b"<a>"]
+)
+def test_error_page_is_read_in_one_go_whatever_its_markup_is(piece):
+    def seconds(size):
+        body = b">" + piece * (size // len(piece))
+        started = time.process_time()
+        for _ in range(3):
+            status_error(status=502, headers={}, body=body, method="GET", url="u", redactor=Redactor())
+        return time.process_time() - started
+
+    # Eight times as much takes eight times as long, and not 64 times.
+    assert min(seconds(80_000) for _ in range(3)) < 30 * max(0.001, min(seconds(10_000) for _ in range(3)))
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["/api/v2/status/" + "x" * 70_000 + "/", "/api/v2/status/x/?" + "a" * 70_000, "é" * 100],
+    ids=["path", "query", "é"],
+)
+async def test_address_that_is_too_long_or_not_ascii_ends_in_an_error_of_ours(location):
+    with ScriptedServer(Answer(status=202, headers={"Location": location}), Answer(status=404)) as server:
+        async with session_for(server) as session:
+            with pytest.raises((ProtocolError, NotFoundError)):
+                await (await session.deployments.begin_set_status("d1", "inactive"))
+            with pytest.raises(ValueError, match="70016 characters"):
+                await session.deployments.get("x" * 70_000 + "/")
+
+
+async def test_headers_of_any_bytes_give_an_answer_or_an_error_of_ours():
+    headers = {
+        "X-Request-ID": "\xff\x1b[31m",
+        "Retry-After": "\xb2",
+        "Deprecation": "\xfc\x9b",
+        "ETag": "\xff",
+    }
+    with ScriptedServer(Answer(status=400, headers=headers)) as server:
+        async with session_for(server) as session:
+            with pytest.warns(ServerDeprecationWarning), pytest.raises(BadRequestError) as caught:
+                await session.deployments.get("d1")
+    assert caught.value.request_id.isprintable()
+    assert caught.value.retry_after is None
+
+
+async def test_operation_without_a_location_is_refused():
+    async with AsyncSession("https://h", TOKEN) as session:
+        for blank in ("", "  "):
+            with pytest.raises(ProtocolError, match="Location"):
+                session.operation(blank)
+        with pytest.raises(TypeError, match="location must be a string"):
+            session.operation(None)
+
+
 @given(st.binary(), st.integers(400, 599))
 def test_any_error_body_gives_our_error(body, status):
     error = status_error(
-        status=status, headers={}, body=body, method="GET", url="https://h/x?signature=c4n4ry"
+        status=status,
+        headers={},
+        body=body,
+        method="GET",
+        url="https://h/x?signature=c4n4ry-s1gn4ture",
+        redactor=Redactor(),
     )
     assert isinstance(error, APIStatusError)
     assert "c4n4ry" not in str(error)

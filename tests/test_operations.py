@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from datarobot_mlops_async._api import Response
 from datarobot_mlops_async._decoding import Decoder
+from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async.errors import (
     CertificateError,
     ConnectError,
@@ -38,7 +39,15 @@ DECODER = Decoder()
 
 def look(status=200, body=None, **headers):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_status(Response(status=status, headers=headers, content=content), DECODER, retry_after=3.0)
+    response = Response(status=status, headers=headers, content=content)
+    return read_status(response, DECODER, retry_after=3.0, redactor=Redactor(["c4n4ry-t0k3n"]))
+
+
+def test_status_that_quotes_the_token_does_not_show_it():
+    status = look(body={"status": "c4n4ry-t0k3n", "message": {"a": "c4n4ry-t0k3n"}, "code": ["c4n4ry-t0k3n"]})
+    assert "c4n4ry" not in repr(status).lower()
+    deep = json.loads("[" * 500 + "]" * 500)
+    assert str(look(body={"status": "ERROR", "message": deep, "code": deep})).count("[") < 100
 
 
 @pytest.mark.parametrize(
@@ -149,7 +158,7 @@ def refusal(status):
     ],
 )
 def test_blips_are_failures_that_say_nothing_about_the_operation(error, blip):
-    assert is_blip(error) is blip
+    assert is_blip(error, odd_answers=3) is blip
 
 
 async def test_operation_knows_its_result_once_it_was_awaited():

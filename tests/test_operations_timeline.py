@@ -106,7 +106,8 @@ def test_delay_is_spread_by_a_tenth(elapsed, polls, draw):
 def test_longer_retry_after_counts_and_a_shorter_one_does_not():
     assert next_delay(0.0, 0, 7.0, draw=no_jitter) == 7.0
     assert next_delay(0.0, 0, 0.0, draw=no_jitter) == 0.25
-    assert next_delay(0.0, 0, 7.0, remaining=3.0, draw=no_jitter) == 7.0
+    assert next_delay(0.0, 5, 86_400.0, draw=no_jitter) == 300.0
+    assert next_delay(0.0, 5, 86_400.0, remaining=3.0, draw=no_jitter) == 2.0
 
 
 @pytest.mark.parametrize(

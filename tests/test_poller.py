@@ -12,6 +12,7 @@ import pytest
 from datarobot_mlops_async import AsyncSession
 from datarobot_mlops_async.errors import (
     AuthenticationError,
+    DecodeError,
     MLOpsError,
     NotFoundError,
     OperationTimeoutError,
@@ -254,6 +255,8 @@ async def test_short_wait_looks_or_gives_up_at_once(timeout):
         Answer(status=429, headers={"Retry-After": "0.01"}),
         Answer(instead="reset"),
         Answer(instead="cut", headers={"Content-Length": "100"}),
+        Answer(body=b"<html>Please wait</html>"),
+        Answer(status=302, headers={"Location": "https://sign-in.example/"}),
     ],
 )
 async def test_blip_does_not_lose_the_wait(blip):
@@ -466,14 +469,22 @@ def test_wait_on_another_event_loop_is_refused_before_it_touches_the_schedule():
         anyio.run(here, server)
 
 
-async def test_answer_that_is_no_status_is_raised():
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Answer(status=302, headers={"Location": "https://elsewhere.example/"}), ProtocolError),
+        (Answer(body=b"<html>This is another service</html>"), DecodeError),
+    ],
+)
+async def test_answer_that_is_never_a_status_is_raised(answer, error):
     statuses = Statuses()
-    statuses.answers["s"] = Answer(status=302, headers={"Location": "https://elsewhere.example/"})
+    statuses.answers["s"] = answer
     with serve(statuses) as server:
         async with session_for(server) as session:
-            with pytest.raises(ProtocolError):
+            with pytest.raises(error):
                 await session.operation("status/s/").wait()
             assert is_idle(session)
+    assert statuses.polls == {"s": 4}
 
 
 @pytest.mark.parametrize("seed", range(3))

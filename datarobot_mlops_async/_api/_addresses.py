@@ -23,6 +23,10 @@ _IDS = {
 }
 _DIGIT = re.compile(r"[0-9]")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
+# What stands in a URL as it is, percent signs and delimiters included.
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_LONGEST = 60_000
+"""Characters of a path and its query; servers take a fraction of that, and httpx refuses 64 KiB."""
 
 
 def route_path(route: str, ids: Mapping[str, str], query: Query = ()) -> str:
@@ -36,11 +40,14 @@ def route_path(route: str, ids: Mapping[str, str], query: Query = ()) -> str:
     Raises:
         TypeError: An id is not a string.
         ValueError: An id is empty, ``.`` or ``..``, or holds control characters: no quoting keeps such an id
-            from naming another route.
+            from naming another route. Or all together is too long to be sent.
     """
-    path = route.format_map({name: _segment(name, value) for name, value in ids.items()})
-    encoded = urlencode(list(query), quote_via=quote, safe="")
-    return f"{path}?{encoded}" if encoded else path
+    path = route.format_map({name: _segment(name, value) for name, value in ids.items()}) if ids else route
+    if encoded := urlencode(list(query), quote_via=quote, safe=""):
+        path = f"{path}?{encoded}"
+    if len(path) > _LONGEST:
+        raise ValueError(f"/{route}: the address would have {len(path)} characters: ask with fewer values")
+    return path
 
 
 def _segment(name: str, value: object) -> str:
@@ -74,14 +81,22 @@ def rebase(location: str) -> str:
     Raises:
         ProtocolError: It cannot name a resource of this API.
     """
+    location = location.strip()
     try:
-        parts = urlsplit(location.strip())
+        parts = urlsplit(location[: _LONGEST + 1])
+        _, marker, behind = parts.path.partition(API_ROOT + "/")
+        path = quote(behind if marker else parts.path.lstrip("/"), safe=_ASCII)
+        query = quote(parts.query, safe=_ASCII)
     except ValueError:
-        raise ProtocolError("the server sent a Location that is not a URL") from None
-    _, marker, behind = parts.path.partition(API_ROOT + "/")
-    path = behind if marker else parts.path.lstrip("/")
+        raise ProtocolError("a Location that is not a URL") from None
     # %2e is a dot to any server that decodes before it resolves.
     segments = path.lower().replace("%2e", ".").split("/")
-    if not path or {".", ".."} & set(segments) or _CONTROL.search(location.strip()) or "\\" in path:
-        raise ProtocolError("the server sent a Location that names no resource of this API")
-    return f"{path}?{parts.query}" if parts.query else path
+    if (
+        not path
+        or len(location) > _LONGEST
+        or {".", ".."} & set(segments)
+        or _CONTROL.search(location)
+        or "\\" in path
+    ):
+        raise ProtocolError("a Location that names no resource of this API")
+    return f"{path}?{query}" if query else path

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.errors import APIStatusError
 
 _MESSAGE_LIMIT = 500
-_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_BODY_LIMIT = 100_000
+_NO_SECRETS = Redactor()
+_TAG = re.compile(r"<[a-zA-Z/!?]")
+_UNSEEN = re.compile(r"<(script|style)\b", re.IGNORECASE)
 _LISTS = ("/deployments/", "/deletedDeployments/", "/customModelDeployments/", "/mlops/compute/bundles/")
 _REASONS = {
     401: "the API token is missing, wrong or expired",
@@ -36,7 +39,8 @@ _REASONS = {
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """Return the server's id for the request; ``None`` if it sent none."""
-    return headers.get("x-request-id") or headers.get("x-datarobot-request-id") or None
+    value = headers.get("x-request-id") or headers.get("x-datarobot-request-id")
+    return readable(value) or None if value else None
 
 
 def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
@@ -65,23 +69,24 @@ def status_error(
     method: str,
     url: str,
     attempts: int = 1,
-    secret: str | None = None,
+    redactor: Redactor,
 ) -> APIStatusError:
     """Return the exception for an error answer, its message readable whatever the body is.
 
     Bodies are JSON with ``message`` (a string or an object) or ``detail`` (a string or a list), HTML from a
-    gateway, nothing, bytes that are no text, or any of these cut short. ``secret`` and the values in
-    the URL's query are taken out of it.
+    gateway, nothing, bytes that are no text, or any of these cut short. The secrets that ``redactor``
+    knows and the values in the URL's query are taken out of it.
     """
-    redactor = Redactor([secret, *secrets_of_url(url)])
-    message, errors = _read_body(body)
+    if "?" in url or "@" in url:
+        redactor = redactor.with_secrets(secrets_of_url(url))
+    message, errors = _read_body(body, redactor)
     return status_error_class(status)(
-        redactor.text(message) or _REASONS.get(status, "the server gave no reason"),
+        message or _REASONS.get(status, "the server gave no reason"),
         status=status,
         method=method,
         url=without_query(url),
         request_id=request_id(headers),
-        errors=redactor.data(errors),
+        errors=errors,
         retry_after=retry_after(headers),
         attempts=attempts,
         # A list is always there, at DataRobot.
@@ -91,12 +96,12 @@ def status_error(
     )
 
 
-def _read_body(body: bytes) -> tuple[str, object]:
-    text = body[:100_000].decode("utf-8", "replace")
+def _read_body(body: bytes, redactor: Redactor) -> tuple[str, object]:
+    text = body[:_BODY_LIMIT].decode("utf-8", "replace")
     try:
-        data = json.loads(text)
+        data = redactor.data(json.loads(text))
     except (ValueError, RecursionError):
-        return readable(text), None
+        return readable(text, redactor), None
     if not isinstance(data, dict):
         return readable(_one_line(data)), None
     detail = data.get("detail")
@@ -107,18 +112,36 @@ def _read_body(body: bytes) -> tuple[str, object]:
     reasons = _one_line(errors)
     # "Invalid field data" helps nobody without the fields.
     text = message if not reasons or reasons in message else f"{message}: {reasons}" if message else reasons
-    return readable(text), errors
+    return readable(text, redactor), errors
 
 
 def _one_line(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
 
 
-def readable(text: str) -> str:
+def readable(text: str, redactor: Redactor = _NO_SECRETS) -> str:
     """Return a server's text as one line fit for a terminal: no markup, no control characters, not too long."""
     if "<" in text and ">" in text:
-        text = html.unescape(_TAGS.sub(" ", text))
+        text = html.unescape(_without_tags(text))
     # str.split() knows blanks; the rest of what a terminal obeys is replaced.
     words = "".join(char if char.isprintable() else " " for char in text).split()
-    line = " ".join(words)
+    line = redactor.start(" ".join(words), _MESSAGE_LIMIT + 1)
     return line if len(line) <= _MESSAGE_LIMIT else line[: _MESSAGE_LIMIT - 1] + "…"
+
+
+def _without_tags(text: str) -> str:
+    """Return what stands between the tags. Each character is looked at once, whatever the text is."""
+    parts, at = [], 0
+    while tag := _TAG.search(text, at):
+        parts.append(text[at : tag.start()])
+        unseen = _UNSEEN.match(text, tag.start())
+        end = _end_of(unseen[1], text, tag.end()) if unseen else text.find(">", tag.end())
+        at = end + 1 if end >= 0 else len(text) if unseen else tag.start()
+        if end < 0:
+            break
+    return " ".join([*parts, text[at:]])
+
+
+def _end_of(element: str, text: str, start: int) -> int:
+    closing = re.compile(f"</{element}\\b", re.IGNORECASE).search(text, start)
+    return text.find(">", closing.end()) if closing else -1

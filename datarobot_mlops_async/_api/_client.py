@@ -108,9 +108,7 @@ class Api:
         default=Factory(lambda self: telemetry_for(self.settings.endpoint), takes_self=True)
     )
     _deprecated: set[str] = field(factory=set)
-    _redactor: Redactor = field(
-        init=False, default=Factory(lambda self: Redactor([self.settings.token]), takes_self=True)
-    )
+    redactor: Redactor = field(default=Factory(lambda self: Redactor([self.settings.token]), takes_self=True))
 
     def with_options(self, *, timeout: float | None = None, retry: RetryPolicy | None = None) -> Self:
         """Return a view of the same session with other clocks."""
@@ -153,9 +151,7 @@ class Api:
     async def follow(self, location: str) -> Response:
         """GET what a ``Location`` or ``next`` names, on our own endpoint whatever host it names."""
         path = rebase(location)
-        response = await self._send("GET", path, f"GET /{route_of(path)}", _NO_BODY, gone_is_done=False)
-        # A status document's message becomes part of an exception.
-        return evolve(response, content=self._redactor.body(response.content))
+        return await self._send("GET", path, f"GET /{route_of(path)}", _NO_BODY, gone_is_done=False)
 
     async def get(
         self, type_: type[T], route: str, *, query: Query = (), ids: Mapping[str, str] = _NO_IDS
@@ -269,7 +265,7 @@ class Api:
             method=method,
             url=url,
             attempts=number,
-            secret=self.settings.token,
+            redactor=self.redactor,
         )
         if response.status in {429, 503}:
             self.limiter.overloaded(started=started, retry_after=failure.retry_after)

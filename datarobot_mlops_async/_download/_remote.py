@@ -125,7 +125,7 @@ class RemoteObject:
         if not location:
             raise ProtocolError(f"{without_query(url)}: a redirect to nowhere")
         target = resolve_location(url, location)
-        if url.startswith("https:") and Address.parse(target).scheme != "https":
+        if Address.parse(url).scheme == "https" != Address.parse(target).scheme:
             raise ProtocolError(f"{without_query(url)}: a redirect from https to http, which is not followed")
         return target
 
@@ -146,7 +146,7 @@ class RemoteObject:
             body=sink.content(),
             method="GET",
             url=response.url,
-            secret=self._api.settings.token,
+            redactor=self._api.redactor,
         )
 
 

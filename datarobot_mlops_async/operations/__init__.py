@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 
+from datarobot_mlops_async._api import readable
 from datarobot_mlops_async.errors import OperationError, OperationFailedError, OperationTimeoutError
 from datarobot_mlops_async.operations._poller import DeadlineError, Poller
 from datarobot_mlops_async.operations._status import OperationStatus, State
@@ -201,7 +202,7 @@ class Operation(Generic[T]):
     def _raise_if_failed(self) -> None:
         for location, status in self._over.items():
             if status.state is State.FAILED:
-                reason = status.message or status.description or "no reason given"
+                reason = readable(status.message or status.description or "") or "no reason given"
                 raise OperationFailedError(
                     f"the operation at {location} ended with {status.status}: {reason}",
                     operation=self,

@@ -20,7 +20,14 @@ import anyio
 from datarobot_mlops_async._api import retry_after
 from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async.errors import MLOpsError
-from datarobot_mlops_async.operations._status import OperationStatus, State, is_blip, next_delay, read_status
+from datarobot_mlops_async.operations._status import (
+    OperationStatus,
+    State,
+    is_blip,
+    is_odd,
+    next_delay,
+    read_status,
+)
 from datarobot_mlops_async.operations._timeline import Entry, Pace, Timeline
 
 if TYPE_CHECKING:
@@ -47,6 +54,7 @@ class _Watch:
         self.location = location
         self.started = time.monotonic()
         self.polls = 0
+        self.odd_answers = 0
         self.asked: float | None = None
         self.due: Entry[_Watch] = Entry(-math.inf, None)
         self.waits: dict[_Wait, None] = {}
@@ -60,6 +68,7 @@ class _Watch:
 
     def saw(self, status: OperationStatus) -> None:
         self.polls += 1
+        self.odd_answers = 0
         self.asked = status.retry_after
         if status.state is not State.RUNNING:
             self.outcome = status
@@ -71,8 +80,9 @@ class _Watch:
     def failed(self, error: MLOpsError) -> None:
         self.polls += 1
         self.asked = getattr(error, "retry_after", None)
-        if not is_blip(error):
+        if not is_blip(error, self.odd_answers):
             self.failure = error
+        self.odd_answers = self.odd_answers + 1 if is_odd(error) else 0
 
     def remaining(self, now: float) -> float:
         """Return the seconds until the first of those who wait gives up."""
@@ -316,7 +326,9 @@ class Poller:
 async def _look(api: Api, location: str) -> OperationStatus:
     for move in itertools.count(1):
         response = await api.follow(location)
-        status = read_status(response, api.decoder, retry_after=retry_after(response.headers))
+        status = read_status(
+            response, api.decoder, retry_after=retry_after(response.headers), redactor=api.redactor
+        )
         if status.moved_to is None or move == _MOST_MOVES:
             return status
         location = status.moved_to

@@ -11,19 +11,27 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, fields, frozen
 
 from datarobot_mlops_async._api import rebase
-from datarobot_mlops_async._retry import is_transient
-from datarobot_mlops_async.errors import APIStatusError, MLOpsError, ProtocolError, TransportError
+from datarobot_mlops_async._retry import LONGEST_PAUSE, is_transient
+from datarobot_mlops_async.errors import (
+    APIStatusError,
+    DecodeError,
+    MLOpsError,
+    ProtocolError,
+    TransportError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from datarobot_mlops_async._api import Response
     from datarobot_mlops_async._decoding import Decoder
+    from datarobot_mlops_async._redaction import Redactor
 
 _FAILED = frozenset({"ERROR", "ABORTED", "EXPIRED"})
 _EARLY = (0.25, 0.5, 0.75)
 _MIN_DELAY, _MAX_DELAY = 1.0, 10.0
 _GROWTH = 20.0
+_MOST_ODD_ANSWERS = 3
 
 
 class State(Enum):
@@ -76,8 +84,10 @@ class _StatusDocument:
     description: Any = None
 
 
-def read_status(response: Response, decoder: Decoder, *, retry_after: float | None) -> OperationStatus:
-    """Tell what an answer of the status route means.
+def read_status(
+    response: Response, decoder: Decoder, *, retry_after: float | None, redactor: Redactor
+) -> OperationStatus:
+    """Tell what an answer of the status route means; ``redactor`` takes secrets out of what it says.
 
     Raises:
         DecodeError: The body is no status document.
@@ -99,13 +109,13 @@ def read_status(response: Response, decoder: Decoder, *, retry_after: float | No
     if not response.content.strip():
         return OperationStatus(state=State.SUCCEEDED, status="COMPLETED")
     document = decoder.decode(response.content, _StatusDocument, operation="GET /status/{status_id}/")
-    word = (document.status or "").strip().upper()
+    word = redactor.text(document.status or "").strip().upper()
     return OperationStatus(
         state=State.FAILED if word in _FAILED else State.SUCCEEDED if word == "COMPLETED" else State.RUNNING,
         status=word,
-        message=_text(document.message),
-        code=document.code,
-        description=_text(document.description),
+        message=_text(document.message, redactor),
+        code=redactor.data(document.code),
+        description=_text(document.description, redactor),
         resource=rebase(location) if location and word == "COMPLETED" else None,
         retry_after=retry_after,
     )
@@ -124,7 +134,8 @@ def next_delay(
     The first polls come early, for operations that take no time: after a quarter, one half and three quarters
     of a second. Then the wait is a twentieth of the time gone by, from 1 s to 10 s as is customary, spread by
     a tenth so that operations that were started together are not polled together. A longer
-    ``Retry-After`` counts. Whoever stops waiting before the next poll gets a last one, a second before.
+    ``Retry-After`` counts, up to 300 s. Whoever stops waiting before the next poll gets a last one, a second
+    before.
 
     Args:
         elapsed: Seconds since the wait began.
@@ -135,19 +146,31 @@ def next_delay(
     """
     delay = _EARLY[polls] if polls < len(_EARLY) else min(_MAX_DELAY, max(_MIN_DELAY, elapsed / _GROWTH))
     delay *= 0.95 + 0.1 * draw()
-    if retry_after is not None and retry_after > delay:
-        return retry_after
+    delay = max(delay, min(retry_after or 0.0, LONGEST_PAUSE))
     last_look = remaining - min(1.0, remaining / 2)
     # Without the second condition the last looks would follow each other ever faster.
     return min(delay, last_look) if polls == 0 or last_look >= _MIN_DELAY else delay
 
 
-def is_blip(error: MLOpsError) -> bool:
-    """Tell whether a failed poll says nothing about the operation, so that polling goes on."""
+def is_blip(error: MLOpsError, odd_answers: int = 0) -> bool:
+    """Tell whether a failed poll says nothing about the operation, so that polling goes on.
+
+    Args:
+        error: What the poll raised.
+        odd_answers: How many polls before it, without another one between them, were answered by something
+            that is no status, such as a gateway's page. A few of them pass; after that the address is wrong.
+    """
     if isinstance(error, APIStatusError):
         return error.status >= 500 or error.status == 429
+    if is_odd(error):
+        return odd_answers < _MOST_ODD_ANSWERS
     return isinstance(error, TransportError) and is_transient(error, idempotent=True)
 
 
-def _text(value: object) -> str | None:
-    return None if value is None or value == "" else str(value)
+def is_odd(error: MLOpsError) -> bool:
+    """Tell whether an answer came that is no status at all."""
+    return isinstance(error, (DecodeError, ProtocolError))
+
+
+def _text(value: object, redactor: Redactor) -> str | None:
+    return None if value is None or value == "" else str(redactor.data(value))
