@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from datarobot_mlops_async import errors, models
     from datarobot_mlops_async._config import Settings
     from datarobot_mlops_async._hints import Hint
-    from datarobot_mlops_async._resources import UNSET, RawValue
     from datarobot_mlops_async._retry import RetryPolicy
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress
     from datarobot_mlops_async.bulk import BulkStream, Outcome, OutcomeState
     from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.operations import Operation, OperationStatus
     from datarobot_mlops_async.pagination import Page, Paginator
+    from datarobot_mlops_async.resources import UNSET, RawValue
     from datarobot_mlops_async.session import AsyncSession, SessionView
 
 __version__ = "0.1.0"
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "UNSET": "_resources",
+    "UNSET": "resources",
     "Artifact": "artifacts",
     "AsyncSession": "session",
     "BulkStream": "bulk",
@@ -68,7 +68,7 @@ _HOMES = {
     "Page": "pagination",
     "Paginator": "pagination",
     "Progress": "artifacts",
-    "RawValue": "_resources",
+    "RawValue": "resources",
     "RetryPolicy": "_retry",
     "SessionView": "session",
     "Settings": "_config",

@@ -10,7 +10,11 @@ from datarobot_mlops_async._api import Api, Options, rebase
 from datarobot_mlops_async._config import Settings
 from datarobot_mlops_async._decoding import Decoder
 from datarobot_mlops_async._limiter import Limiter
-from datarobot_mlops_async._resources import (
+from datarobot_mlops_async._retry import RetryPolicy
+from datarobot_mlops_async._transport import HTTPClient
+from datarobot_mlops_async.bulk import BulkCalls
+from datarobot_mlops_async.operations import Operation, Poller
+from datarobot_mlops_async.resources import (
     CustomModelDeployments,
     DeletedDeployments,
     Deployments,
@@ -18,10 +22,6 @@ from datarobot_mlops_async._resources import (
     ResourceBundles,
     Results,
 )
-from datarobot_mlops_async._retry import RetryPolicy
-from datarobot_mlops_async._transport import HTTPClient
-from datarobot_mlops_async.bulk import BulkCalls
-from datarobot_mlops_async.operations import Operation, Poller
 
 if TYPE_CHECKING:
     import os

@@ -68,7 +68,7 @@ def test_interrupt_before_there_is_an_operation_has_nothing_to_go_on_with(dr, mo
     async def interrupted(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("datarobot_mlops_async._resources.Deployments.begin_report", interrupted)
+    monkeypatch.setattr("datarobot_mlops_async.resources.Deployments.begin_report", interrupted)
     ran = dr("reports", "run", "5e29", "5e30")
     assert (ran.code, ran.error) == (130, "dr-mlops: interrupted")
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import pytest
 
-from datarobot_mlops_async._resources import Deployments
 from datarobot_mlops_async.cli._app import app
+from datarobot_mlops_async.resources import Deployments
 from tests.command_line import Here
 
 

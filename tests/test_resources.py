@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async import UNSET, AsyncSession, RawValue, RetryPolicy
-from datarobot_mlops_async._resources._arguments import choice, query_of
 from datarobot_mlops_async.errors import OperationError, PermissionDeniedError, ProtocolError
 from datarobot_mlops_async.models import Deployment, DeploymentStatus, HealthStatus, Importance, Role
+from datarobot_mlops_async.resources._arguments import choice, query_of
 from tests.scripted import Answer, ScriptedServer
 
 pytestmark = pytest.mark.anyio

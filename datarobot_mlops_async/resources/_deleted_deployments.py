@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from datarobot_mlops_async._resources._arguments import OneOrMore, texts
-from datarobot_mlops_async._resources._base import Resource, by_id, nothing
 from datarobot_mlops_async.errors import MLOpsError, OperationError
 from datarobot_mlops_async.models import DeletedDeployment
 from datarobot_mlops_async.operations import Operation
+from datarobot_mlops_async.resources._arguments import OneOrMore, texts
+from datarobot_mlops_async.resources._base import Resource, by_id, nothing
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.pagination import Paginator

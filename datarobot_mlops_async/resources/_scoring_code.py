@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async._api import route_path
-from datarobot_mlops_async._resources._arguments import flag, query_of
-from datarobot_mlops_async._resources._base import Resource
+from datarobot_mlops_async.resources._arguments import flag, query_of
+from datarobot_mlops_async.resources._base import Resource
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.artifacts import Artifact

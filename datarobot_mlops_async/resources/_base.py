@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datarobot_mlops_async._api import rebase
-from datarobot_mlops_async._resources._arguments import whole
-from datarobot_mlops_async._resources._results import Results
 from datarobot_mlops_async.operations import Operation
 from datarobot_mlops_async.pagination import ListRequest, Paginator
+from datarobot_mlops_async.resources._arguments import whole
+from datarobot_mlops_async.resources._results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from datarobot_mlops_async._resources._arguments import OneOrMore, choice, query_of, texts
-from datarobot_mlops_async._resources._base import Resource, by_id
 from datarobot_mlops_async.models import ResourceBundle, ResourceBundleUseCase
+from datarobot_mlops_async.resources._arguments import OneOrMore, choice, query_of, texts
+from datarobot_mlops_async.resources._base import Resource, by_id
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.pagination import Paginator

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datarobot_mlops_async._resources._base import Resource
 from datarobot_mlops_async.artifacts import Artifact, Expectation
 from datarobot_mlops_async.models import PPSImageMetadata
+from datarobot_mlops_async.resources._base import Resource
 
 _IMAGE = "mlops/portablePredictionServerImage/"
 

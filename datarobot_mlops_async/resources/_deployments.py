@@ -4,25 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from datarobot_mlops_async._resources._arguments import (
-    UNSET,
-    OneOrMore,
-    Unset,
-    body_of,
-    choice,
-    choices,
-    flag,
-    fraction,
-    joined,
-    moment,
-    query_of,
-    repeated,
-    text,
-    unless_unset,
-    whole,
-)
-from datarobot_mlops_async._resources._base import Resource, by_id, nothing
-from datarobot_mlops_async._resources._scoring_code import ScoringCode
 from datarobot_mlops_async.models import (
     BuildEnvironmentType,
     CreatedDeployment,
@@ -41,6 +22,25 @@ from datarobot_mlops_async.models import (
     Role,
     TargetDeploymentStatus,
 )
+from datarobot_mlops_async.resources._arguments import (
+    UNSET,
+    OneOrMore,
+    Unset,
+    body_of,
+    choice,
+    choices,
+    flag,
+    fraction,
+    joined,
+    moment,
+    query_of,
+    repeated,
+    text,
+    unless_unset,
+    whole,
+)
+from datarobot_mlops_async.resources._base import Resource, by_id, nothing
+from datarobot_mlops_async.resources._scoring_code import ScoringCode
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async._api import route_path
-from datarobot_mlops_async._resources._arguments import OneOrMore, query_of, repeated
-from datarobot_mlops_async._resources._base import Resource, by_id
 from datarobot_mlops_async.errors import ProtocolError
 from datarobot_mlops_async.models import AcceptedOperation, CustomModelDeployment
+from datarobot_mlops_async.resources._arguments import OneOrMore, query_of, repeated
+from datarobot_mlops_async.resources._base import Resource, by_id
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.artifacts import Artifact

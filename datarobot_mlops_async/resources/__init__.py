@@ -1,0 +1,15 @@
+"""One class per family of routes: what ``session.deployments`` and its neighbours are.
+
+A session makes them; nobody else needs to. Their methods check what they are given before anything is sent.
+"""
+
+from datarobot_mlops_async.resources._arguments import UNSET as UNSET
+from datarobot_mlops_async.resources._arguments import RawValue as RawValue
+from datarobot_mlops_async.resources._custom_model_deployments import CustomModelDeployments
+from datarobot_mlops_async.resources._deleted_deployments import DeletedDeployments
+from datarobot_mlops_async.resources._deployments import Deployments
+from datarobot_mlops_async.resources._pps_image import PPSImage
+from datarobot_mlops_async.resources._resource_bundles import ResourceBundles
+from datarobot_mlops_async.resources._results import Results as Results
+
+__all__ = ["CustomModelDeployments", "DeletedDeployments", "Deployments", "PPSImage", "ResourceBundles"]
