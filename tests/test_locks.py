@@ -51,7 +51,7 @@ def test_what_cannot_be_locked_says_so():
 
 
 _PARENT = """
-import os, sys
+import os, signal, sys
 from datarobot_mlops_async._locks import try_lock
 descriptor = os.open(sys.argv[1], os.O_RDWR)
 assert try_lock(descriptor)
@@ -62,8 +62,7 @@ if child == 0:
     print("child", flush=True)
     sys.stdin.read()
     os._exit(0)
-os.read(0, 1)
-os.kill(os.getpid(), 9)
+signal.pause()
 """
 
 
@@ -74,8 +73,7 @@ def test_forked_child_does_not_keep_the_lock_of_a_killed_parent(opened, tmp_path
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout.readline() == b"child\n"
         assert try_lock(other) is False
-        parent.stdin.write(b".")
-        parent.stdin.flush()
+        parent.kill()
         parent.wait()
         # The child is alive: it waits for the end of its input.
         deadline = time.monotonic() + 10
