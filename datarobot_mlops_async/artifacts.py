@@ -162,6 +162,14 @@ class Artifact:
 _SEPARATORS = tuple(separator for separator in (os.sep, os.altsep) if separator)
 
 
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # Looked at again where it is used, and refused there.
+        return False
+
+
 def _resolve(path: Path) -> Path:
     """Return where a destination really is, its directory made."""
     with system_errors(path):
@@ -185,7 +193,9 @@ async def _download(
     if special is not None:
         async with special.opened() as write:
             return await StreamDownload(context, reporter).write_to(write)
-    is_directory = os.fspath(destination).endswith(_SEPARATORS) or await to_thread.run_sync(path.is_dir)
+    is_directory = os.fspath(destination).endswith(_SEPARATORS) or await to_thread.run_sync(
+        _is_directory, path
+    )
     expectation = await context.expectation()
     async with context.connected() as remote:
         probe = await context.open(remote) if is_directory and context.filename is None else None

@@ -23,6 +23,7 @@ from datarobot_mlops_async._download._ranges import Validators
 from datarobot_mlops_async._download._remote import RemoteObject
 from datarobot_mlops_async._download._reorder_buffer import AbandonedError, PieceSink, ReorderBuffer
 from datarobot_mlops_async._download._resume_state import ResumeState, write_state
+from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async._streaming import resolve_location
 from datarobot_mlops_async.errors import (
@@ -357,6 +358,7 @@ class _Endpoint:
 
     user_agent = "test"
     settings = SimpleNamespace(token="secret")
+    redactor = Redactor(["secret"])
 
     def url_of(self, path):
         return f"http://api/{path}"

@@ -31,6 +31,7 @@ _ANOTHER_PATH = frozenset(
         errno.ENOTDIR,
         errno.EISDIR,
         errno.ELOOP,
+        errno.EEXIST,
         errno.ENAMETOOLONG,
         errno.EFBIG,
         errno.ENXIO,
@@ -39,6 +40,7 @@ _ANOTHER_PATH = frozenset(
 _WORDS = {
     errno.EFBIG: "the file system, or a limit of this process (ulimit -f), takes no file of this size",
     errno.ENAMETOOLONG: "the name is too long for the file system",
+    errno.EEXIST: "there is a file where a directory would have to be",
     errno.ENOTDIR: "a part of the path is a file, not a directory",
     errno.ENOENT: "nothing can be created there",
     errno.ENXIO: "nothing can be written there",
