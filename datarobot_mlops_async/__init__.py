@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._hints import Hint
     from datarobot_mlops_async._retry import RetryPolicy
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress
-    from datarobot_mlops_async.bulk import BulkStream, Outcome, OutcomeState
+    from datarobot_mlops_async.bulk import (
+        BulkStream,
+        Journal,
+        Outcome,
+        OutcomeState,
+        PlannedRequest,
+        read_journal,
+    )
     from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.operations import Operation, OperationStatus
     from datarobot_mlops_async.pagination import Page, Paginator
@@ -36,6 +43,7 @@ __all__ = [
     "BulkStream",
     "DownloadResult",
     "Hint",
+    "Journal",
     "MLOpsError",
     "Operation",
     "OperationStatus",
@@ -43,6 +51,7 @@ __all__ = [
     "OutcomeState",
     "Page",
     "Paginator",
+    "PlannedRequest",
     "Progress",
     "RawValue",
     "RetryPolicy",
@@ -51,6 +60,7 @@ __all__ = [
     "__version__",
     "errors",
     "models",
+    "read_journal",
 ]
 
 _HOMES = {
@@ -60,6 +70,7 @@ _HOMES = {
     "BulkStream": "bulk",
     "DownloadResult": "artifacts",
     "Hint": "_hints",
+    "Journal": "bulk",
     "MLOpsError": "errors",
     "Operation": "operations",
     "OperationStatus": "operations",
@@ -67,11 +78,13 @@ _HOMES = {
     "OutcomeState": "bulk",
     "Page": "pagination",
     "Paginator": "pagination",
+    "PlannedRequest": "bulk",
     "Progress": "artifacts",
     "RawValue": "resources",
     "RetryPolicy": "_retry",
     "SessionView": "session",
     "Settings": "_config",
+    "read_journal": "bulk",
 }
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator
 
 
 class PausedError(Exception):
@@ -25,41 +24,6 @@ class PausedError(Exception):
     def __init__(self, remaining: float) -> None:
         super().__init__(remaining)
         self.remaining = remaining
-
-
-class Tally:
-    """What was sent inside of one `counted` block.
-
-    Attributes:
-        requests: Requests that were sent, retries included.
-        changes: How many of them may have changed something on the server.
-        before_change: Awaited once, before the first of those goes out.
-    """
-
-    def __init__(self, before_change: Callable[[], Awaitable[None]] | None = None) -> None:
-        self.requests = 0
-        self.changes = 0
-        self.before_change = before_change
-
-    async def count(self, *, idempotent: bool) -> None:
-        if not idempotent:
-            if self.before_change is not None and not self.changes:
-                await self.before_change()
-            self.changes += 1
-        self.requests += 1
-
-
-_tally: ContextVar[Tally | None] = ContextVar("datarobot_mlops_async_tally", default=None)
-
-
-@contextmanager
-def counted(tally: Tally) -> Iterator[None]:
-    """Count what this task, and those that it starts, send inside of the block."""
-    token = _tally.set(tally)
-    try:
-        yield
-    finally:
-        _tally.reset(token)
 
 
 class Limiter:
@@ -81,12 +45,11 @@ class Limiter:
         self._halved_at = -math.inf
 
     @asynccontextmanager
-    async def slot(self, *, patience: float, idempotent: bool = False) -> AsyncIterator[float]:
+    async def slot(self, *, patience: float) -> AsyncIterator[float]:
         """Hold one of the places in flight; the value is when it was taken (monotonic seconds).
 
         Args:
             patience: Seconds that the caller would wait for a pause to end.
-            idempotent: Whether the request that is sent now may be sent twice without harm.
 
         Raises:
             PausedError: The pause is longer.
@@ -97,8 +60,6 @@ class Limiter:
             # The pause may have been made longer meanwhile.
             while (pause := self._pause(patience)) > 0:  # noqa: ASYNC110 - a moment is waited for
                 await anyio.sleep(pause)
-            if (tally := _tally.get()) is not None:
-                await tally.count(idempotent=idempotent)
             yield time.monotonic()
         finally:
             self.in_flight -= 1

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 from attrs import field, frozen
@@ -26,6 +27,7 @@ from datarobot_mlops_async._download._to_file import FileDownload
 from datarobot_mlops_async._download._to_stream import StreamDownload
 from datarobot_mlops_async._download._tuning import Tuning
 from datarobot_mlops_async._download._writers import SpecialFile, Writable, object_writer
+from datarobot_mlops_async.errors import SessionStateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -55,7 +57,7 @@ class Artifact:
         sha256: SHA-256 in hexadecimal; ``None`` where the metadata do not say.
     """
 
-    _api: Api = field(repr=False, eq=False)
+    _api: Api | None = field(repr=False, eq=False)
     _path: str = field(repr=False)
     kind: ArtifactKind = field(default=ArtifactKind.FILE, converter=ArtifactKind, kw_only=True)
     filename: str | None = field(default=None, converter=_safe, kw_only=True)
@@ -143,9 +145,23 @@ class Artifact:
                 context, destination, resume=resume, overwrite=overwrite, reporter=Reporter(on_progress)
             )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Plain data only: a session stays in its process, and an address may be signed.
+        known: dict[str, Any] = {
+            "kind": self.kind,
+            "filename": self.filename,
+            "size": self.size,
+            "sha256": self.sha256,
+        }
+        return partial(Artifact, None, "", **known), ()
+
     def _context(self, expected_sha256: str | None, max_connections: int) -> DownloadContext:
         if max_connections < 1:
             raise ValueError(f"max_connections must be at least 1, not {max_connections}")
+        if self._api is None:
+            raise SessionStateError(
+                "the artifact has no session since it was unpickled: ask one for it again"
+            )
         return DownloadContext(
             api=self._api,
             path=self._path,

@@ -27,6 +27,9 @@
     │   ├── OperationFailedError    the server says it failed
     │   └── OperationTimeoutError   it was not over in time; it can be awaited again
     ├── FileError                   the operating system refused a file (an OSError too)
+    ├── JournalError                a bulk run's journal
+    │   ├── JournalFileError        it cannot be opened, read, locked or written (an OSError too)
+    │   └── JournalFormatError      it is no journal, or that of something else (a ValueError too)
     └── DownloadError               an artifact
         ├── IntegrityError          the bytes are not the promised ones
         ├── DestinationError        the destination cannot be written (a FileError too)
@@ -76,6 +79,9 @@ __all__ = [
     "InsecureConnectionWarning",
     "InsufficientSpaceError",
     "IntegrityError",
+    "JournalError",
+    "JournalFileError",
+    "JournalFormatError",
     "MLOpsError",
     "NotFoundError",
     "ObjectChangedError",
@@ -363,6 +369,29 @@ class FileError(MLOpsError, OSError):
         self.errno = errno
         self.strerror = os.strerror(errno) if errno is not None else None
         self.path = path
+
+
+class JournalError(MLOpsError):
+    """A bulk run's journal cannot be used.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, message: str, *, path: Path, **more: Any) -> None:
+        super().__init__(message, **more)
+        self.path: Path | None = path
+
+
+class JournalFileError(JournalError, FileError):
+    """The journal cannot be opened, read or written, or another run is writing it.
+
+    When it is raised in the middle of a run, nothing more was begun: free the disk, for example, and resume.
+    """
+
+
+class JournalFormatError(JournalError, ValueError):
+    """The file is no journal, is of a newer format, or belongs to another action or endpoint."""
 
 
 class DownloadError(MLOpsError):

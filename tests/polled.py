@@ -59,3 +59,22 @@ def session_for(server, *, delays=quickly, polls_per_second=10_000.0, max_concur
     session._poller._delays = delays
     session._poller._pace.per_second = polls_per_second
     return session
+
+
+def operations_server(statuses, *, accept=None):
+    """Return a server whose every PATCH begins an operation named like the deployment."""
+
+    def answer(asked):
+        if asked.method == "GET" and "/status/" in asked.target:
+            return statuses(asked)
+        if asked.method == "GET":
+            return Answer(body=b'{"id": "d"}')
+        deployment_id = asked.target.split("/")[-3]
+        special = (accept or {}).get(deployment_id)
+        return special or Answer(status=202, headers={"Location": f"/api/v2/status/{deployment_id}/"})
+
+    return ScriptedServer(answer)
+
+
+def patched(server):
+    return Counter(asked.target.split("/")[-3] for asked in server.asked if asked.method == "PATCH")

@@ -5,14 +5,12 @@ import threading
 from collections import Counter
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from datarobot_mlops_async import AsyncSession, Outcome, OutcomeState, RetryPolicy
-from datarobot_mlops_async._limiter import Limiter
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import (
     ConflictError,
@@ -23,7 +21,16 @@ from datarobot_mlops_async.errors import (
     ReadError,
 )
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
-from tests.polled import COMPLETED, RUNNING, Statuses, quickly, serve, session_for
+from tests.polled import (
+    COMPLETED,
+    RUNNING,
+    Statuses,
+    operations_server,
+    patched,
+    quickly,
+    serve,
+    session_for,
+)
 from tests.scripted import Answer, ScriptedServer
 from tests.waiting import cancelled_when
 
@@ -147,6 +154,110 @@ async def test_break_closes_an_asynchronous_generator_at_once():
     assert closed == [True]
 
 
+@pytest.mark.parametrize("way", ["stop", "break", "cancel"])
+@pytest.mark.parametrize("where", ["between items", "looking for one"])
+async def test_input_cleans_up_undisturbed_however_the_run_ends(way, where):
+    steps = []
+
+    async def generate():
+        try:
+            yield 1
+            if where == "looking for one":
+                await anyio.sleep(math.inf)
+            for item in count():
+                yield item
+        finally:
+            for _ in range(3):
+                await anyio.sleep(0.001)
+                steps.append("cleaned up")
+
+    with anyio.CancelScope() as scope:
+        async with offline().bulk_stream(double, generate(), max_concurrency=2) as outcomes:
+            async for _ in outcomes:
+                # The input is where it waits.
+                await anyio.wait_all_tasks_blocked()
+                if way == "break":
+                    break
+                (outcomes.stop if way == "stop" else scope.cancel)()
+    assert steps == ["cleaned up"] * 3
+
+
+async def test_input_may_be_an_iterator_of_the_barest_kind():
+    class Asynchronous:
+        left = 3
+
+        async def __anext__(self):
+            await anyio.lowlevel.checkpoint()
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return self.left
+
+    class Sequence:
+        def __getitem__(self, index):
+            return [2, 1, 0][index]
+
+    for items in (Asynchronous(), Sequence()):
+        assert [each.value for each in await offline().bulk(double, items)] == [4, 2, 0]
+
+
+async def test_dry_run_tells_what_would_be_sent_and_sends_nothing():
+    async def look_first(item):
+        await session.deployments.get(item)
+        raise AssertionError("nothing was answered")
+
+    async def two_at_a_time(item):
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.deployments.delete, f"{item}1")
+            group.start_soon(session.deployments.delete, f"{item}2")
+
+    async def bulk_inside(item):
+        return await session.bulk(session.deployments.begin_activate, [f"{item}1", f"{item}2"])
+
+    def planned(each):
+        return each.item, each.method, each.path, each.body
+
+    with ScriptedServer(Answer()) as server:
+        async with session_for(server) as session:
+            plan = await session.bulk(
+                session.deployments.begin_deactivate,
+                ["done", "refused", "new"],
+                resume_from=EARLIER,
+                dry_run=True,
+            )
+            assert [(each.index, *planned(each)) for each in plan] == [
+                (1, "refused", "PATCH", "deployments/refused/status/", {"status": "inactive"}),
+                (2, "new", "PATCH", "deployments/new/status/", {"status": "inactive"}),
+                (3, "begun", "GET", "status/begun/", None),
+            ]
+            (look,) = await session.bulk(look_first, ["d"], dry_run=True)
+            assert planned(look) == ("d", "GET", "deployments/d/", None)
+            for function, method in ((two_at_a_time, "DELETE"), (bulk_inside, "PATCH")):
+                both = await session.bulk(function, ["d"], dry_run=True)
+                assert sorted((each.method, each.path.split("/")[1]) for each in both) == [
+                    (method, "d1"),
+                    (method, "d2"),
+                ]
+            (operation,) = await session.bulk(session.operation, ["status/s/"], dry_run=True)
+            assert planned(operation) == ("status/s/", "GET", "status/s/", None)
+            (wrong,) = await session.bulk(
+                lambda item: session.deployments.begin_set_status(item, 5), ["d"], dry_run=True
+            )
+            assert planned(wrong) == ("d", None, None, None)
+            assert isinstance(wrong.error, (TypeError, ValueError))
+            assert await session.bulk(double, [1], dry_run=True) == []
+            assert await session.deployments.begin_activate("d")
+    assert len(server.asked) == 1
+
+
+async def test_dry_run_writes_no_journal(tmp_path):
+    assert (
+        await offline().bulk(double, [1], journal=tmp_path / "a", resume_from=tmp_path / "b", dry_run=True)
+        == []
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_exception_in_the_body_comes_out_as_it_is():
     with pytest.raises(ItemError, match="mine"):
         async with offline().bulk_stream(double, range(100)) as outcomes:
@@ -248,25 +359,6 @@ async def test_run_is_used_inside_of_its_own_async_with_and_once():
             await anext(stream)
     with pytest.raises(RuntimeError, match="entered once"):
         await stream.__aenter__()
-
-
-def operations_server(statuses, *, accept=None):
-    """Return a server whose every PATCH begins an operation named like the deployment."""
-
-    def answer(asked):
-        if asked.method == "GET" and "/status/" in asked.target:
-            return statuses(asked)
-        if asked.method == "GET":
-            return Answer(body=b'{"id": "d"}')
-        deployment_id = asked.target.split("/")[-3]
-        special = (accept or {}).get(deployment_id)
-        return special or Answer(status=202, headers={"Location": f"/api/v2/status/{deployment_id}/"})
-
-    return ScriptedServer(answer)
-
-
-def patched(server):
-    return Counter(asked.target.split("/")[-3] for asked in server.asked if asked.method == "PATCH")
 
 
 async def test_operations_that_calls_begin_are_awaited():
@@ -394,19 +486,15 @@ async def test_items_that_never_got_to_send_anything_have_no_outcome():
 
 
 async def test_items_that_only_read_are_never_of_unknown_state():
-    limiter = Limiter(8)
+    def answer(asked):
+        return Answer(status=404) if "gone" in asked.target else Answer(instead="hang")
 
-    async def read(item):
-        for _ in range(2):
-            async with limiter.slot(patience=0.0, idempotent=True):
-                if item == "slow":
-                    await anyio.sleep(math.inf)
-        raise NotFoundError("gone", status=404, method="GET", url="")
-
-    with anyio.move_on_after(0.05):
-        async with offline().bulk_stream(read, ["fails", "slow"]) as outcomes:
-            async for outcome in outcomes:
-                assert (outcome.item, outcome.state, outcome.attempts) == ("fails", FAILED, 2)
+    with ScriptedServer(answer) as server:
+        async with session_for(server, retry=FAST) as session:
+            outcomes = session.bulk_stream(session.deployments.get, ["gone", "slow"])
+            async with cancelled_when(lambda: len(server.asked) == 2 and outcomes.counts[FAILED]), outcomes:
+                async for outcome in outcomes:
+                    assert (outcome.item, outcome.state, outcome.attempts) == ("gone", FAILED, 1)
     assert outcomes.rest == []
     assert outcomes.counts == {FAILED: 1}
 
@@ -449,21 +537,28 @@ async def test_unknown_items_are_repeated_on_request_only():
             outcomes = await session.bulk(
                 session.deployments.begin_deactivate, ["lost"], resume_from=EARLIER, repeat_unknown=True
             )
-    assert outcomes[0].state is SUCCEEDED
+    # What was begun is followed besides, named or not.
+    assert [(each.item, each.state) for each in outcomes] == [("lost", SUCCEEDED), ("begun", SUCCEEDED)]
     assert patched(server) == {"lost": 1}
 
 
-async def test_operation_that_cannot_be_asked_stays_unknown():
-    statuses = Statuses()
-    statuses.answers["begun"] = Answer(status=404)
+@pytest.mark.parametrize("repeat", [False, True])
+async def test_operation_that_the_server_forgot_is_begun_again_on_request_only(repeat):
+    statuses = Statuses(running=0)
+    statuses.answers["begun"] = [Answer(status=404), COMPLETED]
+    begun = [each for each in EARLIER if each.item == "begun"]
     with operations_server(statuses) as server:
         async with session_for(server) as session:
             (outcome,) = await session.bulk(
-                session.deployments.begin_deactivate, ["begun"], resume_from=EARLIER, repeat_unknown=True
+                session.deployments.begin_deactivate, ["begun"], resume_from=begun, repeat_unknown=repeat
             )
-    assert (outcome.state, outcome.location) == (UNKNOWN, "status/begun/")
-    assert isinstance(outcome.error, NotFoundError)
-    assert patched(server) == {}
+    if repeat:
+        assert (outcome.state, outcome.attempts, outcome.location) == (SUCCEEDED, 2, "status/begun/")
+        assert patched(server) == {"begun": 1}
+    else:
+        assert (outcome.state, outcome.location) == (UNKNOWN, "status/begun/")
+        assert isinstance(outcome.error, NotFoundError)
+        assert patched(server) == {}
 
 
 async def test_operation_that_failed_meanwhile_is_begun_anew_by_the_run_after_next():
@@ -507,80 +602,6 @@ async def test_items_that_cannot_be_compared_with_a_record_are_refused(tmp_path)
         await offline().bulk(double, [object()], resume_from=EARLIER)
     with pytest.raises(TypeError, match="cannot be written down"):
         await offline().bulk(double, [object()], journal=tmp_path / "journal")
-
-
-async def test_journal_says_beforehand_what_is_about_to_be_done(tmp_path):
-    journal = tmp_path / "journal.jsonl"
-    before_request = []
-
-    def answer(asked):
-        if asked.method == "PATCH":
-            before_request.extend(Outcome.from_json(line) for line in journal.read_text().splitlines())
-            return Answer(status=202, headers={"Location": "/api/v2/status/d/"})
-        return COMPLETED if "/status/" in asked.target else Answer(body=b'{"id": "d"}')
-
-    with ScriptedServer(answer) as server:
-        async with session_for(server) as session:
-            await session.bulk(session.deployments.begin_deactivate, ["d"], journal=journal)
-    lines = [Outcome.from_json(line) for line in journal.read_text().splitlines()]
-    assert [(each.state, each.location, each.attempts) for each in lines] == [
-        (UNKNOWN, None, 0),
-        (UNKNOWN, "status/d/", 1),
-        (SUCCEEDED, "status/d/", 1),
-    ]
-    assert before_request == lines[:1]
-
-
-async def test_journal_is_appended_to_and_resumed_from(tmp_path):
-    journal = tmp_path / "journal.jsonl"
-    called = []
-
-    async def work(item):
-        called.append(item)
-        if item == "b" and called.count("b") == 1:
-            raise ItemError
-
-    await offline().bulk(work, ["a", "b"], journal=str(journal))
-    # The line of a process that was killed in the middle of it.
-    journal.write_text(journal.read_text() + '{"index": 2, "item": "c", "sta')
-    await offline().bulk(work, ["a", "b", "c"], journal=journal, resume_from=journal)
-    await offline().bulk(work, ["c", "b", "a"], journal=journal, resume_from=str(journal))
-    assert sorted(called[:2]) == ["a", "b"]
-    assert sorted(called[2:]) == ["b", "c"]
-
-
-async def test_unreadable_records_are_refused_before_anything_is_called(tmp_path):
-    record = tmp_path / "record"
-
-    async def never(item):
-        raise AssertionError("called")
-
-    with pytest.raises(FileNotFoundError):
-        await offline().bulk(never, [1], resume_from=record)
-    record.write_text("what is this\n")
-    with pytest.raises(ValueError, match="holds no outcomes"):
-        await offline().bulk(never, [1], resume_from=record)
-    record.write_text('\n{"id": 1}\n')
-    with pytest.raises(ValueError, match="record, line 2: not an outcome"):
-        await offline().bulk(never, [1], resume_from=record)
-    with pytest.raises(IsADirectoryError):
-        await offline().bulk(never, [1], journal=tmp_path)
-    record.write_text("")
-    assert len(await offline().bulk(double, [1], resume_from=record)) == 1
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full: Linux")
-async def test_journal_that_cannot_be_written_ends_the_run_before_anything_is_sent():
-    with operations_server(Statuses()) as server:
-        async with session_for(server) as session:
-            with pytest.raises(OSError, match="No space left"):
-                await session.bulk(
-                    session.deployments.begin_deactivate,
-                    (f"d{number}" for number in count()),
-                    journal="/dev/full",
-                    max_concurrency=2,
-                )
-    assert server.asked == []
 
 
 async def test_overload_loses_nothing_and_repeats_nothing():

@@ -2,21 +2,20 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async import AsyncSession, Outcome, OutcomeState
-from datarobot_mlops_async.bulk._outcome import identity, judge
+from datarobot_mlops_async.bulk._outcome import identity
 from datarobot_mlops_async.errors import (
-    ConnectError,
     DecodeError,
     MLOpsError,
-    NotFoundError,
-    OperationError,
     OperationFailedError,
     ReadError,
+    SessionStateError,
     status_error_class,
 )
 from datarobot_mlops_async.models import Deployment
@@ -32,6 +31,9 @@ WITHOUT_STATUS = (
     '{"index": 0, "item": "a", "state": "failed", "attempts": 0, "duration": 0, "location": null, '
     '"error": {"type": "NotFoundError", "message": "x"}}'
 )
+
+
+LINE = '{"index": 0, "item": "a", "state": "failed", "attempts": 0, "duration": 0, "location": null, %s}'
 
 
 def refusal(status, method="PATCH", attempts=1, retry_after=None):
@@ -105,7 +107,6 @@ def test_error_of_ours_comes_back_as_itself(error):
         KeyError("x"),
         DecodeError("no", operation="", path="", expected="", actual="", text=""),
         OperationFailedError("no", operation=None, status="ERROR"),
-        MLOpsError("no"),
         type("annotations", (Exception,), {})("a name of the module that is no class"),
         type("Any", (Exception,), {})("another"),
     ],
@@ -114,6 +115,60 @@ def test_other_errors_come_back_with_their_name(error):
     back = Outcome.from_json(Outcome(index=0, item="d", state="failed", error=error).to_json()).error
     assert type(back) is MLOpsError
     assert str(back) == f"{type(error).__name__}: {error}"
+
+
+def test_error_does_not_grow_from_trip_to_trip():
+    outcome = Outcome(index=0, item="d", state="failed", error=KeyError("x"))
+    texts = [str((outcome := Outcome.from_json(outcome.to_json())).error) for _ in range(3)]
+    assert texts == ["KeyError: 'x'"] * 3
+    plain = Outcome(index=0, item="d", state="failed", error=MLOpsError("no"))
+    assert str(Outcome.from_json(plain.to_json()).error) == "no"
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\u2028b\u2029c\x85d\x1ce", "\n\r", "é\U0001f600"])
+def test_line_is_ascii_whatever_is_in_it(text):
+    outcome = Outcome(
+        index=0, item=text, state="unknown", value=[text], error=MLOpsError(text), location=text
+    )
+    line = outcome.to_json()
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    back = Outcome.from_json(line)
+    assert (back.item, back.value, back.location, str(back.error)) == (text, [text], text, text)
+
+
+def nested(depth):
+    value = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", [nested(950), nested(10**5), 10**5000, {1: 0, "a": 0}], ids=["deep", "deeper", "huge", "mixed"]
+)
+def test_what_could_not_be_read_again_is_not_written(value):
+    line = Outcome(index=0, item="d", state="succeeded", value=value).to_json()
+    assert Outcome.from_json(line).value is None
+    with pytest.raises(TypeError, match="cannot be written down"):
+        identity(value)
+
+
+@pytest.mark.anyio
+async def test_outcome_with_an_artifact_pickles_without_its_session():
+    async with AsyncSession("https://h.example", "secret-of-the-test") as session:
+        artifact = session.custom_model_deployments.deployment_log("d1")
+        (outcome,) = await session.bulk(session.custom_model_deployments.deployment_log, ["d1"])
+    assert outcome.value == artifact
+    pickled = pickle.dumps(outcome)
+    assert b"secret" not in pickled
+    back = pickle.loads(pickled)
+    assert (back.item, back.state, back.value.kind) == ("d1", outcome.state, artifact.kind)
+    with pytest.raises(SessionStateError, match="no session"):
+        await back.value.download("/tmp/never/")
+    with pytest.raises(SessionStateError, match="no session"):
+        async with back.value.stream():
+            pass
 
 
 def test_error_without_a_message_can_be_written():
@@ -133,7 +188,19 @@ def test_error_without_a_message_can_be_written():
         '{"index": 0, "item": "a", "state": "failed", "attempts": 0, "duration": 0}',
         '{"index": 0, "item": "a", "state": "failed", "attempts": 0, "duration": 0, "location": null, "error": 3}',
         WITHOUT_STATUS,
+        LINE % '"index": "0"',
+        LINE % '"item": null',
+        LINE % '"attempts": "1"',
+        LINE % '"duration": [1]',
+        LINE % '"duration": 1e999',
+        LINE % '"location": 5',
+        LINE % '"error": {"type": "MLOpsError", "message": 5}',
+        LINE % '"error": {"type": ["MLOpsError"], "message": ""}',
+        LINE % f'"value": {"[" * 10**5}',
+        LINE % f'"index": {"9" * 5000}',
+        LINE % f'"item": {"[" * 200 + "]" * 200}',
     ],
+    ids=lambda line: line[-40:],
 )
 def test_line_that_is_no_outcome_is_a_value_error(line):
     with pytest.raises(ValueError):
@@ -146,42 +213,6 @@ def test_any_line_is_read_or_refused(line):
         Outcome.from_json(line)
     except ValueError:
         return
-
-
-@pytest.mark.parametrize(
-    ("error", "changes", "state"),
-    [
-        # Nothing that changes anything was sent.
-        (ReadError("x", method="GET"), 0, "failed"),
-        (ValueError("x"), 0, "failed"),
-        (refusal(500), 0, "failed"),
-        # Refused or never reached, every time.
-        (refusal(409), 1, "failed"),
-        (refusal(429), 1, "failed"),
-        (refusal(429, attempts=6), 6, "failed"),
-        (refusal(503, retry_after=1.0), 1, "failed"),
-        (ConnectError("x", method="POST", attempts=6), 6, "failed"),
-        (NotFoundError("x", status=404, method="POST", url=""), 1, "failed"),
-        # The answer was lost, or says nothing.
-        (ReadError("x", method="PATCH"), 1, "unknown"),
-        (refusal(500), 1, "unknown"),
-        (refusal(502), 1, "unknown"),
-        (refusal(503), 1, "unknown"),
-        (DecodeError("x", operation="", path="", expected="", actual="", text=""), 1, "unknown"),
-        # One request before the one that failed may have been carried out.
-        (refusal(409), 2, "unknown"),
-        (refusal(404, method="GET"), 2, "unknown"),
-        (ConnectError("x", method="POST"), 2, "unknown"),
-        (OperationError("x", operation=None), 2, "unknown"),
-        (KeyError("x"), 1, "unknown"),
-        # A single read, whoever counted it.
-        (refusal(500, method="GET", attempts=3), 3, "failed"),
-        # The operation is over, and failed.
-        (OperationFailedError("x", operation=None, status="ERROR"), 1, "failed"),
-    ],
-)
-def test_state_tells_whether_trying_again_can_do_something_twice(error, changes, state):
-    assert judge(error, changes=changes) == state
 
 
 @pytest.mark.parametrize(

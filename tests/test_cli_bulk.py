@@ -210,6 +210,30 @@ def test_file_that_is_no_journal_is_refused(dr, tmp_path, datarobot_emulator):
     assert not changes(datarobot_emulator)
 
 
+def test_journal_of_another_action_is_refused(dr, tmp_path, datarobot_emulator):
+    journal = tmp_path / "mine.jsonl"
+    one, other = active(dr, 2)
+    assert dr("deployments", "deactivate", one, "--yes", "--resume", journal).code == 0
+    before = len(changes(datarobot_emulator))
+    for chosen in ([other], []):
+        ran = dr("deployments", "delete", *chosen, "--yes", "--resume", journal)
+        assert ran.code == 2
+        assert "another action, deployments deactivate, not of deployments delete" in ran.error
+    assert len(changes(datarobot_emulator)) == before
+
+
+def test_items_of_a_journal_that_are_not_asked_for_are_not_begun(dr, tmp_path, datarobot_emulator):
+    journal = tmp_path / "mine.jsonl"
+    refused, asked = active(dr, 2)
+    datarobot_emulator.fault(f"PATCH /deployments/{refused}/status/ status=409 times=1")
+    assert dr("deployments", "deactivate", refused, "--yes", "--resume", journal).code == 1
+    ran = dr("deployments", "deactivate", asked, "--yes", "--resume", journal)
+    assert ran.lines == [f"{asked}\tsucceeded"]
+    assert ran.code == 8
+    assert "1 failed: 409" in ran.err
+    assert dr("deployments", "deactivate", "--yes", "--resume", journal).lines == [f"{refused}\tsucceeded"]
+
+
 def test_update_sends_what_was_said(dr, datarobot_emulator):
     (chosen,) = active(dr, 1)
     said = ("--set-label", "a", "--clear-description", "--set-importance", "HIGH")
@@ -247,4 +271,6 @@ def test_repeated_change_that_was_made_already_counts_as_made(dr):
 def test_repeated_change_that_is_refused_is_a_failure(dr, datarobot_emulator):
     (chosen,) = dr("deployments", "list", "--columns", "id", "--status", "active", "-n", 1).lines
     datarobot_emulator.fault("PATCH /deployments/*/status/ status=409 times=1")
-    assert dr("deployments", "deactivate", chosen, "--yes", "--repeat-unknown").code == 8
+    ran = dr("deployments", "deactivate", chosen, "--yes", "--repeat-unknown")
+    assert ran.code == 1
+    assert "409" in ran.error

@@ -9,8 +9,7 @@ import anyio.lowlevel
 import pytest
 from blockbuster import BlockingError
 
-from datarobot_mlops_async import AsyncSession, OutcomeState
-from datarobot_mlops_async.bulk._record import Journal
+from datarobot_mlops_async import AsyncSession, OutcomeState, read_journal
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import NotFoundError, OperationTimeoutError
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
@@ -210,13 +209,10 @@ async def test_no_thread_is_used_while_operations_are_awaited(emulator):
 
 @on_asyncio
 async def test_blocking_calls_of_the_library_would_be_noticed(tmp_path):
-    record = tmp_path / "record"
-    record.write_text("a line that was cut")
-    journal = Journal(record)
-    with pytest.raises(BlockingError):
-        journal._open()
-    await journal.aclose()
-    # Where it is really opened, nothing blocks.
-    await journal.open()
-    await journal.aclose()
-    assert record.read_text().endswith("\n")
+    journal = tmp_path / "journal"
+    async with AsyncSession("https://h", "token") as session:
+        assert await session.bulk(int, ["1"], journal=journal)
+        with pytest.raises(BlockingError):
+            read_journal(journal)
+        # Where a run reads it, nothing blocks.
+        assert await session.bulk(int, ["1"], resume_from=journal)

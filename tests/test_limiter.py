@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async import AsyncSession, RetryPolicy
-from datarobot_mlops_async._limiter import Limiter, PausedError, Tally, counted
+from datarobot_mlops_async._limiter import Limiter, PausedError
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import RateLimitError
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
@@ -242,45 +242,6 @@ async def test_pause_that_is_over_asks_for_no_patience():
     limiter = Limiter(1)
     limiter.overloaded(started=time.monotonic(), retry_after=0.0)
     await hold(limiter, patience=-1.0)
-
-
-async def test_tally_counts_what_is_sent_inside_of_its_block():
-    limiter = Limiter(8)
-    announced = []
-
-    async def announce():
-        announced.append(tally.requests)
-
-    tally = Tally(announce)
-
-    async def send(idempotent):
-        async with limiter.slot(patience=0.0, idempotent=idempotent):
-            pass
-
-    with counted(tally):
-        await send(True)
-        async with anyio.create_task_group() as group:
-            group.start_soon(send, True)
-        assert announced == []
-        await send(False)
-        await send(False)
-    await send(False)
-    assert (tally.requests, tally.changes, announced) == (4, 2, [2])
-    unannounced = Tally()
-    with counted(unannounced):
-        await send(False)
-    assert (unannounced.requests, unannounced.changes) == (1, 1)
-
-
-async def test_request_that_cannot_be_announced_is_not_sent_and_gives_its_place_back():
-    async def fail():
-        raise OSError
-
-    limiter = Limiter(1)
-    tally = Tally(fail)
-    with counted(tally), pytest.raises(OSError):
-        await hold(limiter)
-    assert (tally.requests, tally.changes, limiter.in_flight) == (0, 0, 0)
 
 
 async def test_sessions_requests_never_exceed_its_bound():

@@ -59,7 +59,6 @@ async def _names():
         assert chunk
 
     return {
-        "resuming": False,
         "upload_part": upload_part,
         "deployment_id": deployment.id,
         "deployment_ids": [each.id for each in active if each.id != deployment.id][:5],

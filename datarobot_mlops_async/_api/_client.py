@@ -15,6 +15,7 @@ from attrs import Factory, evolve, field, frozen
 from datarobot_mlops_async._api._addresses import Query, rebase, route_of, route_path
 from datarobot_mlops_async._api._answers import readable, request_id, status_error
 from datarobot_mlops_async._config import origin_of
+from datarobot_mlops_async._counting import current_counter
 from datarobot_mlops_async._limiter import Limiter, PausedError
 from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, RetryPolicy, call_with_retries
@@ -194,6 +195,8 @@ class Api:
         self, method: str, path: str, operation: str, json: object, *, gone_is_done: bool
     ) -> Response:
         self.lifetime.check()
+        if (counter := current_counter()) is not None:
+            counter.plan(method, path, None if json is _NO_BODY else json)
         url = self.url_of(path)
         headers = {
             "authorization": self.settings.authorization,
@@ -236,12 +239,20 @@ class Api:
         elapsed: float,
     ) -> Response:
         safe_url = without_query(url)
+        counter = current_counter()
         asked = time.monotonic()
         try:
             async with self.limiter.slot(patience=self.options.retry.budget - elapsed) as started:
                 self.telemetry.queued(started - asked)
+                if counter is not None:
+                    await counter.sending(method)
                 with self.telemetry.request(operation, url=url, attempt=number) as watch:
-                    response = await self._logged_exchange(method, url, headers, content, number)
+                    try:
+                        response = await self._logged_exchange(method, url, headers, content, number)
+                    except MLOpsError as error:
+                        if counter is not None:
+                            counter.failed(method, error)
+                        raise
                     watch.tell(status=response.status)
         except PausedError as error:
             raise RateLimitError(
@@ -269,6 +280,8 @@ class Api:
         )
         if response.status in {429, 503}:
             self.limiter.overloaded(started=started, retry_after=failure.retry_after)
+        if counter is not None:
+            counter.failed(method, failure)
         raise failure
 
     async def _logged_exchange(

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from attrs import field, frozen
 
 from datarobot_mlops_async import errors
-from datarobot_mlops_async._retry import IDEMPOTENT_METHODS
-from datarobot_mlops_async.errors import (
-    APIStatusError,
-    ConnectError,
-    MLOpsError,
-    OperationFailedError,
-    OperationTimeoutError,
-    TransportError,
-)
+from datarobot_mlops_async.errors import APIStatusError, MLOpsError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 I = TypeVar("I")  # noqa: E741 - an item
 T = TypeVar("T")
 _TRANSPORT_FIELDS = ("method", "url", "attempts")
+_DEEPEST = 100
 _STATUS_FIELDS = ("status", "request_id", "retry_after", *_TRANSPORT_FIELDS)
 
 
@@ -76,17 +70,13 @@ class Outcome(Generic[I, T]):
         Raises:
             TypeError: The item is neither JSON data nor has an ``id``.
         """
-        line: dict[str, Any] = {
-            "index": self.index,
-            "item": json.loads(identity(self.item)),
-            "state": self.state,
-        }
-        if self.value is not None and _is_data(self.value):
+        line: dict[str, Any] = {"index": self.index, "item": _data_of(self.item), "state": self.state}
+        if self.value is not None and is_data(self.value):
             line["value"] = self.value
         if self.error is not None:
             line["error"] = _error_to_data(self.error)
         line |= {"attempts": self.attempts, "duration": round(self.duration, 3), "location": self.location}
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)
 
     @classmethod
     def from_json(cls, line: str) -> Self:
@@ -98,20 +88,33 @@ class Outcome(Generic[I, T]):
         Raises:
             ValueError: The line is not an outcome.
         """
-        data = json.loads(line)
         try:
+            data = json.loads(line)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        return cls.from_data(data)
+
+    @classmethod
+    def from_data(cls, data: Any) -> Self:
+        """Read what a line that `to_json` wrote decodes to.
+
+        Raises:
+            ValueError: It is not an outcome.
+        """
+        try:
+            identity(data["item"])
             return cls(
-                index=data["index"],
+                index=_int(data["index"]),
                 item=data["item"],
                 state=data["state"],
                 value=data.get("value"),
                 error=_error_from_data(data["error"]) if data.get("error") else None,
-                attempts=data["attempts"],
-                duration=data["duration"],
-                location=data["location"],
+                attempts=_int(data["attempts"]),
+                duration=_finite(data["duration"]),
+                location=None if data["location"] is None else _str(data["location"]),
             )
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"not an outcome: {line[:200]!r}") from error
+        except (TypeError, KeyError, AttributeError, ValueError, OverflowError) as error:
+            raise ValueError("not an outcome of a bulk run") from error
 
 
 def identity(item: object) -> str:
@@ -120,60 +123,70 @@ def identity(item: object) -> str:
     Raises:
         TypeError: It is neither JSON data nor has an ``id``.
     """
+    return json.dumps(_data_of(item), sort_keys=True)
+
+
+def _data_of(item: object) -> Any:
     for each in (item, getattr(item, "id", None)):
-        if each is not None and _is_data(each):
-            return json.dumps(each, sort_keys=True, ensure_ascii=False)
+        if each is not None and is_data(each):
+            return each
     raise TypeError(
         f"an item of type {type(item).__name__} cannot be written down: give items that are JSON data, "
         "such as ids, or that have an id"
     )
 
 
-def judge(error: BaseException, *, changes: int) -> OutcomeState:
-    """Decide what is known of an item whose call raised.
-
-    Args:
-        error: What it raised.
-        changes: How many requests it sent that may have changed something, retries included.
-    """
-    if changes == 0 or isinstance(error, OperationFailedError):
-        return OutcomeState.FAILED
-    # The error must be that of all those requests: one before it may have been carried out.
-    if getattr(error, "attempts", 0) < changes:
-        return OutcomeState.UNKNOWN
-    if getattr(error, "method", "") in IDEMPOTENT_METHODS:
-        return OutcomeState.FAILED
-    if isinstance(error, APIStatusError):
-        # Of a crash or a gateway's timeout nobody knows how far the request got.
-        refused = error.status < 500 or (error.status == 503 and error.retry_after is not None)
-        return OutcomeState.FAILED if refused else OutcomeState.UNKNOWN
-    return OutcomeState.FAILED if isinstance(error, ConnectError) else OutcomeState.UNKNOWN
-
-
-def location_in(error: BaseException) -> str | None:
-    """Return where to ask about an operation that was not over in time; ``None`` for other errors."""
-    return error.operation.location if isinstance(error, OperationTimeoutError) else None
-
-
-def _is_data(value: object) -> bool:
+def is_data(value: object) -> bool:
+    """Tell whether a value can be written as JSON and read again."""
     try:
-        json.dumps(value, allow_nan=False)
+        json.dumps(value, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError, RecursionError):
         return False
-    return True
+    # What could just be written is not always read again, deeper in the stack.
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def _error_to_data(error: Exception) -> dict[str, Any]:
     data = {"type": type(error).__name__, "message": getattr(error, "message", None) or str(error)}
     for name in _STATUS_FIELDS:
-        if (value := getattr(error, name, None)) is not None and _is_data(value):
+        if (value := getattr(error, name, None)) is not None and is_data(value):
             data[name] = value
     return data
 
 
 def _error_from_data(data: Mapping[str, Any]) -> MLOpsError:
-    class_ = getattr(errors, data["type"], MLOpsError)
+    name, message = data["type"], _str(data["message"])
+    class_ = getattr(errors, name, MLOpsError)
     for base, names in ((APIStatusError, _STATUS_FIELDS), (TransportError, _TRANSPORT_FIELDS)):
         if isinstance(class_, type) and issubclass(class_, base):
-            return class_(data["message"], **{name: data[name] for name in names if name in data})
-    return MLOpsError(f"{data['type']}: {data['message']}")
+            return class_(message, **{name: data[name] for name in names if name in data})
+    return MLOpsError(message if name == MLOpsError.__name__ else f"{name}: {message}")
+
+
+def _int(value: Any) -> int:
+    if not isinstance(value, int):
+        raise TypeError
+    return value
+
+
+def _finite(value: Any) -> float:
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError
+    return float(value)
+
+
+def _str(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
-from attrs import frozen
+from attrs import evolve
 
+from datarobot_mlops_async._threads import run_interruptible
+from datarobot_mlops_async.bulk._earlier import Earlier, is_settled
+from datarobot_mlops_async.bulk._journal_writer import JournalWriter
 from datarobot_mlops_async.bulk._outcome import Outcome, OutcomeState, identity
-from datarobot_mlops_async.bulk._record import History, Journal
-from datarobot_mlops_async.bulk._work import Work, at_position
-from datarobot_mlops_async.operations import DEFAULT_WAIT
+from datarobot_mlops_async.bulk._source import Source
+from datarobot_mlops_async.bulk._work import Work
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable
     from types import TracebackType
 
     from anyio.abc import TaskGroup
 
-    from datarobot_mlops_async.operations import Operation
+    from datarobot_mlops_async.bulk._run import Run
 
 I = TypeVar("I")  # noqa: E741 - an item
 T = TypeVar("T")
-DEFAULT_CONCURRENCY = 16
 _END: Any = object()
-
-
-@frozen(kw_only=True)
-class Plan(Generic[I]):
-    """What to do with how much patience; see `BulkCalls.bulk`."""
-
-    function: Callable[[I], Any]
-    items: Iterable[I] | AsyncIterable[I]
-    open_operation: Callable[[str], Operation[Any]]
-    max_concurrency: int = DEFAULT_CONCURRENCY
-    on_outcome: Callable[[Outcome[I, Any]], object] | None = None
-    stop_on_error: bool = False
-    resume_from: str | os.PathLike[str] | Iterable[Outcome[Any, Any] | str] | None = None
-    repeat_unknown: bool = False
-    journal: str | os.PathLike[str] | None = None
-    operation_timeout: float | None = DEFAULT_WAIT
-
-    def __attrs_post_init__(self) -> None:
-        if self.max_concurrency < 1:
-            raise ValueError(f"max_concurrency must be at least 1, not {self.max_concurrency}")
-        if self.operation_timeout is not None and not self.operation_timeout >= 0:
-            raise ValueError(f"operation_timeout must be at least 0 seconds, not {self.operation_timeout}")
-        if isinstance(self.items, (str, bytes)):
-            raise TypeError("items must be an iterable of items, not one string")
-        if not isinstance(self.items, (Iterable, AsyncIterable)):
-            raise TypeError(f"items must be iterable, not {type(self.items).__name__}")
 
 
 class BulkStream(AsyncIterator[Outcome[I, T]]):
@@ -67,10 +40,10 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
         counts: How many outcomes there were so far, by state.
     """
 
-    def __init__(self, plan: Plan[I]) -> None:
-        self._plan = plan
-        self._history = History()
-        self._journal = None if plan.journal is None else Journal(plan.journal)
+    def __init__(self, run: Run[I]) -> None:
+        self._run = run
+        self._earlier = Earlier()
+        self._writer: JournalWriter | None = None
         self._finished: deque[Outcome[I, T]] = deque()
         self._in_progress = 0
         self._feeding = True
@@ -82,10 +55,7 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
     async def __aenter__(self) -> Self:
         if self._group is not None:
             raise RuntimeError("a bulk run can be entered once: call bulk_stream() again")
-        if self._plan.resume_from is not None:
-            self._history = await History.read(self._plan.resume_from)
-        if self._journal is not None:
-            await self._journal.open()
+        await self._open_records()
         self._feed_scope = anyio.CancelScope()
         self._changed = anyio.Event()
         self._group = group = await anyio.create_task_group().__aenter__()
@@ -104,8 +74,9 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
             # The body's exception goes on by itself: handed to the group it would come out wrapped in one.
             await self._group.__aexit__(None, None, None)
         finally:
-            if self._journal is not None:
-                await self._journal.aclose()
+            if self._writer is not None:
+                with anyio.CancelScope(shield=True):
+                    await run_interruptible(self._writer.close)
         if exc is None and self._failure is not None:
             raise self._failure
 
@@ -139,6 +110,16 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
         """
         return list(self._finished)
 
+    async def _open_records(self) -> None:
+        if (path := self._run.journal_path) is not None:
+            self._writer = JournalWriter(path)
+        try:
+            self._earlier = await Earlier.read(self._run, self._writer)
+        except BaseException:
+            if self._writer is not None:
+                self._writer.close()
+            raise
+
     async def _feed(self, group: TaskGroup) -> None:
         try:
             with self._feed_scope:
@@ -150,40 +131,41 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
             self._notify()
 
     async def _begin_all(self, group: TaskGroup) -> None:
-        async with aclosing(_Source(self._plan.items)) as source:
-            index = 0
+        index = 0
+        async with aclosing(Source(self._run.items)) as source:
             while not self._stopped:
                 item = await anext(source, _END)
                 if item is _END:
                     break
-                self._begin(index, item, group)
+                if self._writer is not None:
+                    identity(item)
+                self._begin(index, item, self._earlier.of(item), group, asked_for=True)
                 index += 1
                 await self._room()
+        for earlier in self._earlier.unnamed():
+            if self._stopped:
+                break
+            self._begin(index, earlier.item, earlier, group, asked_for=False)
+            index += 1
+            await self._room()
 
-    def _begin(self, index: int, item: I, group: TaskGroup) -> None:
-        if self._journal is not None:
-            identity(item)
-        earlier = self._history.of(item)
-        if earlier is not None and self._is_settled(earlier):
-            self._deliver(at_position(earlier, index, item))
+    def _begin(
+        self, index: int, item: I, earlier: Outcome[Any, Any] | None, group: TaskGroup, *, asked_for: bool
+    ) -> None:
+        repeat = self._run.repeat_unknown
+        if earlier is not None and is_settled(earlier, asked_for=asked_for, repeat_unknown=repeat):
+            self._deliver(evolve(earlier, index=index, item=item))
             return
+        work = Work[I, T](self._run, index, item, earlier=earlier, writer=self._writer, asked_for=asked_for)
         self._in_progress += 1
-        group.start_soon(self._work_on, Work[I, T](index, item, earlier=earlier, journal=self._journal))
-
-    def _is_settled(self, earlier: Outcome[Any, Any]) -> bool:
-        if earlier.state is OutcomeState.UNKNOWN:
-            return earlier.location is None and not self._plan.repeat_unknown
-        return earlier.state is OutcomeState.SUCCEEDED
+        group.start_soon(self._work_on, work)
 
     async def _work_on(self, work: Work[I, T]) -> None:
-        plan = self._plan
         outcome: Outcome[I, T] | None = None
         try:
-            outcome = await work.run(
-                plan.function, plan.open_operation, operation_timeout=plan.operation_timeout
-            )
+            outcome = await work.outcome()
         except BaseException:
-            outcome = work.cancelled()
+            outcome = await work.cancelled()
             raise
         finally:
             self._in_progress -= 1
@@ -194,13 +176,13 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
     def _report(self, outcome: Outcome[I, T]) -> None:
         self._deliver(outcome)
         try:
-            if self._plan.on_outcome is not None:
-                self._plan.on_outcome(outcome)
+            if self._run.on_outcome is not None:
+                self._run.on_outcome(outcome)
         except Exception as error:  # noqa: BLE001 - raised to the reader, when all that was begun is over
             self._fail(error)
-        if self._journal is not None and self._journal.failure is not None:
-            self._fail(self._journal.failure)
-        if self._plan.stop_on_error and outcome.state is not OutcomeState.SUCCEEDED:
+        if self._writer is not None and self._writer.failure is not None:
+            self._fail(self._writer.failure)
+        if self._run.stop_on_error and outcome.state is not OutcomeState.SUCCEEDED:
             self.stop()
 
     def _deliver(self, outcome: Outcome[I, T]) -> None:
@@ -213,32 +195,10 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
         self.stop()
 
     async def _room(self) -> None:
-        limit = self._plan.max_concurrency
+        limit = self._run.max_concurrency
         while self._in_progress >= limit or len(self._finished) >= limit:
             await self._changed.wait()
 
     def _notify(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
-
-
-class _Source(AsyncIterator[I]):
-    """The items, whatever kind of iterable they come from."""
-
-    def __init__(self, items: Iterable[I] | AsyncIterable[I]) -> None:
-        self._items = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
-
-    async def __anext__(self) -> I:
-        if isinstance(self._items, AsyncIterator):
-            return await anext(self._items)
-        # StopIteration cannot leave a coroutine.
-        for item in self._items:
-            return item
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        """Let an asynchronous generator clean up here, and not when the garbage collector finds it."""
-        aclose = getattr(self._items, "aclose", None)
-        if aclose is not None:
-            with anyio.CancelScope(shield=True):
-                await aclose()

@@ -7,17 +7,19 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from attrs import evolve
-
-from datarobot_mlops_async._limiter import Tally, counted
-from datarobot_mlops_async.bulk._outcome import Outcome, OutcomeState, judge, location_in
-from datarobot_mlops_async.errors import OperationFailedError
+from datarobot_mlops_async._counting import RequestCounter, counting
+from datarobot_mlops_async.bulk._outcome import Outcome, OutcomeState
+from datarobot_mlops_async.errors import (
+    JournalFileError,
+    NotFoundError,
+    OperationFailedError,
+    OperationTimeoutError,
+)
 from datarobot_mlops_async.operations import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from datarobot_mlops_async.bulk._record import Journal
+    from datarobot_mlops_async.bulk._journal_writer import JournalWriter
+    from datarobot_mlops_async.bulk._run import Run
 
 I = TypeVar("I")  # noqa: E741 - an item
 T = TypeVar("T")
@@ -27,78 +29,98 @@ class Work(Generic[I, T]):
     """One item on its way to its outcome.
 
     Args:
+        run: What to do.
         index: The item's position.
         item: The item.
         earlier: What an earlier run found out about it.
-        journal: Where to write what is about to be done.
+        writer: Where to write what is about to be done.
+        asked_for: Whether the input names the item; else what was begun is only followed.
     """
 
     def __init__(
-        self, index: int, item: I, *, earlier: Outcome[Any, Any] | None, journal: Journal | None
+        self,
+        run: Run[I],
+        index: int,
+        item: I,
+        *,
+        earlier: Outcome[Any, Any] | None,
+        writer: JournalWriter | None,
+        asked_for: bool,
     ) -> None:
+        self._run = run
         self._item = item
         self._index = index
         self._earlier_attempts = earlier.attempts if earlier else 0
         self._location = earlier.location if earlier and earlier.state is OutcomeState.UNKNOWN else None
-        self._journal = journal
-        self._tally = Tally(None if journal is None else self._announce)
+        self._writer = writer
+        self._may_begin_again = asked_for and run.repeat_unknown
+        self._counter = RequestCounter(before_change=None if writer is None else self._announce)
         self._started = time.monotonic()
 
-    async def run(
-        self,
-        function: Callable[[I], Any],
-        open_operation: Callable[[str], Operation[Any]],
-        *,
-        operation_timeout: float | None,
-    ) -> Outcome[I, T]:
-        """Return the outcome; nothing but cancellation is raised."""
+    async def outcome(self) -> Outcome[I, T]:
+        """Do it and return the outcome; nothing but cancellation is raised."""
         try:
-            value = open_operation(self._location) if self._location else await self._call(function)
-            if isinstance(value, Operation):
-                value = await self._finish(value, operation_timeout)
+            value = await (self._call() if self._location is None else self._go_on())
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this item's alone
             outcome = self._failed(error)
         else:
             outcome = self._outcome(OutcomeState.SUCCEEDED, value=cast("T", value))
-        if self._journal is not None and self._journal.failure is None:
-            # The journal remembers its failure, and the run stops for it; this outcome counts all the same.
-            with suppress(OSError):
-                await self._journal.write(outcome)
+        await self._note(outcome)
         return outcome
 
-    def cancelled(self) -> Outcome[I, T] | None:
+    async def cancelled(self) -> Outcome[I, T] | None:
         """Return what is known of the item if it is cancelled now; ``None`` if nothing happened to it."""
-        if self._location is None and not self._tally.changes:
+        if self._location is None and not self._counter.changes:
+            if self._counter.announced:
+                await self._note(self._outcome(OutcomeState.FAILED))
             return None
-        return self._outcome(OutcomeState.UNKNOWN)
+        outcome = self._outcome(OutcomeState.UNKNOWN)
+        await self._note(outcome)
+        return outcome
 
-    async def _call(self, function: Callable[[I], Any]) -> Any:
-        with counted(self._tally):
-            value = function(self._item)
+    async def _go_on(self) -> Any:
+        operation = self._run.open_operation(cast("str", self._location))
+        try:
+            return await operation.wait(timeout=self._run.operation_timeout)
+        except NotFoundError:
+            # The server forgets operations after a while, and then nobody can tell.
+            if operation.done or not self._may_begin_again:
+                raise
+        self._location = None
+        return await self._call()
+
+    async def _call(self) -> Any:
+        with counting(self._counter):
+            value = self._run.function(self._item)
             # An operation is awaitable too, but not here: its location is worth keeping first.
             while inspect.isawaitable(value) and not isinstance(value, Operation):
                 value = await value
-        return value
-
-    async def _finish(self, operation: Operation[Any], timeout: float | None) -> Any:
-        if self._location is None and operation.location is not None:
-            self._location = operation.location
-            if self._journal is not None:
-                await self._announce()
-        return await operation.wait(timeout=timeout)
+        if not isinstance(value, Operation):
+            return value
+        self._location = value.location
+        if self._writer is not None and self._location is not None:
+            await self._writer.write(self._outcome(OutcomeState.UNKNOWN))
+        return await value.wait(timeout=self._run.operation_timeout)
 
     async def _announce(self) -> None:
-        assert self._journal is not None  # noqa: S101 - its callers have seen it: for the type checker
-        await self._journal.write(self._outcome(OutcomeState.UNKNOWN))
+        assert self._writer is not None  # noqa: S101 - else nobody calls it: for the type checker
+        await self._writer.write(self._outcome(OutcomeState.UNKNOWN), durable=True)
+
+    async def _note(self, outcome: Outcome[I, T]) -> None:
+        if self._writer is not None:
+            # The writer remembers its failure, and the run stops for it; this outcome counts all the same.
+            with suppress(JournalFileError):
+                await self._writer.write(outcome)
 
     def _failed(self, error: Exception) -> Outcome[I, T]:
-        self._location = self._location or location_in(error)
-        if self._location is None:
-            state = judge(error, changes=self._tally.changes)
-        elif isinstance(error, OperationFailedError):
+        if self._location is None and isinstance(error, OperationTimeoutError):
+            self._location = error.operation.location
+        # A failed operation is the end of the requests that began it, which have a location each.
+        over = isinstance(error, OperationFailedError) and len((self._location or "?").split())
+        if self._counter.changes <= over and (over or self._location is None):
             state = OutcomeState.FAILED
         else:
-            # It was begun; only the server knows what became of it, and it can be asked again.
+            # It was begun, or may have been; with a location the server can be asked what became of it.
             state = OutcomeState.UNKNOWN
         return self._outcome(state, error=error)
 
@@ -111,12 +133,7 @@ class Work(Generic[I, T]):
             state=state,
             value=value,
             error=error,
-            attempts=self._earlier_attempts + self._tally.requests,
+            attempts=self._earlier_attempts + self._counter.requests,
             duration=time.monotonic() - self._started,
             location=self._location,
         )
-
-
-def at_position(earlier: Outcome[Any, Any], index: int, item: I) -> Outcome[I, Any]:
-    """Return an earlier outcome as that of the item at this run's position."""
-    return evolve(earlier, index=index, item=item)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from datarobot_mlops_async.bulk import Outcome, OutcomeState
+from datarobot_mlops_async.bulk import Journal, Outcome, OutcomeState, read_journal
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk_view import BulkView, reason_of
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, usage
 from datarobot_mlops_async.cli._messages import clean
 from datarobot_mlops_async.cli._options import OutputFormat
+from datarobot_mlops_async.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -46,6 +47,7 @@ class BulkAction:
     filters: dict[str, Any]
     _journal: Path | None = field(init=False, default=None)
     _outcomes: dict[str, Outcome[str, Any]] = field(init=False, factory=dict)
+    _asked: Sequence[str] = field(init=False, default=())
     _chosen: Sequence[str] = field(init=False, default=())
     _done: int = field(init=False, default=0)
 
@@ -57,10 +59,7 @@ class BulkAction:
         """
         terminal = self.cli.terminal
         found = await self._find()
-        earlier = journaled(self.options.resume)
-        self._done = sum(earlier.values())
-        self._chosen = list(dict.fromkeys([*earlier, *(self.ids or ()), *(each.id for each in found)]))
-        open_ones = len(self._chosen) - self._done
+        open_ones = self._choose(found, self._earlier())
         done = f" ({self._done:,} more are done)" if self._done else ""
         counted = messages.count(open_ones, "deployment") + done
         if not open_ones:
@@ -74,6 +73,35 @@ class BulkAction:
         self.cli.go_on = self._how_to_go_on
         await self._act()
         self._sum_up()
+
+    def _choose(self, found: Sequence[Deployment], journal: Journal | None) -> int:
+        """Settle what is asked for, and return how much of it is left to do."""
+        earlier = journal.outcomes if journal else ()
+        self._asked = self.ids or [each.id for each in found]
+        if not self.ids:
+            # A filter for what is active does not find again what was deactivated without our hearing of it.
+            by_filter = self.filters or self.options.everything
+            again = [each.item for each in earlier if each.state is OutcomeState.UNKNOWN or not by_filter]
+            self._asked = list(dict.fromkeys([*again, *self._asked]))
+        self._chosen = list(dict.fromkeys([*(each.item for each in earlier), *self._asked]))
+        done = {each.item for each in earlier if each.state is OutcomeState.SUCCEEDED}
+        begun = {each.item for each in earlier if each.state is OutcomeState.UNKNOWN and each.location}
+        self._done = len(done)
+        return len({*self._asked, *begun} - done)
+
+    def _earlier(self) -> Journal | None:
+        if self.options.resume is None or not self.options.resume.exists():
+            return None
+        try:
+            journal = read_journal(self.options.resume)
+            journal.require(action=self._action, endpoint=self.cli.session.settings.endpoint)
+        except JournalError as error:
+            raise usage(f"--resume: {error}") from None
+        return journal
+
+    @property
+    def _action(self) -> str:
+        return f"deployments {self.verb}"
 
     async def _find(self) -> list[Deployment]:
         if not (self.filters or self.options.everything):
@@ -105,11 +133,12 @@ class BulkAction:
 
             outcomes = await self.cli.session.bulk(
                 self.call,
-                self._chosen,
+                self._asked,
+                action=self._action,
                 max_concurrency=self.options.max_concurrency,
                 on_outcome=take,
                 stop_on_error=self.options.stop_on_error,
-                resume_from=resume if resume and resume.exists() else (),
+                resume_from=resume,
                 repeat_unknown=self.options.repeat_unknown,
                 journal=self._journal,
             )
@@ -143,26 +172,6 @@ class BulkAction:
             f"{done:,} of {len(self._chosen):,} done; to go on, give the same command with "
             f"--resume {shlex.quote(str(self._journal))}"
         )
-
-
-def journaled(journal: Path | None) -> dict[str, bool]:
-    """Return the ids that a journal knows of, and whether each is done; none without a journal.
-
-    Raises:
-        Failure: It cannot be read, or is something else.
-    """
-    if journal is None or not journal.exists():
-        return {}
-    done: dict[str, bool] = {}
-    try:
-        for line in journal.read_text("utf-8", errors="replace").splitlines():
-            # A line that a killed process left unfinished is none; the library says so in its log.
-            if line.endswith("}"):
-                outcome: Outcome[str, Any] = Outcome.from_json(line)
-                done[outcome.item] = done.get(outcome.item, False) or outcome.state is OutcomeState.SUCCEEDED
-    except (OSError, ValueError) as error:
-        raise usage(f"--resume {journal}: {error}") from None
-    return done
 
 
 def new_journal(verb: str) -> Path:
