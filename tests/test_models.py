@@ -194,6 +194,19 @@ def test_repr_shows_the_documented_fields():
     )
 
 
+@pytest.mark.parametrize("cls", [models.Deployment, models.CustomModelDeployment, models.ResourceBundle])
+@pytest.mark.parametrize("name", ["Churn", "x" * 512, "two\nlines", None])
+def test_repr_of_what_comes_in_lists_fits_a_line(cls, name):
+    status = {} if cls is models.ResourceBundle else {"status": models.DeploymentStatus.REPLACING_MODEL}
+    naming = {"name" if cls is models.ResourceBundle else "label": name}
+    shown = repr(cls(id="6561eae8a83b5835a3e502a2", **naming, **status))
+    assert "6561eae8a83b5835a3e502a2" in shown
+    assert all(each in shown for each in status.values())
+    assert (name or "")[:7].encode("unicode_escape").decode() in shown
+    assert "\n" not in shown
+    assert len(shown) <= (80 if cls is not models.CustomModelDeployment else 91)
+
+
 def test_unknown_fields_are_read_only():
     unknown = extra(owner(extra={"role": "x"}))
     assert dict(unknown) == {"role": "x"}

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import inspect
 import json
+import textwrap
 from datetime import UTC, datetime
+from typing import get_args
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datarobot_mlops_async import UNSET, AsyncSession, RawValue, RetryPolicy
+from datarobot_mlops_async import UNSET, AsyncSession, RawValue, RetryPolicy, resources
+from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import OperationError, PermissionDeniedError, ProtocolError
 from datarobot_mlops_async.models import Deployment, DeploymentStatus, HealthStatus, Importance, Role
 from datarobot_mlops_async.resources._arguments import choice, query_of
@@ -291,3 +296,33 @@ async def test_image_hash_of_another_algorithm_is_no_sha256():
             first, second = await session.pps_image.artifact(), await session.pps_image.artifact()
     assert (first.filename, first.size, first.sha256) == ("i.tar.gz", 3, "ab")
     assert second.sha256 is None
+
+
+@pytest.mark.parametrize("name", [name for name in resources.__all__ if name.endswith("Word")])
+def test_words_of_a_type_are_those_of_its_enumeration(name):
+    enum, raw, words = get_args(getattr(resources, name))
+    assert (raw, f"{enum.__name__}Word") == (RawValue, name)
+    assert get_args(words) == tuple(member.value for member in enum)
+
+
+@pytest.mark.parametrize("name", [name for name in resources.__all__ if not name.endswith(("Word", "More"))])
+def test_example_of_a_resource_runs_as_it_is_printed(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example = inspect.getdoc(getattr(resources, name)).split("::\n\n", 1)[1].split("\n\n")[0]
+    scope = {}
+    exec(
+        "async def run(session, deployment_id):\n" + textwrap.indent(textwrap.dedent(example), "    "), scope
+    )
+
+    async def run():
+        async with AsyncSession(emulator.endpoint, emulator.token) as session:
+            inactive = await session.deployments.list(status="inactive").collect()
+            await session.deployments.delete(inactive[0].id)
+            active = await session.deployments.list(status="active").collect()
+            emulator.clear_requests()
+            await scope["run"](session, active[0].id)
+
+    with Emulator(deployments=40, image_size=1000, operation_seconds=0.01) as emulator:
+        anyio.run(run)
+        assert emulator.requests
+        assert all(each.status < 400 for each in emulator.requests)

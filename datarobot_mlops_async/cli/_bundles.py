@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,7 +30,7 @@ def command() -> None:
 )
 @output_format("bundles")
 @with_session
-async def list_(cli: Invocation, use_cases: tuple[str, ...], output: OutputFormat) -> None:
+async def list_(cli: Invocation, use_cases: tuple[Any, ...], output: OutputFormat) -> None:
     """List the resource bundles that you may choose."""
     bundles = cli.session.resource_bundles.list(use_cases=use_cases or None, limit=output.limit)
     await cli.printer("bundles", output).list(bundles)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.cli._invocation import Invocation
     from datarobot_mlops_async.models import Deployment
     from datarobot_mlops_async.operations import Operation
+    from datarobot_mlops_async.resources import TargetDeploymentStatusWord
     from datarobot_mlops_async.session import AsyncSession
 
 _SERVERS_OWN = "server"
@@ -64,7 +65,7 @@ def command() -> None:
 @output_format("deployments")
 @deployment_filters
 @with_session
-async def list_(cli: Invocation, order_by: str, output: OutputFormat, filters: dict[str, Any]) -> None:
+async def list_(cli: Invocation, order_by: Any, output: OutputFormat, filters: dict[str, Any]) -> None:
     """List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id."""
     order = None if order_by == _SERVERS_OWN else order_by
     deployments = cli.session.deployments.list(order_by=order, limit=output.limit, **filters)
@@ -102,7 +103,7 @@ async def features(
     *,
     deployment_id: str,
     search: str | None,
-    order_by: str,
+    order_by: Any,
     include_non_prediction_features: bool,
     for_segmented_analysis: bool,
     output: OutputFormat,
@@ -188,7 +189,11 @@ async def delete(cli: Invocation, ignore_management_agent: bool, **which: Any) -
 
 
 async def _set_status(
-    cli: Invocation, verb: str, status: str, options: BulkOptions, which: dict[str, Any]
+    cli: Invocation,
+    verb: str,
+    status: TargetDeploymentStatusWord,
+    options: BulkOptions,
+    which: dict[str, Any],
 ) -> None:
     begin = cli.session.deployments.begin_set_status
     again = partial(_set_status_again, cli.session, status)
@@ -197,7 +202,7 @@ async def _set_status(
 
 
 async def _set_status_again(
-    session: AsyncSession, status: str, deployment_id: str
+    session: AsyncSession, status: TargetDeploymentStatusWord, deployment_id: str
 ) -> Operation[Deployment] | Deployment:
     """Change a status; what has it already, from the run that was cut off, counts as changed."""
     try:

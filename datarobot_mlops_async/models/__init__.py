@@ -8,6 +8,8 @@ A field that the page calls required has the documented type, without ``None``. 
 older than the page may still leave it out, and any server may send ``null`` for it: it
 then reads ``None``. A session made with ``strict=True`` raises `DecodeError` instead.
 
+What comes in long lists prints in one line; ``attrs.asdict`` shows all of it.
+
 A field that the page does not know is kept: `extra` returns those of any object here.
 
 Every field has a default, so that tests can build what they need and no more::

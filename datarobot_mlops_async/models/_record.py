@@ -20,6 +20,7 @@ from attrs import field, frozen
 REQUIRED: Final[Any] = field(default=None, metadata={"required": True})
 NULLABLE: Final[Any] = field(default=None, metadata={"nullable": True})
 
+_LONGEST_NAME: Final = 25
 _NOTHING_UNKNOWN: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -33,6 +34,16 @@ class Record:
     """
 
     _extra: Mapping[str, Any] | None = field(default=None, eq=False, repr=False, alias="extra")
+
+
+def one_line(record: Record, name: str | None, *more: object) -> str:
+    """Return a ``repr`` that fits a line: a long name is cut, and what is missing left out."""
+    named = (
+        ""
+        if name is None
+        else f" {name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + '…'!r}"
+    )
+    return f"<{type(record).__name__}{named}{''.join(f' {each}' for each in more if each is not None)}>"
 
 
 def extra(instance: Record) -> Mapping[str, Any]:

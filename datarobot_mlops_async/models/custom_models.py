@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from datarobot_mlops_async.models._record import REQUIRED, Record
+from datarobot_mlops_async.models._record import REQUIRED, Record, one_line
 from datarobot_mlops_async.models.enums import CustomModelImageType, DeploymentStatus, TestingStatus
 
 
@@ -97,6 +97,9 @@ class CustomModelDeployment(Record):
     execution_environment_version: ExecutionEnvironmentVersion = REQUIRED
     deployed: datetime | str = REQUIRED
     deployed_by: str = REQUIRED
+
+    def __repr__(self) -> str:
+        return one_line(self, self.label, self.id, self.status)
 
 
 @frozen(kw_only=True, weakref_slot=False)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from datarobot_mlops_async.models._record import REQUIRED, Record
+from datarobot_mlops_async.models._record import REQUIRED, Record, one_line
 from datarobot_mlops_async.models.deployed_models import (
     DeploymentModel,
     DeploymentModelPackage,
@@ -85,6 +85,9 @@ class Deployment(Record):
     permissions: tuple[str, ...] = REQUIRED
     settings: DeploymentSettings = REQUIRED
     tags: tuple[DeploymentTag, ...] = REQUIRED
+
+    def __repr__(self) -> str:
+        return one_line(self, self.label, self.id, self.status)
 
 
 @frozen(kw_only=True, weakref_slot=False)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from datarobot_mlops_async.models._record import NULLABLE, REQUIRED, Record
+from datarobot_mlops_async.models._record import NULLABLE, REQUIRED, Record, one_line
 from datarobot_mlops_async.models.enums import GpuMaker, HashAlgorithm
 
 
@@ -44,6 +44,9 @@ class ResourceBundle(Record):
     is_default: bool | None = None
     is_deleted: bool | None = None
     use_cases: tuple[str, ...] = REQUIRED
+
+    def __repr__(self) -> str:
+        return one_line(self, self.name, self.id)
 
 
 @frozen(kw_only=True, weakref_slot=False)

@@ -11,5 +11,39 @@ from datarobot_mlops_async.resources._deployments import Deployments
 from datarobot_mlops_async.resources._pps_image import PPSImage
 from datarobot_mlops_async.resources._resource_bundles import ResourceBundles
 from datarobot_mlops_async.resources._results import Results as Results
+from datarobot_mlops_async.resources._words import (
+    BuildEnvironmentTypeWord,
+    DeploymentOrderWord,
+    DeploymentStatusWord,
+    ExecutionEnvironmentTypeWord,
+    FeatureOrderWord,
+    HealthFilterWord,
+    ImportanceWord,
+    ModelExecutionTypeWord,
+    OneOrMore,
+    PredictionEnvironmentPlatformWord,
+    ResourceBundleUseCaseWord,
+    RoleWord,
+    TargetDeploymentStatusWord,
+)
 
-__all__ = ["CustomModelDeployments", "DeletedDeployments", "Deployments", "PPSImage", "ResourceBundles"]
+__all__ = [
+    "BuildEnvironmentTypeWord",
+    "CustomModelDeployments",
+    "DeletedDeployments",
+    "DeploymentOrderWord",
+    "DeploymentStatusWord",
+    "Deployments",
+    "ExecutionEnvironmentTypeWord",
+    "FeatureOrderWord",
+    "HealthFilterWord",
+    "ImportanceWord",
+    "ModelExecutionTypeWord",
+    "OneOrMore",
+    "PPSImage",
+    "PredictionEnvironmentPlatformWord",
+    "ResourceBundleUseCaseWord",
+    "ResourceBundles",
+    "RoleWord",
+    "TargetDeploymentStatusWord",
+]

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
-OneOrMore: TypeAlias = "str | Iterable[str]"
 
 
 class RawValue(str):
@@ -74,14 +73,14 @@ def choice(name: str, value: str | None, enum: type[E]) -> str | None:
     raise error
 
 
-def choices(name: str, values: OneOrMore | None, enum: type[E]) -> str | None:
+def choices(name: str, values: str | Iterable[str] | None, enum: type[E]) -> str | None:
     """Return an enum list's text: one value, joined by commas."""
     if values is None:
         return None
     return joined(name, [choice(name, each, enum) or "" for each in _several(name, values)])
 
 
-def joined(name: str, values: OneOrMore | None) -> str | None:
+def joined(name: str, values: str | Iterable[str] | None) -> str | None:
     """Return a list of strings as one value, joined by commas.
 
     Raises:
@@ -96,12 +95,12 @@ def joined(name: str, values: OneOrMore | None) -> str | None:
     return ",".join(several)
 
 
-def repeated(name: str, values: OneOrMore | None) -> list[str] | None:
+def repeated(name: str, values: str | Iterable[str] | None) -> list[str] | None:
     """Return a list of strings whose name is repeated for each value."""
     return None if values is None else texts(name, values)
 
 
-def texts(name: str, values: OneOrMore) -> list[str]:
+def texts(name: str, values: str | Iterable[str]) -> list[str]:
     """Return strings as a list; a single string is a list of one.
 
     Raises:
@@ -198,7 +197,7 @@ def unless_unset(check: Callable[[str, Any], T], name: str, value: Any) -> T | U
     return value if value is UNSET or value is None else check(name, value)
 
 
-def _several(name: str, values: OneOrMore) -> list[str]:
+def _several(name: str, values: str | Iterable[str]) -> list[str]:
     if isinstance(values, str):
         return [values]
     if not isinstance(values, Iterable) or isinstance(values, (bytes, dict)):

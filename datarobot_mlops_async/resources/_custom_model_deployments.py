@@ -7,25 +7,34 @@ from typing import TYPE_CHECKING
 from datarobot_mlops_async._api import route_path
 from datarobot_mlops_async.errors import ProtocolError
 from datarobot_mlops_async.models import AcceptedOperation, CustomModelDeployment
-from datarobot_mlops_async.resources._arguments import OneOrMore, query_of, repeated
+from datarobot_mlops_async.resources._arguments import query_of, repeated
 from datarobot_mlops_async.resources._base import Resource, by_id
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.pagination import Paginator
+    from datarobot_mlops_async.resources._words import OneOrMore
 
 _LOGS = "customModelDeployments/{deployment_id}/logs/"
 
 
 class CustomModelDeployments(Resource):
-    """``session.custom_model_deployments``: routes under ``/customModelDeployments/``."""
+    """``session.custom_model_deployments``: routes under ``/customModelDeployments/``.
+
+    ::
+
+        async for deployment in session.custom_model_deployments.list(page_size=1000):
+            print(deployment.label, deployment.custom_model.name)
+        log = session.custom_model_deployments.deployment_log(deployment.id)
+        await log.download("logs/")
+    """
 
     def list(
         self,
         *,
-        custom_model_ids: OneOrMore | None = None,
-        environment_ids: OneOrMore | None = None,
+        custom_model_ids: OneOrMore[str] | None = None,
+        environment_ids: OneOrMore[str] | None = None,
         page_size: int = 100,
         limit: int | None = None,
     ) -> Paginator[CustomModelDeployment]:

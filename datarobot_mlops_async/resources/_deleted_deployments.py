@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING
 from datarobot_mlops_async.errors import MLOpsError, OperationError
 from datarobot_mlops_async.models import DeletedDeployment
 from datarobot_mlops_async.operations import Operation
-from datarobot_mlops_async.resources._arguments import OneOrMore, texts
+from datarobot_mlops_async.resources._arguments import texts
 from datarobot_mlops_async.resources._base import Resource, by_id, nothing
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.pagination import Paginator
+    from datarobot_mlops_async.resources._words import OneOrMore
 
 _IDS_A_REQUEST = 100
 
 
 class DeletedDeployments(Resource):
-    """``session.deleted_deployments``: on-premise only, with the permission ``CAN_DELETE_APP_PROJECTS``."""
+    """``session.deleted_deployments``: on-premise only, with the permission ``CAN_DELETE_APP_PROJECTS``.
+
+    ::
+
+        deleted = await session.deleted_deployments.list().collect()
+        await (await session.deleted_deployments.begin_erase([each.id for each in deleted]))
+    """
 
     def list(self, *, page_size: int = 100, limit: int | None = None) -> Paginator[DeletedDeployment]:
         """List deleted deployments, in the server's order. Implements ``GET /deletedDeployments/``.
@@ -32,7 +39,7 @@ class DeletedDeployments(Resource):
             DeletedDeployment, "deletedDeployments/", query=(), key=by_id, page_size=page_size, limit=limit
         )
 
-    async def begin_erase(self, deployment_ids: OneOrMore) -> Operation[None]:
+    async def begin_erase(self, deployment_ids: OneOrMore[str]) -> Operation[None]:
         """Erase all data of deleted deployments, for good. Implements ``PATCH /deletedDeployments/``.
 
         The API takes 100 ids a request; more are sent in several requests, one after the other.

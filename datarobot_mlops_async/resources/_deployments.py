@@ -4,56 +4,67 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from datarobot_mlops_async._api import route_path
 from datarobot_mlops_async.models import (
-    BuildEnvironmentType,
     CreatedDeployment,
     Deployment,
     DeploymentCapability,
     DeploymentOrder,
-    DeploymentStatus,
-    ExecutionEnvironmentType,
     Feature,
     FeatureOrder,
-    HealthFilter,
     Importance,
-    ModelExecutionType,
     ModelHistory,
-    PredictionEnvironmentPlatform,
-    Role,
     TargetDeploymentStatus,
 )
 from datarobot_mlops_async.resources._arguments import (
     UNSET,
-    OneOrMore,
     Unset,
     body_of,
     choice,
-    choices,
     flag,
     fraction,
-    joined,
-    moment,
     query_of,
-    repeated,
     text,
     unless_unset,
-    whole,
 )
 from datarobot_mlops_async.resources._base import Resource, by_id, nothing
-from datarobot_mlops_async.resources._scoring_code import ScoringCode
+from datarobot_mlops_async.resources._filters import query_of_filters
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.pagination import Paginator
+    from datarobot_mlops_async.resources._words import (
+        BuildEnvironmentTypeWord,
+        DeploymentOrderWord,
+        DeploymentStatusWord,
+        ExecutionEnvironmentTypeWord,
+        FeatureOrderWord,
+        HealthFilterWord,
+        ImportanceWord,
+        ModelExecutionTypeWord,
+        OneOrMore,
+        PredictionEnvironmentPlatformWord,
+        RoleWord,
+        TargetDeploymentStatusWord,
+    )
 
 _LABEL_LIMIT = 512
 _DESCRIPTION_LIMIT = 10_000
 
 
-class Deployments(ScoringCode, Resource):
+class Deployments(Resource):
     """``session.deployments``: routes under ``/deployments/``.
+
+    ::
+
+        async for deployment in session.deployments.list(status="active", service_health=["failing", "warning"]):
+            print(deployment.label, deployment.model.type)
+        deployment = await session.deployments.get(deployment_id)
+        await session.deployments.update(deployment_id, importance="HIGH")
+        deployment = await (await session.deployments.begin_deactivate(deployment_id))
 
     Every method that takes a ``deployment_id`` raises ``ValueError`` for one that cannot be an id,
     `NotFoundError` for one that does not exist or is not visible, and what every request can raise
@@ -63,28 +74,28 @@ class Deployments(ScoringCode, Resource):
     def list(
         self,
         *,
-        order_by: DeploymentOrder | str | None = DeploymentOrder.CREATED_AT_TIMESTAMP,
+        order_by: DeploymentOrderWord | None = DeploymentOrder.CREATED_AT_TIMESTAMP,
         search: str | None = None,
-        service_health: OneOrMore | None = None,
-        model_health: OneOrMore | None = None,
-        accuracy_health: OneOrMore | None = None,
-        role: Role | str | None = None,
-        status: OneOrMore | None = None,
-        importance: OneOrMore | None = None,
+        service_health: OneOrMore[HealthFilterWord] | None = None,
+        model_health: OneOrMore[HealthFilterWord] | None = None,
+        accuracy_health: OneOrMore[HealthFilterWord] | None = None,
+        role: RoleWord | None = None,
+        status: OneOrMore[DeploymentStatusWord] | None = None,
+        importance: OneOrMore[ImportanceWord] | None = None,
         last_prediction_timestamp_start: datetime | None = None,
         last_prediction_timestamp_end: datetime | None = None,
         prediction_usage_daily_avg_greater_than: int | None = None,
         prediction_usage_daily_avg_less_than: int | None = None,
-        default_prediction_server_id: OneOrMore | None = None,
-        build_environment_type: OneOrMore | None = None,
-        execution_environment_type: OneOrMore | None = None,
-        prediction_environment_platform: OneOrMore | None = None,
+        default_prediction_server_id: OneOrMore[str] | None = None,
+        build_environment_type: OneOrMore[BuildEnvironmentTypeWord] | None = None,
+        execution_environment_type: OneOrMore[ExecutionEnvironmentTypeWord] | None = None,
+        prediction_environment_platform: OneOrMore[PredictionEnvironmentPlatformWord] | None = None,
         created_by_me: bool | None = None,
         created_by: str | None = None,
-        champion_model_execution_type: ModelExecutionType | str | None = None,
+        champion_model_execution_type: ModelExecutionTypeWord | None = None,
         champion_model_target_type: str | None = None,
-        tag_keys: OneOrMore | None = None,
-        tag_values: OneOrMore | None = None,
+        tag_keys: OneOrMore[str] | None = None,
+        tag_values: OneOrMore[str] | None = None,
         page_size: int = 100,
         limit: int | None = None,
     ) -> Paginator[Deployment]:
@@ -124,47 +135,29 @@ class Deployments(ScoringCode, Resource):
         Raises:
             ValueError: An argument is out of the API's bounds. Nothing was sent.
         """
-        query = query_of(
-            orderBy=choice("order_by", order_by, DeploymentOrder),
-            search=None if search is None else text("search", search),
-            serviceHealth=choices("service_health", service_health, HealthFilter),
-            modelHealth=choices("model_health", model_health, HealthFilter),
-            accuracyHealth=choices("accuracy_health", accuracy_health, HealthFilter),
-            role=choice("role", role, Role),
-            status=choices("status", status, DeploymentStatus),
-            importance=choices("importance", importance, Importance),
-            lastPredictionTimestampStart=moment(
-                "last_prediction_timestamp_start", last_prediction_timestamp_start
-            ),
-            lastPredictionTimestampEnd=moment("last_prediction_timestamp_end", last_prediction_timestamp_end),
-            predictionUsageDailyAvgGreaterThan=whole(
-                "prediction_usage_daily_avg_greater_than", prediction_usage_daily_avg_greater_than
-            ),
-            predictionUsageDailyAvgLessThan=whole(
-                "prediction_usage_daily_avg_less_than", prediction_usage_daily_avg_less_than
-            ),
-            defaultPredictionServerId=joined("default_prediction_server_id", default_prediction_server_id),
-            buildEnvironmentType=choices(
-                "build_environment_type", build_environment_type, BuildEnvironmentType
-            ),
-            executionEnvironmentType=choices(
-                "execution_environment_type", execution_environment_type, ExecutionEnvironmentType
-            ),
-            predictionEnvironmentPlatform=choices(
-                "prediction_environment_platform",
-                prediction_environment_platform,
-                PredictionEnvironmentPlatform,
-            ),
-            createdByMe=flag("created_by_me", created_by_me),
-            createdBy=None if created_by is None else text("created_by", created_by),
-            championModelExecutionType=choice(
-                "champion_model_execution_type", champion_model_execution_type, ModelExecutionType
-            ),
-            championModelTargetType=None
-            if champion_model_target_type is None
-            else text("champion_model_target_type", champion_model_target_type),
-            tagKeys=repeated("tag_keys", tag_keys),
-            tagValues=repeated("tag_values", tag_values),
+        query = query_of_filters(
+            order_by=order_by,
+            search=search,
+            service_health=service_health,
+            model_health=model_health,
+            accuracy_health=accuracy_health,
+            role=role,
+            status=status,
+            importance=importance,
+            last_prediction_timestamp_start=last_prediction_timestamp_start,
+            last_prediction_timestamp_end=last_prediction_timestamp_end,
+            prediction_usage_daily_avg_greater_than=prediction_usage_daily_avg_greater_than,
+            prediction_usage_daily_avg_less_than=prediction_usage_daily_avg_less_than,
+            default_prediction_server_id=default_prediction_server_id,
+            build_environment_type=build_environment_type,
+            execution_environment_type=execution_environment_type,
+            prediction_environment_platform=prediction_environment_platform,
+            created_by_me=created_by_me,
+            created_by=created_by,
+            champion_model_execution_type=champion_model_execution_type,
+            champion_model_target_type=champion_model_target_type,
+            tag_keys=tag_keys,
+            tag_values=tag_values,
         )
         return self._paginator(
             Deployment, "deployments/", query=query, key=by_id, page_size=page_size, limit=limit
@@ -182,7 +175,7 @@ class Deployments(ScoringCode, Resource):
         *,
         label: str | Unset | None = UNSET,
         description: str | Unset | None = UNSET,
-        importance: Importance | str | Unset | None = UNSET,
+        importance: ImportanceWord | Unset | None = UNSET,
     ) -> None:
         """Change a deployment's label, description or importance.
 
@@ -238,9 +231,9 @@ class Deployments(ScoringCode, Resource):
         description: str | None = None,
         default_prediction_server_id: str | None = None,
         grant_initial_deployment_roles_from_project: bool | None = None,
-        importance: Importance | str | None = None,
+        importance: ImportanceWord | None = None,
         prediction_threshold: float | None = None,
-        status: TargetDeploymentStatus | str | None = None,
+        status: TargetDeploymentStatusWord | None = None,
     ) -> Operation[Deployment]:
         """Deploy a model. Implements ``POST /deployments/fromLearningModel/``.
 
@@ -291,7 +284,7 @@ class Deployments(ScoringCode, Resource):
         return self._operation(response, read)
 
     async def begin_set_status(
-        self, deployment_id: str, status: TargetDeploymentStatus | str
+        self, deployment_id: str, status: TargetDeploymentStatusWord
     ) -> Operation[Deployment]:
         """Activate or deactivate a deployment. Implements ``PATCH /deployments/{deploymentId}/status/``.
 
@@ -346,7 +339,7 @@ class Deployments(ScoringCode, Resource):
         include_non_prediction_features: bool | None = None,
         for_segmented_analysis: bool | None = None,
         search: str | None = None,
-        order_by: FeatureOrder | str | None = FeatureOrder.NAME,
+        order_by: FeatureOrderWord | None = FeatureOrder.NAME,
         page_size: int = 100,
         limit: int | None = None,
     ) -> Paginator[Feature]:
@@ -418,6 +411,110 @@ class Deployments(ScoringCode, Resource):
         )
         return self._operation(response, nothing)
 
+    async def begin_scoring_code_build(
+        self,
+        deployment_id: str,
+        *,
+        include_agent: bool | None = None,
+        include_prediction_explanations: bool | None = None,
+        include_prediction_intervals: bool | None = None,
+    ) -> Operation[Artifact]:
+        """Build a JAR with extras. Implements ``POST /deployments/{deploymentId}/scoringCodeBuilds/``.
+
+        Args:
+            deployment_id: The deployment.
+            include_agent: With the tracking agent.
+            include_prediction_explanations: With prediction explanations.
+            include_prediction_intervals: With prediction intervals.
+
+        Returns:
+            An operation whose result is the JAR to download.
+        """
+        flags = {
+            "includeAgent": include_agent,
+            "includePredictionExplanations": include_prediction_explanations,
+            "includePredictionIntervals": include_prediction_intervals,
+        }
+        for name, value in flags.items():
+            flag(name, value)
+        response = await self._api.send(
+            "POST",
+            "deployments/{deployment_id}/scoringCodeBuilds/",
+            ids={"deployment_id": deployment_id},
+            json={name: value for name, value in flags.items() if value is not None},
+        )
+
+        async def built(resource: str | None) -> Artifact:
+            return self._results.jar(
+                resource
+                or _scoring_code_path(
+                    deployment_id, **{name: flag(name, value) for name, value in flags.items()}
+                )
+            )
+
+        return self._operation(response, built)
+
+    async def scoring_code(
+        self,
+        deployment_id: str,
+        *,
+        source_code: bool | None = None,
+        include_agent: bool | None = None,
+        include_pe: bool | None = None,
+        include_prediction_explanations: bool | None = None,
+        include_prediction_intervals: bool | None = None,
+        build: bool | None = None,
+    ) -> Artifact:
+        """Return the JAR of a deployment's current model, for predictions outside of a prediction server.
+
+        An agent, prediction explanations and prediction intervals need a build, which is begun and awaited
+        first. Implements ``GET /deployments/{deploymentId}/scoringCode/``.
+
+        Args:
+            deployment_id: The deployment.
+            source_code: The source archive (not executable) instead of the executable JAR.
+            include_agent: With the tracking agent.
+            include_pe: The page's older name of ``include_prediction_explanations``; goes out as given.
+            include_prediction_explanations: With prediction explanations.
+            include_prediction_intervals: With prediction intervals.
+            build: Whether to build first; by default where an extra needs it. ``False`` asks for the extras
+                of a JAR that the server has built already.
+
+        Returns:
+            The JAR to download. A download checks that it is a ZIP archive.
+
+        Raises:
+            ValueError: Source code with an agent: the two exclude each other. Nothing was sent.
+            OperationFailedError: The build failed.
+        """
+        if source_code and include_agent:
+            raise ValueError("source_code and include_agent exclude each other")
+        extras = (include_agent, include_prediction_explanations, include_prediction_intervals)
+        if build if build is not None else any(extras):
+            if source_code:
+                raise ValueError(
+                    "source_code cannot be built with extras: pass build=False or leave them out"
+                )
+            operation = await self.begin_scoring_code_build(
+                deployment_id,
+                include_agent=include_agent,
+                include_prediction_explanations=include_prediction_explanations,
+                include_prediction_intervals=include_prediction_intervals,
+            )
+            return await operation
+        return self._results.jar(
+            _scoring_code_path(
+                deployment_id,
+                sourceCode=flag("source_code", source_code),
+                includeAgent=flag("include_agent", include_agent),
+                includePe=flag("include_pe", include_pe),
+                includePredictionExplanations=flag(
+                    "include_prediction_explanations", include_prediction_explanations
+                ),
+                includePredictionIntervals=flag("include_prediction_intervals", include_prediction_intervals),
+            )
+        )
+
 
 def _by_name(feature: Feature) -> str:
     return feature.name
@@ -433,3 +530,9 @@ def _description(name: str, value: Any) -> str:
 
 def _importance(name: str, value: Any) -> str | None:
     return choice(name, value, Importance)
+
+
+def _scoring_code_path(deployment_id: str, **query: str | None) -> str:
+    return route_path(
+        "deployments/{deployment_id}/scoringCode/", {"deployment_id": deployment_id}, query_of(**query)
+    )

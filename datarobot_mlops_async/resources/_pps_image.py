@@ -10,7 +10,14 @@ _IMAGE = "mlops/portablePredictionServerImage/"
 
 
 class PPSImage(Resource):
-    """``session.pps_image``: the latest image, 14 GB or more, ready for ``docker load``."""
+    """``session.pps_image``: the latest image, 14 GB or more, ready for ``docker load``.
+
+    ::
+
+        image = await session.pps_image.artifact()
+        result = await image.download("images/")
+        print(result.path, result.sha256)
+    """
 
     async def metadata(self) -> PPSImageMetadata:
         """Read file name, size and hash of the latest image.

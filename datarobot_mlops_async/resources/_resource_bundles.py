@@ -5,21 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async.models import ResourceBundle, ResourceBundleUseCase
-from datarobot_mlops_async.resources._arguments import OneOrMore, choice, query_of, texts
+from datarobot_mlops_async.resources._arguments import choice, query_of, texts
 from datarobot_mlops_async.resources._base import Resource, by_id
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.pagination import Paginator
+    from datarobot_mlops_async.resources._words import OneOrMore, ResourceBundleUseCaseWord
 
 
 class ResourceBundles(Resource):
     """``session.resource_bundles``: routes under ``/mlops/compute/bundles/``, a public preview of the API.
 
+    ::
+
+        async for bundle in session.resource_bundles.list(use_cases="customModel"):
+            print(bundle.name, bundle.cpu_count, bundle.memory_bytes)
+
     They raise `PermissionDeniedError` where the feature is not enabled.
     """
 
     def list(
-        self, *, use_cases: OneOrMore | None = None, page_size: int = 100, limit: int | None = None
+        self,
+        *,
+        use_cases: OneOrMore[ResourceBundleUseCaseWord] | None = None,
+        page_size: int = 100,
+        limit: int | None = None,
     ) -> Paginator[ResourceBundle]:
         """List the bundles that the user may choose. Implements ``GET /mlops/compute/bundles/``.
 

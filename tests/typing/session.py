@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 
 from datarobot_mlops_async import Artifact, AsyncSession, DownloadResult, Operation, Page, Paginator, RawValue
 from datarobot_mlops_async.models import (
@@ -11,9 +11,13 @@ from datarobot_mlops_async.models import (
     DeploymentCapability,
     DeploymentStatus,
     Feature,
+    Importance,
     PPSImageMetadata,
     ResourceBundle,
 )
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async.resources import HealthFilterWord
 
 
 async def check(session: AsyncSession) -> None:
@@ -45,3 +49,15 @@ async def check(session: AsyncSession) -> None:
         async for chunk in chunks:
             _: bytes = chunk
     await session.with_options(timeout=5, retry=0).deployments.update("d", label=None)
+
+
+def catches_wrong_words(session: AsyncSession, word: HealthFilterWord, words: list[HealthFilterWord]) -> None:
+    deployments = session.deployments
+    deployments.list(service_health="failing", importance=["LOW", Importance.HIGH], role=RawValue("GUEST"))
+    deployments.list(model_health=words, accuracy_health=word, order_by="-label")
+    deployments.list(status="activ")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    deployments.list(status=["activ"])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
+    deployments.list(service_health="notStarted")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    deployments.list(order_by="name")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    deployments.list(tag_keys=[1])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
+    session.resource_bundles.list(use_cases="model")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
