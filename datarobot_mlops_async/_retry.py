@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
+logger = logging.getLogger("datarobot_mlops_async")
 _TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
 _REFUSED_STATUSES = frozenset({429, 503})
 LONGEST_PAUSE = 300.0
@@ -120,6 +122,8 @@ async def call_with_retries(
             idempotent=idempotent,
         )
         delay = decision or 0.0
+        if decision is not None:
+            _log(error, decision)
         return decision is not None
 
     retrying = tenacity.AsyncRetrying(
@@ -130,3 +134,13 @@ async def call_with_retries(
             number = attempt.retry_state.attempt_number
             return await call(number, time.monotonic() - started)
     raise AssertionError("unreachable: tenacity re-raises the last error")  # pragma: no cover - see the line
+
+
+def _log(error: MLOpsError, delay: float) -> None:
+    """Log that a request waits before it is tried again, with ``delay`` and ``reason`` for whoever shows it."""
+    if getattr(error, "retry_after", None) is not None:
+        reason = f"the server asks to wait {delay:.0f} s"
+    else:
+        request = f"{getattr(error, 'method', '')} {getattr(error, 'url', '')}: "
+        reason = f"retrying in {delay:.1f} s: {error.message.removeprefix(request)}"
+    logger.info("%s; %s", error.summary, reason, extra={"delay": delay, "reason": reason})

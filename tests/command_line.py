@@ -25,6 +25,22 @@ _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()].|\r")
 _PATIENCE = 30.0
 
 
+def screen(raw):
+    """Return what stands on a terminal after all of this was written to it, erased lines gone."""
+    lines, row = [""], 0
+    for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\n|\r)", raw):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif match := re.fullmatch(r"\x1b\[(\d*)A", part):
+            row = max(0, row - int(match[1] or 1))
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif part and part != "\r" and not part.startswith("\x1b"):
+            lines[row] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
 @frozen
 class Ran:
     """What a run left: its exit code and both streams, without and with what steers a terminal."""
@@ -76,12 +92,20 @@ class Here:
             sys.stdout.buffer.flush()
         out, err = self._capfd.readouterr()
         assert "Traceback" not in err
+        if terminal:
+            return Ran(code, _ESCAPE.sub("", out), screen(err), out + err)
         return Ran(code, _ESCAPE.sub("", out), _ESCAPE.sub("", err), out + err)
 
 
 class _Keyboard(io.StringIO):
     def isatty(self):
         return True
+
+    def readline(self):
+        # A terminal shows what is typed.
+        line = super().readline()
+        sys.stderr.write(line)
+        return line
 
 
 def there(*arguments, stdin="", stdout=subprocess.PIPE, cwd=None, **environment):
@@ -133,6 +157,11 @@ class Terminal:
     def text(self):
         """What was drawn, frame after frame, without what moves the cursor and colours."""
         return _ESCAPE.sub("", self.raw.replace("\r", "\n"))
+
+    @property
+    def screen(self):
+        """What stands there now."""
+        return screen(self.raw)
 
     def wait_for(self, text):
         """Wait until it has drawn a text."""

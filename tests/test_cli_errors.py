@@ -210,7 +210,9 @@ def test_log_shows_requests_and_no_token(dr, datarobot_emulator):
     ran = dr("-v", *LIST)
     assert ran.code == 0
     assert len(ran.lines) == 20
-    assert [line.split("DEBUG ")[1][:20] for line in ran.err.splitlines()] == [
+    assert "INFO GET " in ran.err
+    assert "the server asks to wait 0 s" in ran.err
+    assert [line.split("DEBUG ")[1][:20] for line in ran.err.splitlines() if "DEBUG" in line] == [
         "GET /deployments/ 50",
         "GET /deployments/ 20",
     ]

@@ -25,14 +25,20 @@ Exit codes:
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run ``dr-mlops`` with the process's arguments and exit."""
+    # A stream that was closed for us: its number must not become a socket's, and text for it goes nowhere.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
     if missing := [name for name in ("click", "rich") if find_spec(name) is None]:
         sys.stderr.write(
             f"dr-mlops needs {' and '.join(missing)}: pip install 'datarobot-mlops-async[cli]'\n"

@@ -106,7 +106,7 @@ class BulkAction:
     async def _find(self) -> list[Deployment]:
         if not (self.filters or self.options.everything):
             return []
-        with self.cli.terminal.busy("looking for deployments"):
+        with self.cli.terminal.status.busy("looking for deployments"):
             return await self.cli.session.deployments.list(limit=self.options.limit, **self.filters).collect()
 
     def _show(self, found: Sequence[Deployment]) -> None:

@@ -31,6 +31,7 @@ async def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
     with _interruptible():
         # A Ctrl-C that asyncio has taken note of before counts here.
         await anyio.lowlevel.checkpoint()
+        terminal.status.hide()
         terminal.err.print(f"{clean(question)} [y/N] ", end="", markup=False)
         try:
             answer = sys.stdin.readline()

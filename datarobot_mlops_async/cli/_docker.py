@@ -67,7 +67,7 @@ class Engine:
         Raises:
             Failure: The engine refused it.
         """
-        with terminal.busy(f"loading {image.name}"), image.open("rb") as file:
+        with terminal.status.busy(f"loading {image.name}"), image.open("rb") as file:
             loading = await anyio.run_process([self.program, "load"], stdin=file, check=False)
         if loading.returncode:
             raise Failure(

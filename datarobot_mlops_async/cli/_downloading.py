@@ -52,8 +52,10 @@ async def stream_to_stdout(terminal: Terminal, artifact: Artifact, **how: Any) -
         how: Further arguments of `Artifact.download`.
 
     Raises:
-        Failure: Stdout is a terminal, or the bytes are wrong.
+        Failure: Stdout is a terminal or closed, or the bytes are wrong.
     """
+    if terminal.is_closed:
+        raise usage("stdout is closed: redirect it, or name a file")
     if terminal.for_people:
         raise usage("stdout is a terminal: redirect it, or name a file")
     with DownloadView(terminal.err, live=can_redraw(terminal.err)) as view:

@@ -89,6 +89,8 @@ def failure_of(error: Exception, environ: Mapping[str, str] = os.environ) -> Fai
         environ: The environment, for advice on proxies.
     """
     code = next((code for class_, code in _CODES if isinstance(error, class_)), ExitCode.FAILED)
+    if isinstance(error, OSError) and not isinstance(error, MLOpsError) and error.strerror:
+        return Failure(": ".join(filter(None, (error.filename, error.strerror))), code)
     if not isinstance(error, MLOpsError):
         return Failure(str(error), code)
     advice = _advice(error.hint, environ)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 from attrs import define, field
@@ -18,6 +19,7 @@ from datarobot_mlops_async.cli._downloading import GO_ON, download_to, print_log
 from datarobot_mlops_async.cli._exits import ExitCode, Failure
 from datarobot_mlops_async.cli._options import STDIN, STDOUT, OutputFormat
 from datarobot_mlops_async.cli._printing import Printer
+from datarobot_mlops_async.cli._status import WaitingHandler
 from datarobot_mlops_async.cli._terminal import Terminal, plain
 from datarobot_mlops_async.cli._views import VIEWS
 from datarobot_mlops_async.cli._wait import how_to_wait_again, leave, wait_for
@@ -79,11 +81,15 @@ class Invocation:
 
         async def main() -> None:
             async with self._session() as self.session:
-                await work(self)
+                server = urlsplit(self.session.settings.endpoint).netloc
+                handlers: list[logging.Handler] = [WaitingHandler(self.terminal.status, server)]
+                with _log_shown(*handlers, *([_LogHandler(self.terminal)] if self.verbose else ())):
+                    await work(self)
 
         try:
-            with log_shown(self.terminal) if self.verbose else nullcontext():
-                anyio.run(main)
+            anyio.run(main)
+        except BrokenPipeError:
+            raise Failure(self.go_on(), ExitCode.BROKEN_PIPE) from None
         except KeyboardInterrupt:
             raise Failure(
                 "; ".join(filter(None, ("interrupted", self.go_on()))), ExitCode.INTERRUPTED
@@ -179,12 +185,13 @@ class Invocation:
         return text.strip()
 
 
-class TerminalHandler(logging.Handler):
+class _LogHandler(logging.Handler):
     """Log records on stderr, above whatever is drawn there."""
 
     def __init__(self, terminal: Terminal) -> None:
-        super().__init__()
+        super().__init__(logging.DEBUG)
         self._terminal = terminal
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record on one line."""
@@ -192,14 +199,15 @@ class TerminalHandler(logging.Handler):
 
 
 @contextmanager
-def log_shown(terminal: Terminal) -> Iterator[None]:
-    """Show the library's log on stderr."""
-    handler = TerminalHandler(terminal)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    _LOGGER.addHandler(handler)
-    _LOGGER.setLevel(logging.DEBUG)
+def _log_shown(*handlers: logging.Handler) -> Iterator[None]:
+    """Show the library's log."""
+    for handler in handlers:
+        _LOGGER.addHandler(handler)
+    _LOGGER.setLevel(min(handler.level for handler in handlers))
     try:
         yield
     finally:
-        _LOGGER.removeHandler(handler)
+        for handler in handlers:
+            _LOGGER.removeHandler(handler)
+            handler.close()
         _LOGGER.setLevel(logging.NOTSET)

@@ -37,7 +37,7 @@ async def download(cli: Invocation, destination: str, how: dict[str, Any]) -> No
     With - the bytes go to stdout as they come, and are verified with the last one: whoever reads them must
     look at the exit code before using them. (dr-mlops pps-image load does.)
     """
-    with cli.terminal.busy("asking for the image"):
+    with cli.terminal.status.busy("asking for the image"):
         artifact = await cli.session.pps_image.artifact()
     await cli.download(artifact, destination, **how)
 
@@ -64,7 +64,7 @@ async def load(cli: Invocation, directory: str, keep: bool, engine: Engine, how:
     them, and the last byte's hash would come too late. Nothing reaches it that is not verified. Whether an
     engine answers is asked before anything is downloaded.
     """
-    with cli.terminal.busy("asking for the image"):
+    with cli.terminal.status.busy("asking for the image"):
         artifact = await cli.session.pps_image.artifact()
     result = await cli.download(artifact, f"{directory}/", **how)
     # A directory's download always has a path.

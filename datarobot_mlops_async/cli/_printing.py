@@ -88,7 +88,7 @@ class Printer:
             grid.add_column(overflow="fold")
             for name, value in _flat(thing):
                 grid.add_row(name, _explained(name, value))
-            self.terminal.out.print(grid)
+            self.terminal.print(grid)
 
     def table(self, things: Sequence[object], total: int | None = None) -> None:
         """Print a table, and how many rows it has, of how many."""
@@ -120,10 +120,10 @@ def print_table(
     """
     width = terminal.out.width
     shown = columns if chosen else fitting(columns, things, width)
-    terminal.out.print(table_of(shown, things, width))
+    terminal.print(table_of(shown, things, width))
     for column in shown:
         if column.legend:
-            terminal.out.print(cell(column.legend))
+            terminal.print(cell(column.legend))
 
 
 def fitting(columns: Sequence[Column], things: Sequence[object], width: int) -> list[Column]:

@@ -38,6 +38,6 @@ async def download(
 ) -> None:
     """Download the JAR of a deployment's current model. Extras are built by the server first, which takes time."""
     wanted = {name: value or None for name, value in which.items()}
-    with cli.terminal.busy("asking for the JAR; with extras the server builds it first"):
+    with cli.terminal.status.busy("asking for the JAR; with extras the server builds it first"):
         artifact = await cli.session.deployments.scoring_code(deployment_id, build=build, **wanted)
     await cli.download(artifact, destination, **how)

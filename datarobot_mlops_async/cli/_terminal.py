@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -13,11 +13,12 @@ from rich.text import Text
 from rich.theme import Theme
 
 from datarobot_mlops_async.cli._messages import UNSAFE, clean
+from datarobot_mlops_async.cli._status import StatusLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from rich.console import RenderableType
     from rich.style import Style
 
 _THEME = Theme(
@@ -46,10 +47,16 @@ class Terminal:
     Attributes:
         out: Results.
         err: Progress, warnings and errors.
+        status: What is waited for.
     """
 
     out: Console = field(factory=lambda: _console(stderr=False))
     err: Console = field(factory=lambda: _console(stderr=True))
+    status: StatusLine = field(init=False)
+
+    @status.default
+    def _status(self) -> StatusLine:
+        return StatusLine(self.err, self.live)
 
     @property
     def for_people(self) -> bool:
@@ -57,18 +64,19 @@ class Terminal:
         return is_terminal(self.out)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether stdout was closed when the program began (``>&-``), so that results go nowhere."""
+        return self.out.file.name == os.devnull
+
+    @property
     def live(self) -> bool:
         """Whether progress may be drawn and redrawn: only for a person who sees both streams."""
         return can_redraw(self.out) and can_redraw(self.err)
 
-    @contextmanager
-    def busy(self, what: str) -> Iterator[None]:
-        """Show that something is being waited for."""
-        if self.live:
-            with self.err.status(plain(what)):
-                yield
-        else:
-            yield
+    def print(self, result: RenderableType) -> None:
+        """Print a result for a person."""
+        self.status.hide()
+        self.out.print(result)
 
     def say(self, text: str) -> None:
         """Tell the person something that is no result, on one line."""
@@ -76,6 +84,7 @@ class Terminal:
 
     def write(self, line: str) -> None:
         """Write a line of results for machines, as it is and at once."""
+        self.status.hide()
         self.out.file.write(line + "\n")
         self.out.file.flush()
 

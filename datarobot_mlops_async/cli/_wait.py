@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._terminal import plain
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.cli._terminal import Terminal
@@ -27,20 +25,15 @@ async def wait_for(terminal: Terminal, operation: Operation[T], what: str, *, pa
         patience: Seconds to wait.
     """
     started = time.monotonic()
-    spinner = terminal.err.status(plain(what)) if terminal.live else None
     word = ""
 
     def update(status: OperationStatus) -> None:
         nonlocal word
-        if status.status == word:
-            return
-        word = status.status
-        if spinner is None:
-            terminal.say(f"{what}: {word}")
-        else:
-            spinner.update(plain(f"{what}: {word}"))
+        if status.status != word:
+            word = status.status
+            (terminal.status.say_what if terminal.live else terminal.say)(f"{what}: {word}")
 
-    with spinner or nullcontext():
+    with terminal.status.busy(what):
         result = await operation.wait(timeout=patience, on_update=update)
     terminal.say(f"{what}: done in {messages.duration(time.monotonic() - started)}")
     return result
