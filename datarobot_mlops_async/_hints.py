@@ -13,6 +13,7 @@ class Hint(StrEnum):
     CHOOSE_WRITABLE = "choose_writable"
     FREE_SPACE = "free_space"
     GIVE_CREDENTIALS = "give_credentials"
+    GIVE_CERTIFICATE = "give_certificate"
     NEW_TOKEN = "new_token"  # noqa: S105 - the name of an advice
     OVERWRITE = "overwrite"
     TRUST_AUTHORITY = "trust_authority"
@@ -37,6 +38,8 @@ _ADVICE = {
     Hint.FREE_SPACE: "free space and call it again: what is there is kept and will be resumed",
     Hint.GIVE_CREDENTIALS: "set DATAROBOT_ENDPOINT and DATAROBOT_API_TOKEN, or write both to "
     "~/.config/datarobot/drconfig.yaml (keys endpoint and token), or pass endpoint= and token=",
+    Hint.GIVE_CERTIFICATE: "pass the certificate that the server's owner gave you: cert='/path/of/client.pem', or "
+    "ssl_cert in drconfig.yaml",
     Hint.NEW_TOKEN: "the token is wrong, has expired or was revoked: make a new one in DataRobot under "
     "'API keys and tools'",
     Hint.OVERWRITE: "pass overwrite=True to replace it",

@@ -11,6 +11,7 @@ import anyio
 import tenacity
 from attrs import field, frozen, validators
 
+from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors import (
     APIStatusError,
     CertificateError,
@@ -29,6 +30,7 @@ _TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
 _REFUSED_STATUSES = frozenset({429, 503})
 LONGEST_PAUSE = 300.0
 """Seconds that one ``Retry-After`` can cost at most, whatever it says; then the server is asked again."""
+_SCHEME_HINTS = frozenset({Hint.USE_HTTP, Hint.USE_HTTPS})
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
@@ -62,7 +64,7 @@ class RetryPolicy:
 def is_transient(error: BaseException, *, idempotent: bool) -> bool:
     """Tell whether another attempt can help, and cannot do anything twice."""
     if isinstance(error, ConnectError):
-        return not isinstance(error, CertificateError)
+        return not isinstance(error, CertificateError) and error.hint not in _SCHEME_HINTS
     if isinstance(error, APIStatusError):
         if error.status in _REFUSED_STATUSES and error.retry_after is not None:
             return True

@@ -358,7 +358,7 @@ async def test_address_that_is_too_long_or_not_ascii_ends_in_an_error_of_ours(lo
 
 async def test_headers_of_any_bytes_give_an_answer_or_an_error_of_ours():
     headers = {
-        "X-Request-ID": "\xff\x1b[31m",
+        "X-Request-ID": "\xff\x9b31m",
         "Retry-After": "\xb2",
         "Deprecation": "\xfc\x9b",
         "ETag": "\xff",
@@ -369,6 +369,14 @@ async def test_headers_of_any_bytes_give_an_answer_or_an_error_of_ours():
                 await session.deployments.get("d1")
     assert caught.value.request_id.isprintable()
     assert caught.value.retry_after is None
+
+
+async def test_control_character_in_a_header_reaches_nobody():
+    with ScriptedServer(Answer(status=400, headers={"X-Request-ID": "x\x1b[31m"})) as server:
+        async with session_for(server) as session:
+            with pytest.raises((ProtocolError, BadRequestError)) as caught:
+                await session.deployments.get("d1")
+    assert str(caught.value).isprintable()
 
 
 async def test_operation_without_a_location_is_refused():

@@ -6,7 +6,8 @@ import pytest
 import trustme
 
 from datarobot_mlops_async import AsyncSession, Settings
-from datarobot_mlops_async._transport import ConnectionPool, proxy_for, ssl_context
+from datarobot_mlops_async._transport import proxy_for, ssl_context
+from datarobot_mlops_async._transport._httpx import TransportPool
 from datarobot_mlops_async.errors import CertificateError, ConfigError, InsecureConnectionWarning
 from tests.scripted import Answer, ScriptedServer
 
@@ -125,7 +126,7 @@ class Recorded:
 async def test_pool_uses_the_last_connection_first_and_drops_idle_ones():
     made = []
     now = 1000.0
-    pool = ConnectionPool(lambda: made.append(Recorded()) or made[-1], clock=lambda: now)
+    pool = TransportPool(lambda: made.append(Recorded()) or made[-1], clock=lambda: now)
     async with pool.connection() as first, pool.connection() as second:
         assert made == [first, second]
     # The second was given back first, so the first is the one used last.

@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from datarobot_mlops_async._config import Settings
-from datarobot_mlops_async._streaming import Address, StreamingClient, resolve_location
+from datarobot_mlops_async._streaming import StreamingClient, resolve_location
 from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async._threads import run_interruptible
+from datarobot_mlops_async._transport import Address
 from datarobot_mlops_async.errors import (
     CertificateError,
     ConfigError,

@@ -2,6 +2,7 @@
 
 from datarobot_mlops_async._streaming._client import StreamingClient, StreamingResponse
 from datarobot_mlops_async._streaming._http import Sink
-from datarobot_mlops_async._streaming._route import Address, resolve_location
+from datarobot_mlops_async._streaming._route import resolve_location
+from datarobot_mlops_async._transport import Address
 
 __all__ = ["Address", "Sink", "StreamingClient", "StreamingResponse", "resolve_location"]

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import anyio
 from anyio import CapacityLimiter
 
-from datarobot_mlops_async._streaming._connecting import open_socket
 from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async._streaming._general import proxied_transport, send_general
 from datarobot_mlops_async._streaming._http import exchange_heads
-from datarobot_mlops_async._streaming._route import Address, Route
 from datarobot_mlops_async._threads import run_interruptible
-from datarobot_mlops_async._transport import proxy_for, ssl_context, without_query
+from datarobot_mlops_async._transport import Address, Route, dial_route, proxy_for, ssl_context, without_query
 from datarobot_mlops_async.errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -154,12 +152,14 @@ class StreamingClient:
     async def _connect(self, route: Route) -> Connection:
         timeout = self._settings.connect_timeout
         context = ssl_context(self._settings.verify if route.address.scheme == "https" else False)
-        hop = route.proxy or route.address
         try:
             with anyio.fail_after(timeout):
-                sock = await open_socket(hop.host, hop.port)
+                sock = await dial_route(route)
                 connection = Connection(sock, read_timeout=self._read_timeout)
-                await self._in_thread(connection, lambda: route.prepare(connection, context))
+                if route.address.scheme == "https":
+                    await self._in_thread(
+                        connection, lambda: connection.start_tls(context, route.address.host)
+                    )
                 return connection
         except builtins.TimeoutError as error:
             raise ConnectTimeoutError(f"no connection within {timeout:g} s") from error

@@ -14,9 +14,9 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, cast
 
+from datarobot_mlops_async._transport import handshake_failed
 from datarobot_mlops_async.errors import (
     CertificateError,
-    ConnectError,
     ReadError,
     TimeoutError,  # noqa: A004 - ours
 )
@@ -56,13 +56,8 @@ class Connection:
         try:
             tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
             self._until_done(tls.do_handshake)
-        except ssl.SSLCertVerificationError as error:
-            raise CertificateError(
-                f"{hostname}: the server's certificate is not trusted ({error.verify_message}); for an authority "
-                "of your own pass verify='/path/of/ca.pem' or set ssl_verify in drconfig.yaml"
-            ) from error
         except (OSError, ValueError) as error:
-            raise ConnectError(f"{hostname}: the TLS handshake failed ({error})") from error
+            raise handshake_failed(error, hostname) from error
         self._records = memoryview(bytearray(_RECORDS))
         self._tls = tls
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from anyio import CapacityLimiter
 
     from datarobot_mlops_async._streaming._http import Sink
-    from datarobot_mlops_async._streaming._route import Address
+    from datarobot_mlops_async._transport import Address
 
 # A hop to a thread costs what reading this many bytes costs.
 _GATHER = 1024 * 1024

@@ -1,90 +1,14 @@
-"""The way to a URL: direct, through a forwarding proxy, or through a proxy's tunnel."""
+"""Where a redirect leads."""
 
 from __future__ import annotations
 
-import base64
 import re
-from contextlib import suppress
-from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import urljoin
 
-from attrs import frozen
+from datarobot_mlops_async._transport import Address
+from datarobot_mlops_async.errors import ProtocolError
 
-from datarobot_mlops_async._config import ascii_host
-from datarobot_mlops_async._streaming._http import exchange_heads
-from datarobot_mlops_async._transport import without_query
-from datarobot_mlops_async.errors import ConnectError, ProtocolError
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Mapping
-    from urllib.parse import SplitResult
-
-    from datarobot_mlops_async._streaming._connection import Connection
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
-_UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
-
-
-@frozen(kw_only=True)
-class Address:
-    """An absolute http(s) URL, taken apart without changing a byte of it.
-
-    Attributes:
-        scheme: ``http`` or ``https``.
-        host: Host name or IP address, without brackets.
-        port: Port, the scheme's default filled in.
-        authority: Value of the ``Host`` header.
-        target: Path and query as they came.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    authority: str
-    target: str
-
-    @classmethod
-    def parse(cls, url: str) -> Address:
-        """Take a URL apart.
-
-        Raises:
-            ProtocolError: It is not an absolute http(s) URL, or holds characters that cannot be sent.
-        """
-        with suppress(ValueError):
-            parts = urlsplit(url)
-            host, port = ascii_host(parts.hostname or ""), parts.port
-            return cls._from_parts(url, parts, host, port)
-        # Outside a handler: the cause would quote what may be a secret.
-        raise ProtocolError("the server named an address that is not a URL")
-
-    @classmethod
-    def _from_parts(cls, url: str, parts: SplitResult, host: str | None, port: int | None) -> Address:
-        if parts.scheme not in _DEFAULT_PORTS or not host or _UNSENDABLE.search(url):
-            raise ProtocolError(f"not an http(s) URL: {without_query(url)!r}")
-        return cls(
-            scheme=parts.scheme,
-            host=host,
-            port=port or _DEFAULT_PORTS[parts.scheme],
-            authority=_authority(parts, host),
-            target=_target(url, parts),
-        )
-
-
-def _authority(parts: SplitResult, host: str) -> str:
-    authority = parts.netloc.rpartition("@")[2]
-    if authority.isascii():
-        return authority
-    return host if parts.port is None else f"{host}:{parts.port}"
-
-
-def _target(url: str, parts: SplitResult) -> str:
-    # Not rebuilt from its parts, which would lose an empty query: a signature covers every byte.
-    behind = url.partition("#")[0].split("://", 1)[1][len(parts.netloc) :]
-    # Only what no request line can carry is encoded; whatever is encoded already stays as it is.
-    target = quote(behind, safe="/?%:@!$&'()*+,;=-._~[]|^`{}\"<>\\")
-    return target if target.startswith("/") else f"/{target}"
 
 
 def resolve_location(base: str, location: str) -> str:
@@ -100,78 +24,3 @@ def resolve_location(base: str, location: str) -> str:
         raise ProtocolError("the server sent a Location that is not a URL") from None
     Address.parse(target)
     return target
-
-
-@frozen(kw_only=True)
-class Route:
-    """How to reach an address.
-
-    Attributes:
-        address: Where the request goes.
-        proxy: The http proxy on the way; ``None`` for none.
-        proxy_authorization: Value of ``Proxy-Authorization``; ``None`` for none.
-    """
-
-    address: Address
-    proxy: Address | None = None
-    proxy_authorization: str | None = None
-
-    @classmethod
-    def find(cls, url: str, proxy_url: str | None) -> Route | None:
-        """Return the route to a URL; ``None`` when the proxy needs more than a socket (https, SOCKS)."""
-        address = Address.parse(url)
-        if proxy_url is None:
-            return cls(address=address)
-        parts = urlsplit(proxy_url)
-        if parts.scheme != "http":
-            return None
-        credentials = None
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            credentials = "Basic " + base64.b64encode(pair.encode()).decode()
-        return cls(address=address, proxy=Address.parse(proxy_url), proxy_authorization=credentials)
-
-    @property
-    def forwards(self) -> bool:
-        """Whether the proxy is asked for the whole URL, rather than for a tunnel."""
-        return self.proxy is not None and self.address.scheme == "http"
-
-    @property
-    def target(self) -> str:
-        """The request target: path and query, or the whole URL for a forwarding proxy."""
-        address = self.address
-        return f"{address.scheme}://{address.authority}{address.target}" if self.forwards else address.target
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What two URLs must have in common to share a connection."""
-        hop = self.proxy if self.forwards and self.proxy else self.address
-        return self.address.scheme, hop.host, hop.port
-
-    def request_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the header fields of a request along this route."""
-        added = {"Host": self.address.authority}
-        if self.forwards and self.proxy_authorization:
-            added["Proxy-Authorization"] = self.proxy_authorization
-        return {**added, **headers}
-
-    def prepare(self, connection: Connection, context: ssl.SSLContext) -> None:
-        """Go on from the first hop: through the proxy's tunnel, and up to TLS where the scheme asks for it.
-
-        Raises:
-            ConnectError: Nothing was sent to the address.
-        """
-        if self.proxy and not self.forwards:
-            self._tunnel(connection)
-        if self.address.scheme == "https":
-            connection.start_tls(context, self.address.host)
-
-    def _tunnel(self, connection: Connection) -> None:
-        host = f"[{self.address.host}]" if ":" in self.address.host else self.address.host
-        authority = f"{host}:{self.address.port}"
-        headers = {"Host": authority}
-        if self.proxy_authorization:
-            headers["Proxy-Authorization"] = self.proxy_authorization
-        answer = exchange_heads(connection, "CONNECT", authority, headers)
-        if not 200 <= answer.status < 300:
-            raise ConnectError(f"{self.address.host}: the proxy refused the tunnel ({answer.status})")

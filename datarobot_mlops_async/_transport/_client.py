@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import builtins
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, cast
+import os
+from typing import TYPE_CHECKING, Protocol
 
-import anyio
-import httpx
+import sniffio
 from attrs import frozen
 
-from datarobot_mlops_async._transport._network import proxy_for, ssl_context
-from datarobot_mlops_async._transport._pool import ConnectionPool
-from datarobot_mlops_async._transport._quiet import quiet
-from datarobot_mlops_async._transport._translate import translate_error, without_query
-from datarobot_mlops_async.errors import (
-    ConfigError,
-    TimeoutError,  # noqa: A004 - ours
-)
+from datarobot_mlops_async._transport._content import decode_content
+from datarobot_mlops_async._transport._failures import name_request
+from datarobot_mlops_async._transport._network import check_network, proxy_for
+from datarobot_mlops_async._transport._route import Route
+from datarobot_mlops_async.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    import httpx
 
     from datarobot_mlops_async._config import Settings
 
@@ -40,19 +37,30 @@ class Response:
     content: bytes
 
 
+class _Exchanger(Protocol):
+    async def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes, timeout: float
+    ) -> tuple[int, httpx.Headers, bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
 class HTTPClient:
     """Exchanges with one origin. It follows no redirect, keeps no cookie and sends what it is told.
 
     It drives an httpx transport and not an `httpx.AsyncClient`: the client's own redirects, cookies and
     INFO log of whole URLs are the things that leak a token, and its request building is most of the
-    cost of a small request.
+    cost of a small request. On asyncio the transport is our own; trio and proxies that are spoken to by TLS or
+    SOCKS have httpx's, and so has everything if ``DATAROBOT_MLOPS_TRANSPORT`` is ``httpx``.
     """
 
     def __init__(self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
         self.foreign_transport = transport
         """The caller's own transport; downloads use it too, in place of connections of their own."""
-        self._pool = None if transport else ConnectionPool(_transport_maker(settings))
+        self._exchanger: _Exchanger | None = None
+        if transport is None:
+            check_network(settings)
 
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes, timeout: float
@@ -61,78 +69,48 @@ class HTTPClient:
 
         Args:
             method: The HTTP method.
-            url: An absolute URL, already encoded.
-            headers: All header fields but those of the framing.
+            url: An absolute URL of the endpoint's origin, already encoded.
+            headers: All header fields but those of the framing. An object that was passed before is taken to
+                hold what it held then.
             content: The body; empty for none.
             timeout: Seconds for the whole exchange, connecting included.
 
         Raises:
             TransportError: No whole answer arrived.
         """
-        request = httpx.Request(
-            method,
-            url,
-            headers=headers,
-            content=content or None,
-            extensions={
-                "timeout": {
-                    "connect": min(timeout, self._settings.connect_timeout),
-                    "read": timeout,
-                    "write": timeout,
-                    # The limiter before the pool keeps requests from ever waiting in it.
-                    "pool": None,
-                }
-            },
-        )
+        exchanger = self._exchanger or self._choose()
         try:
-            with quiet(), anyio.fail_after(timeout):
-                return await self._exchange(request)
-        except httpx.HTTPError as error:
-            raise translate_error(error, method=method, url=url) from error
-        except builtins.TimeoutError as error:
-            safe_url = without_query(url)
-            raise TimeoutError(
-                f"{method} {safe_url}: no whole answer within {timeout:g} s", method=method, url=safe_url
-            ) from error
+            status, fields, body = await exchanger.exchange(method, url, headers, content, timeout)
+            encoding = fields.get("content-encoding")
+            if encoding is not None:
+                body = await decode_content(body, encoding)
+        except TransportError as error:
+            raise name_request(error, method, url)  # noqa: B904 - the same error
+        return Response(status=status, headers=fields, content=body)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        with quiet():
-            if self.foreign_transport is not None:
-                await self.foreign_transport.aclose()
-            if self._pool is not None:
-                await self._pool.aclose()
+        if self._exchanger is None and self.foreign_transport is not None:
+            self._choose()
+        if self._exchanger is not None:
+            await self._exchanger.aclose()
 
-    async def _exchange(self, request: httpx.Request) -> Response:
-        if self._pool is None:
-            assert self.foreign_transport is not None  # noqa: S101 - for the type checker: it is one or the other
-            return await _exchange(self.foreign_transport, request)
-        async with self._pool.connection() as transport:
-            return await _exchange(transport, request)
+    def _choose(self) -> _Exchanger:
+        # Here and not above: httpx is a third of the time that importing this library takes.
+        if self.foreign_transport is not None or not self._is_direct():
+            from datarobot_mlops_async._transport._httpx import HttpxExchanger  # noqa: PLC0415
 
+            self._exchanger = HttpxExchanger(self._settings, self.foreign_transport)
+        else:
+            from datarobot_mlops_async._transport._asyncio import AsyncioExchanger  # noqa: PLC0415
 
-async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Response:
-    response = await transport.handle_async_request(request)
-    try:
-        # Nothing else may fail while the stream is being read: its generators would stay unfinished.
-        raw = b"".join([chunk async for chunk in cast("httpx.AsyncByteStream", response.stream)])
-    finally:
-        # Cancelled or not, the connection is kept for the next request or closed.
-        with anyio.CancelScope(shield=True):
-            await response.aclose()
-    whole = httpx.Response(response.status_code, headers=response.headers, content=raw, request=request)
-    return Response(status=whole.status_code, headers=whole.headers, content=whole.content)
+            self._exchanger = AsyncioExchanger(self._settings)
+        return self._exchanger
 
-
-def _transport_maker(settings: Settings) -> Callable[[], httpx.AsyncBaseTransport]:
-    proxy = proxy_for(settings.endpoint, settings)
-    # A plain-http endpoint never needs the 20 ms that reading the authorities takes.
-    verify = ssl_context(settings.verify if settings.endpoint.startswith("https:") or proxy else False)
-    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
-
-    def make() -> httpx.AsyncBaseTransport:
-        return httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False, limits=limits)
-
-    if proxy is not None and proxy.startswith("socks") and find_spec("socksio") is None:
-        raise ConfigError("a SOCKS proxy needs an extra package: pip install 'httpx[socks]'")
-    return make
+    def _is_direct(self) -> bool:
+        if os.environ.get("DATAROBOT_MLOPS_TRANSPORT") == "httpx":
+            return False
+        if sniffio.current_async_library() != "asyncio":
+            return False
+        endpoint = self._settings.endpoint
+        return Route.find(endpoint, proxy_for(endpoint, self._settings)) is not None

@@ -6,17 +6,21 @@ import os
 import ssl
 import urllib.request
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import httpx
 
 from datarobot_mlops_async._config import check_proxy
 from datarobot_mlops_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from datarobot_mlops_async._config import Settings
+
+
+def tls_context(settings: Settings, url: str) -> ssl.SSLContext:  # noqa: ARG001 - the authorities of one URL are not another's
+    """Return the TLS context for a URL; it may take 20 to 40 ms the first time."""
+    return ssl_context(settings.verify)
 
 
 def ssl_context(verify: bool | str) -> ssl.SSLContext:
@@ -28,6 +32,8 @@ def ssl_context(verify: bool | str) -> ssl.SSLContext:
 @lru_cache(maxsize=16)
 def _ssl_context(verify: bool | str, *_environment: str | None) -> ssl.SSLContext:
     if isinstance(verify, bool):
+        import httpx  # noqa: PLC0415
+
         return httpx.create_ssl_context(verify=verify)
     try:
         if Path(verify).is_dir():
@@ -35,6 +41,19 @@ def _ssl_context(verify: bool | str, *_environment: str | None) -> ssl.SSLContex
         return ssl.create_default_context(cafile=verify)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"verify: {verify} is not a usable CA file: {error}") from error
+
+
+def check_network(settings: Settings) -> None:
+    """Look at what can be seen to be wrong before anything is sent.
+
+    Raises:
+        ConfigError: A proxy that needs a package which is not installed, or an unusable CA file.
+    """
+    proxy = proxy_for(settings.endpoint, settings)
+    if proxy is not None and proxy.startswith("socks") and find_spec("socksio") is None:
+        raise ConfigError("a SOCKS proxy needs an extra package: pip install 'httpx[socks]'")
+    if settings.endpoint.startswith("https:") and isinstance(settings.verify, str):
+        tls_context(settings, settings.endpoint)
 
 
 def proxy_for(url: str, settings: Settings) -> str | None:

@@ -1,56 +1,141 @@
-"""Connections that are kept between requests."""
+"""Connections to one origin on asyncio: kept, replaced, and never left behind."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from contextlib import asynccontextmanager
+import asyncio
+import builtins
+from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
+from datarobot_mlops_async._transport._connection import Connection
+from datarobot_mlops_async._transport._dialing import dial_route
+from datarobot_mlops_async._transport._failures import handshake_failed
+from datarobot_mlops_async.errors import ConnectTimeoutError, SessionStateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    import ssl
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    import httpx
+    from datarobot_mlops_async._transport._connection import RawAnswer
+    from datarobot_mlops_async._transport._route import Route
 
-_KEEP_IDLE = 30.0
+KEEP_IDLE = 30.0
+"""Seconds for which an idle connection is kept."""
 
 
 class ConnectionPool:
-    """One httpx transport for each connection, the one used last taken first.
-
-    httpcore's own pool looks at all of its connections for each request, twice: with 16 of them that is
-    half of the cost of a small request. The session's limiter bounds how many are taken at a time.
+    """Connections to one origin, the one used last taken first. The session's limiter bounds how many are in use.
 
     Args:
-        make: Makes a transport for one connection.
-        clock: Tells the time in seconds.
+        route: The way to the origin.
+        tls_context: Makes the TLS context.
     """
 
-    def __init__(
-        self, make: Callable[[], httpx.AsyncBaseTransport], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._make = make
-        self._clock = clock
-        # From the one idle for longest to the one used last.
-        self._idle: deque[tuple[float, httpx.AsyncBaseTransport]] = deque()
+    def __init__(self, route: Route, tls_context: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
+        self.route = route
+        self._tls_context = tls_context
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._connecting: set[asyncio.Timeout] = set()
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._guard, self._guarded = self._close_with_loop(), False
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[httpx.AsyncBaseTransport]:
-        """Have a transport for oneself."""
-        transport = self._idle.pop()[1] if self._idle else self._make()
-        try:
-            yield transport
-        finally:
-            now = self._clock()
-            self._idle.append((now, transport))
-            if self._idle[0][0] < now - _KEEP_IDLE:
-                # One a request is enough to shrink again after a burst.
-                with anyio.CancelScope(shield=True):
-                    await self._idle.popleft()[1].aclose()
+    async def exchange(
+        self, method: str, head: bytes, body: bytes, *, connect_timeout: float, timeout: float
+    ) -> RawAnswer:
+        """Send a request and read its answer.
+
+        An idle connection that the server has closed is replaced; nothing is ever sent twice.
+
+        Args:
+            method: The HTTP method.
+            head: Request line and header fields.
+            body: The body; empty for none.
+            connect_timeout: Seconds for connecting.
+            timeout: Seconds for the whole exchange, connecting included.
+
+        Raises:
+            TransportError: No whole answer came.
+            SessionStateError: The pool was closed meanwhile.
+        """
+        ends = self._loop.time() + timeout
+        connection = self._take() or await self._connect(ends, connect_timeout)
+        answer = await connection.exchange(method, head, body, ends=ends, timeout=timeout)
+        if connection.usable:
+            self._give_back(connection)
+        return answer
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; requests on their way end with `SessionStateError`."""
+        self._closed = True
+        self._abort()
+        await self._guard.aclose()
+        while self._loop is asyncio.get_running_loop() and (self._open or self._connecting):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    def _take(self) -> Connection | None:
         while self._idle:
-            await self._idle.pop()[1].aclose()
+            connection = self._idle.pop()
+            if connection.idle_since >= self._loop.time() - KEEP_IDLE and not connection.is_stale():
+                return connection
+            connection.close()
+        return None
+
+    def _give_back(self, connection: Connection) -> None:
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        if self._idle[0].idle_since < connection.idle_since - KEEP_IDLE:
+            # One a request is enough to shrink again after a burst.
+            self._idle.pop(0).close()
+
+    async def _connect(self, ends: float, connect_timeout: float) -> Connection:
+        try:
+            async with asyncio.timeout_at(min(ends, self._loop.time() + connect_timeout)) as clock:
+                self._connecting.add(clock)
+                try:
+                    return await self._open_connection()
+                finally:
+                    self._connecting.discard(clock)
+        except builtins.TimeoutError:
+            if self._closed:
+                raise _closed() from None
+            raise ConnectTimeoutError(f"no connection within {connect_timeout:g} s") from None
+
+    async def _open_connection(self) -> Connection:
+        if not self._guarded:
+            self._guarded = True
+            # Begun, it is told when the loop ends.
+            await anext(self._guard)
+        address = self.route.address
+        context = await self._tls_context() if address.scheme == "https" else None
+        sock = await dial_route(self.route)
+        try:
+            _, connection = await self._loop.create_connection(
+                partial(Connection, self._open),
+                sock=sock,
+                ssl=context,
+                server_hostname=address.host if context else None,
+            )
+        except (OSError, ValueError) as error:
+            raise handshake_failed(error, address.host) from error
+        return connection
+
+    async def _close_with_loop(self) -> AsyncGenerator[None, None]:
+        # An event loop finishes its asynchronous generators before it closes, as long as it can close sockets.
+        try:
+            yield
+        finally:
+            self._abort()
+
+    def _abort(self) -> None:
+        self._idle.clear()
+        for connection in list(self._open):
+            connection.close(_closed())
+        for clock in self._connecting:
+            if not clock.expired():
+                clock.reschedule(self._loop.time())
+
+
+def _closed() -> SessionStateError:
+    return SessionStateError("the session was closed while the request was on its way")

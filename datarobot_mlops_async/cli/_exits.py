@@ -101,7 +101,7 @@ def _advice(hint: Hint | None, environ: Mapping[str, str]) -> str:
     if hint is None:
         return ""
     variable = next((each for each in environ if each.lower() in _PROXY_VARIABLES and environ[each]), None)
-    if hint is Hint.CHECK_ENDPOINT and variable is not None:
+    if hint in {Hint.CHECK_ENDPOINT, Hint.CHECK_PROXY} and variable is not None:
         # Not its value: a proxy's URL can hold a password.
         return (
             f"a proxy is set in {variable}: check it, or name the service's host in NO_PROXY if it is reached "

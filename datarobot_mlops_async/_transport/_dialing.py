@@ -1,38 +1,86 @@
-"""The first of a host's addresses that answers. In the event loop, where it can be cancelled at any time."""
+"""A connected socket to a host: all of its addresses, and the tunnel of a proxy."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors import ConnectError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from datarobot_mlops_async._transport._route import Route
+
 _STAGGER = 0.25
 _IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)})
+_MOST_TUNNEL_HEAD = 64 * 1024
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 
-_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str | int, ...]]
+
+async def dial_route(route: Route) -> socket.socket:
+    """Return a socket to a route's server, behind the proxy's tunnel where it has one; TLS is the caller's.
+
+    Raises:
+        ConnectError: No connection; nothing was sent to the server.
+    """
+    if route.proxy is None:
+        return await dial(route.address.host, route.address.port)
+    try:
+        sock = await dial(route.proxy.host, route.proxy.port)
+    except ConnectError as error:
+        raise ConnectError(f"the proxy: {error.message}", hint=Hint.CHECK_PROXY) from error
+    if not route.forwards:
+        try:
+            await _open_tunnel(sock, route)
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, OSError):
+                raise ConnectError(
+                    f"the proxy broke the connection ({error})", hint=Hint.CHECK_PROXY
+                ) from error
+            raise
+    return sock
 
 
-async def open_socket(host: str, port: int) -> socket.socket:
+async def _open_tunnel(sock: socket.socket, route: Route) -> None:
+    view = memoryview(route.connect_request())
+    while view:
+        await anyio.wait_writable(sock)
+        view = view[sock.send(view) :]
+    head = bytearray()
+    while b"\r\n\r\n" not in head:
+        await anyio.wait_readable(sock)
+        data = sock.recv(_MOST_TUNNEL_HEAD)
+        head += data
+        if not data or len(head) > _MOST_TUNNEL_HEAD:
+            raise ConnectError("the proxy closed the connection before it answered", hint=Hint.CHECK_PROXY)
+    status = _STATUS_LINE.match(head)
+    # The server says nothing before it was spoken to: bytes behind the head are not its own.
+    if status is None or not status[1].startswith(b"2") or not head.endswith(b"\r\n\r\n"):
+        why = status[1].decode() if status else "its answer is not HTTP"
+        raise ConnectError(f"the proxy refused the tunnel ({why})", hint=Hint.CHECK_PROXY)
+
+
+async def dial(host: str, port: int) -> socket.socket:
     """Connect to the first of a host's addresses that answers.
 
     A second address is tried next to the first when that has not answered after a quarter of a second
     (RFC 8305, abridged).
 
+    Returns:
+        A connected, non-blocking socket.
+
     Raises:
         ConnectError: The name is unknown, or no address accepts.
     """
-    try:
-        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise ConnectError(f"{host}: the name cannot be resolved ({error})") from error
+    found = await _resolve(host, port)
     race = _Race()
     try:
         async with anyio.create_task_group() as group:
@@ -46,8 +94,23 @@ async def open_socket(host: str, port: int) -> socket.socket:
         race.call_off()
         raise
     if race.winner is None:
-        raise ConnectError(f"{host}:{port}: cannot connect ({race.error})") from race.error
+        raise ConnectError(f"cannot connect to {host}:{port} ({race.error})") from race.error
     return race.winner
+
+
+async def _resolve(host: str, port: int) -> Any:
+    try:
+        # An IP address needs no thread.
+        found: Any = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        found = None
+    try:
+        return found or await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConnectError(f"the name {host} cannot be resolved ({error})") from error
+
+
+_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str | int, ...]]
 
 
 def _interleaved(addresses: Sequence[_Address]) -> list[_Address]:
@@ -102,7 +165,7 @@ async def _establish(sock: socket.socket, address: tuple[str | int, ...]) -> Non
     if code not in _IN_PROGRESS:
         raise OSError(code, os.strerror(code))
     if code:
-        await anyio.wait_writable(sock.fileno())
+        await anyio.wait_writable(sock)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))
