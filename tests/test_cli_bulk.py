@@ -181,6 +181,8 @@ def test_lost_answer_is_unknown_and_repeated_only_when_told(dr, datarobot_emulat
     again = dr(*change, "--resume", journal)
     assert again.code == 8
     assert "2 unknown" in again.err
+    assert again.lines == [f"{each}\tunknown" for each in chosen]
+    assert "--repeat-unknown acts on them again" in again.err
     assert dr(*change, "--resume", journal, "--repeat-unknown").code == 0
 
 
@@ -228,7 +230,7 @@ def test_items_of_a_journal_that_are_not_asked_for_are_not_begun(dr, tmp_path, d
     datarobot_emulator.fault(f"PATCH /deployments/{refused}/status/ status=409 times=1")
     assert dr("deployments", "deactivate", refused, "--yes", "--resume", journal).code == 1
     ran = dr("deployments", "deactivate", asked, "--yes", "--resume", journal)
-    assert ran.lines == [f"{asked}\tsucceeded"]
+    assert ran.lines == [f"{asked}\tsucceeded", f"{refused}\tfailed"]
     assert ran.code == 8
     assert "1 failed: 409" in ran.err
     assert dr("deployments", "deactivate", "--yes", "--resume", journal).lines == [f"{refused}\tsucceeded"]

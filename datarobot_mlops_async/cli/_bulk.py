@@ -142,7 +142,10 @@ class BulkAction:
                 repeat_unknown=self.options.repeat_unknown,
                 journal=self._journal,
             )
-        # Those of earlier runs are among them.
+            for outcome in outcomes:
+                # Of earlier runs, and not done: a person wants to know which.
+                if outcome.item not in self._outcomes and outcome.state is not OutcomeState.SUCCEEDED:
+                    view.add(outcome)
         self._outcomes, self._done = {outcome.item: outcome for outcome in outcomes}, 0
 
     def _sum_up(self) -> None:
@@ -154,6 +157,10 @@ class BulkAction:
             raise failure_of(failed[0].error)
         for line in summary(list(self._outcomes.values()), len(self._chosen)):
             terminal.say(line)
+        if any(each.state is OutcomeState.UNKNOWN and not each.location for each in failed):
+            terminal.say(
+                "whether the unknown ones were done, nobody heard: --repeat-unknown acts on them again"
+            )
         if not failed and len(self._outcomes) == len(self._chosen):
             self._forget_journal()
             return
