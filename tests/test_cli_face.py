@@ -10,6 +10,7 @@ import pytest
 from datarobot_mlops_async.cli._options import ids_in
 from tests.command_line import PROGRAM, Here, Terminal
 from tests.scripted import Answer, ScriptedServer
+from tests.test_cli_terminal import wait_until
 
 IDS = ("deployments", "list", "--columns", "id", "--status", "active")
 
@@ -173,3 +174,38 @@ def test_signs_of_health_are_explained(dr):
     assert "health: service, model, accuracy; ✓ passing" in shown.out
     assert "health:" not in dr("deployments", "list", terminal=True, columns=40).out
     assert "health:" not in dr("deployments", "list").out
+
+
+@pytest.mark.datarobot_emulator(deployments=40)
+def test_deployments_are_named_above_the_question(dr):
+    chosen = dr(*IDS, "-n", 12).lines
+    labels = dr("deployments", "list", "--columns", "label", "--status", "active", "-n", 12).lines
+    by_id = dr("deployments", "delete", *chosen[:2], "d-none", terminal=True, stdin="n\n", columns=80)
+    for each in (*chosen[:2], *labels[:2], "d-none"):
+        assert each[:20] in by_id.err
+    assert by_id.err.index(labels[0][:20]) < by_id.err.index("Delete 3 deployments? [y/N]")
+    found = dr("deployments", "delete", "--status", "active", "-n", 12, terminal=True, stdin="n\n")
+    assert "and 2 more\nDelete 12 deployments? [y/N]" in found.err
+    assert chosen[9] in found.err
+    assert chosen[10] not in found.err
+
+
+@pytest.mark.datarobot_emulator(operation_seconds=60, deployments=40)
+def test_interrupted_run_says_what_is_on_its_way_and_leaves_one_bar(dr, datarobot_emulator, tmp_path):
+    chosen = dr(*IDS, "-n", 6).lines
+    with Terminal(
+        "deployments", "deactivate", *chosen, "--yes", "--max-concurrency", 4, TMPDIR=str(tmp_path)
+    ) as terminal:
+        wait_until(lambda: sum("/status/" in each.path for each in datarobot_emulator.requests) >= 8)
+        terminal.interrupt()
+        assert terminal.finish() == 130
+        (journal,) = tmp_path.glob("dr-mlops-*")
+        bar, message, *rest = terminal.screen.strip().split("\n", 2)
+        message = " ".join([message, *rest]).replace("\n", "")
+        assert "━" in bar
+        assert "━" not in message
+        assert message.startswith(
+            "dr-mlops: interrupted; 4 on their way: wait for them with --resume; 0 of 6"
+        )
+        assert str(journal) in message
+        assert "unknown" not in terminal.screen

@@ -12,18 +12,22 @@ from attrs import define, field
 
 from datarobot_mlops_async.bulk import Journal, Outcome, OutcomeState, read_journal
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._bulk_view import BulkView, reason_of
+from datarobot_mlops_async.cli._bulk_view import BulkView, is_on_its_way, reason_of
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, usage
 from datarobot_mlops_async.cli._messages import clean
 from datarobot_mlops_async.cli._options import OutputFormat
+from datarobot_mlops_async.cli._printing import print_names
 from datarobot_mlops_async.errors import JournalError
+from datarobot_mlops_async.models import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from datarobot_mlops_async.cli._bulk_options import BulkOptions
     from datarobot_mlops_async.cli._invocation import Invocation
-    from datarobot_mlops_async.models import Deployment
+
+_MOST_NAMED = 10
+"""Deployments that are named before the question; all are counted."""
 
 
 @define
@@ -69,6 +73,8 @@ class BulkAction:
             self._show(found)
             terminal.say(f"would {self.verb} {counted}")
             return
+        if not self.options.yes:
+            await self._name(found)
         await self.cli.confirm(f"{self.verb.capitalize()} {counted}?", yes=self.options.yes)
         self.cli.go_on = self._how_to_go_on
         await self._act()
@@ -108,6 +114,19 @@ class BulkAction:
             return []
         with self.cli.terminal.status.busy("looking for deployments"):
             return await self.cli.session.deployments.list(limit=self.options.limit, **self.filters).collect()
+
+    async def _name(self, found: Sequence[Deployment]) -> None:
+        """Tell a person which deployments are meant, before the question."""
+        if not (self.cli.terminal.can_ask and self._asked):
+            return
+        shown: Sequence[Deployment] = found[:_MOST_NAMED]
+        if not shown:
+            deployments = self.cli.session.deployments
+            outcomes = await self.cli.session.bulk(deployments.get, self._asked[:_MOST_NAMED])
+            shown = [each.value or Deployment(id=each.item) for each in outcomes]
+        print_names(self.cli.terminal, shown)
+        if more := len(self._asked) - len(shown):
+            self.cli.terminal.say(f"and {more:,} more")
 
     def _show(self, found: Sequence[Deployment]) -> None:
         if found:
@@ -175,7 +194,9 @@ class BulkAction:
         if self._journal is None:
             return ""
         done = self._done + sum(each.state is OutcomeState.SUCCEEDED for each in self._outcomes.values())
-        return (
+        under_way = sum(is_on_its_way(each) for each in self._outcomes.values())
+        waiting = f"{under_way:,} on their way: wait for them with --resume; " if under_way else ""
+        return waiting + (
             f"{done:,} of {len(self._chosen):,} done; to go on, give the same command with "
             f"--resume {shlex.quote(str(self._journal))}"
         )

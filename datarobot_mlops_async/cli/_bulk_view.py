@@ -55,25 +55,36 @@ class BulkView:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._terminal.status.hide()
         if self._live:
             self._bar.stop()
 
     def add(self, outcome: Outcome[str, Any]) -> None:
         """Show one outcome."""
-        if outcome.state is not OutcomeState.SUCCEEDED:
-            self._failures += 1
-            # That of a single one is told by the command itself.
-            if self._failures <= _MOST_SHOWN and self._total > 1:
-                self._terminal.say(f"{outcome.item}: {outcome.state.value}: {reason_of(outcome)}")
-            elif self._failures == _MOST_SHOWN + 1:
-                self._terminal.say("more failures are not shown one by one")
+        if outcome.state is not OutcomeState.SUCCEEDED and not is_on_its_way(outcome):
+            self._tell(outcome)
         if self._as_lines:
             self._terminal.write(escaped(outcome.to_json()))
         elif not self._terminal.for_people:
             self._terminal.write(f"{clean(outcome.item)}\t{outcome.state.value}")
         self._bar.update(
-            self._task, advance=1, failures=f"{self._failures:,} failed" if self._failures else ""
+            self._task,
+            advance=0 if is_on_its_way(outcome) else 1,
+            failures=f"{self._failures:,} failed" if self._failures else "",
         )
+
+    def _tell(self, outcome: Outcome[str, Any]) -> None:
+        self._failures += 1
+        # That of a single one is told by the command itself.
+        if self._failures <= _MOST_SHOWN and self._total > 1:
+            self._terminal.say(f"{outcome.item}: {outcome.state.value}: {reason_of(outcome)}")
+        elif self._failures == _MOST_SHOWN + 1:
+            self._terminal.say("more failures are not shown one by one")
+
+
+def is_on_its_way(outcome: Outcome[str, Any]) -> bool:
+    """Tell whether an outcome is that of an interruption: the server goes on with what had been begun."""
+    return outcome.state is OutcomeState.UNKNOWN and outcome.error is None
 
 
 def reason_of(outcome: Outcome[str, Any]) -> str:

@@ -26,7 +26,7 @@ async def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not terminal.can_ask:
         raise usage("nobody can be asked, because stdin is not a terminal: say --yes (or --dry-run)")
     with _interruptible():
         # A Ctrl-C that asyncio has taken note of before counts here.

@@ -13,7 +13,7 @@ from rich.text import Text
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._fields import field_text, style_of, to_json, value_at
 from datarobot_mlops_async.cli._terminal import plain
-from datarobot_mlops_async.cli._views import Column, Styled, View
+from datarobot_mlops_async.cli._views import DEPLOYMENTS, Column, Styled, View
 from datarobot_mlops_async.models import Record
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async.cli._options import OutputFormat
     from datarobot_mlops_async.cli._terminal import Terminal
+    from datarobot_mlops_async.models import Deployment
     from datarobot_mlops_async.pagination import Paginator
 
 T = TypeVar("T")
@@ -124,6 +125,13 @@ def print_table(
     for column in shown:
         if column.legend:
             terminal.print(cell(column.legend))
+
+
+def print_names(terminal: Terminal, deployments: Sequence[Deployment]) -> None:
+    """Tell a person on stderr which deployments are meant."""
+    columns = fitting(DEPLOYMENTS.columns[:3], deployments, terminal.err.width)
+    terminal.status.hide()
+    terminal.err.print(table_of(columns, deployments, terminal.err.width))
 
 
 def fitting(columns: Sequence[Column], things: Sequence[object], width: int) -> list[Column]:

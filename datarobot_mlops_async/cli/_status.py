@@ -13,7 +13,7 @@ from rich.text import Text
 from datarobot_mlops_async.cli._messages import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rich.console import Console
     from rich.status import Status
@@ -36,12 +36,11 @@ class StatusLine:
     _what: str = field(init=False, default="")
     _why: str = field(init=False, default="")
     _spinner: Status | None = field(init=False, default=None)
-    _view: Callable[[str], None] | None = field(init=False, default=None)
 
     @property
     def is_used(self) -> bool:
         """Whether something is shown."""
-        return self._spinner is not None or self._view is not None
+        return self._spinner is not None
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
@@ -68,21 +67,9 @@ class StatusLine:
             self._spinner.stop()
             self._spinner = None
 
-    @contextmanager
-    def shown_in(self, view: Callable[[str], None]) -> Iterator[None]:
-        """Let something that is drawn itself show why it stands still."""
-        self.hide()
-        self._view = view
-        try:
-            yield
-        finally:
-            self._view = None
-
     def _draw(self) -> None:
         text = self._why or self._what
-        if self._view is not None:
-            self._view(self._why)
-        elif not self.live or not text:
+        if not self.live or not text:
             self.hide()
         elif self._spinner is None:
             self._spinner = self.console.status(Text(clean(text)))

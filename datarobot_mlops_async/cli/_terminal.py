@@ -64,6 +64,11 @@ class Terminal:
         return is_terminal(self.out)
 
     @property
+    def can_ask(self) -> bool:
+        """Whether a person can be asked."""
+        return sys.stdin.isatty()
+
+    @property
     def is_closed(self) -> bool:
         """Whether stdout was closed when the program began (``>&-``), so that results go nowhere."""
         return self.out.file.name == os.devnull
