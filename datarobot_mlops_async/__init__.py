@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._config import Settings
     from datarobot_mlops_async._hints import Hint
     from datarobot_mlops_async._retry import RetryPolicy
-    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress
+    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress, VerifiedFile, verify_file
     from datarobot_mlops_async.bulk import (
         BulkStream,
         Journal,
@@ -57,10 +57,12 @@ __all__ = [
     "RetryPolicy",
     "SessionView",
     "Settings",
+    "VerifiedFile",
     "__version__",
     "errors",
     "models",
     "read_journal",
+    "verify_file",
 ]
 
 _HOMES = {
@@ -85,6 +87,8 @@ _HOMES = {
     "SessionView": "session",
     "Settings": "_config",
     "read_journal": "bulk",
+    "VerifiedFile": "artifacts",
+    "verify_file": "artifacts",
 }
 
 

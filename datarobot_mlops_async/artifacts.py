@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import to_thread
 from attrs import field, frozen
 
+from datarobot_mlops_async._download._checksums import write_beside
 from datarobot_mlops_async._download._context import DownloadContext
 from datarobot_mlops_async._download._disk import system_errors
 from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
@@ -26,7 +27,9 @@ from datarobot_mlops_async._download._results import DownloadResult, Progress
 from datarobot_mlops_async._download._to_file import FileDownload
 from datarobot_mlops_async._download._to_stream import StreamDownload
 from datarobot_mlops_async._download._tuning import Tuning
+from datarobot_mlops_async._download._verification import VerifiedFile, verify
 from datarobot_mlops_async._download._writers import SpecialFile, Writable, object_writer
+from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import SessionStateError
 
 if TYPE_CHECKING:
@@ -34,7 +37,15 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async._api import Api
 
-__all__ = ["Artifact", "ArtifactKind", "DownloadResult", "Expectation", "Progress"]
+__all__ = [
+    "Artifact",
+    "ArtifactKind",
+    "DownloadResult",
+    "Expectation",
+    "Progress",
+    "VerifiedFile",
+    "verify_file",
+]
 
 DEFAULT_MAX_CONNECTIONS = 8
 
@@ -55,6 +66,8 @@ class Artifact:
         filename: A safe file name, one path component; ``None`` until the server names one.
         size: Bytes; ``None`` where the metadata do not say.
         sha256: SHA-256 in hexadecimal; ``None`` where the metadata do not say.
+        docker_image_id: Docker's id of an image; ``None`` for anything else.
+        version: An image's version; ``None`` for anything else.
     """
 
     _api: Api | None = field(repr=False, eq=False)
@@ -63,6 +76,8 @@ class Artifact:
     filename: str | None = field(default=None, converter=_safe, kw_only=True)
     size: int | None = field(default=None, kw_only=True)
     sha256: str | None = field(default=None, kw_only=True)
+    docker_image_id: str | None = field(default=None, kw_only=True)
+    version: str | None = field(default=None, kw_only=True)
     _refresh: Callable[[], Awaitable[Expectation]] | None = field(
         default=None, repr=False, eq=False, kw_only=True, alias="refresh"
     )
@@ -110,6 +125,8 @@ class Artifact:
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         resume: bool = True,
         overwrite: bool = False,
+        sidecar: bool = False,
+        manifest: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> DownloadResult:
         """Download, verify, and only then put in place.
@@ -127,6 +144,9 @@ class Artifact:
             max_connections: Upper bound of connections at the same time.
             resume: Whether to go on with what an interrupted download left.
             overwrite: Whether to replace a file with other content; its permissions are kept.
+            sidecar: Whether to write ``NAME.sha256`` beside the file, for ``sha256sum -c`` and `verify_file`.
+            manifest: Whether to write ``NAME.manifest.json`` beside it, for people and `verify_file`: what the
+                file is, its size, SHA-256 and Docker image id, when it was verified and by which library.
             on_progress: Called in the event loop, at most ten times a second. What it raises ends the download.
 
         Raises:
@@ -141,9 +161,22 @@ class Artifact:
         """
         context = self._context(expected_sha256, max_connections)
         with context.watched():
-            return await _download(
+            result = await _download(
                 context, destination, resume=resume, overwrite=overwrite, reporter=Reporter(on_progress)
             )
+        if result.path is not None and (sidecar or manifest):
+            await run_interruptible(
+                partial(write_beside, result, self.kind, sidecar=sidecar, manifest=manifest)
+            )
+        return result
+
+    def _expectation(self) -> Expectation:
+        return Expectation(
+            size=self.size,
+            sha256=self.sha256,
+            docker_image_id=self.docker_image_id,
+            version=self.version,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Plain data only: a session stays in its process, and an address may be signed.
@@ -152,6 +185,8 @@ class Artifact:
             "filename": self.filename,
             "size": self.size,
             "sha256": self.sha256,
+            "docker_image_id": self.docker_image_id,
+            "version": self.version,
         }
         return partial(Artifact, None, "", **known), ()
 
@@ -167,12 +202,44 @@ class Artifact:
             path=self._path,
             kind=self.kind,
             filename=self.filename,
-            metadata=Expectation(size=self.size, sha256=self.sha256),
+            metadata=self._expectation(),
             refresh=self._refresh,
             expected_sha256=expected_sha256,
             max_connections=max_connections,
             tuning=self._tuning,
         )
+
+
+async def verify_file(
+    path: str | os.PathLike[str],
+    *,
+    against: Artifact | str | os.PathLike[str] | None = None,
+    expected_sha256: str | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> VerifiedFile:
+    """Check that a file still has the bytes that it should have.
+
+    Without further arguments the file is checked against what lies beside it: ``NAME.sha256``, as
+    `Artifact.download` and ``sha256sum`` write it, and ``NAME.manifest.json``. That needs no network.
+
+    Args:
+        path: The file.
+        against: A sidecar or a manifest that lies elsewhere; or an artifact, for what the service says of it.
+        expected_sha256: What the bytes should be, in hexadecimal; checked besides what ``against`` says.
+        on_progress: Called in the event loop, at most ten times a second.
+
+    Raises:
+        IntegrityError: It has other bytes.
+        DownloadError: There is nothing to check it against.
+        FileError: The operating system refuses to read it; an ``OSError`` too.
+    """
+    return await verify(
+        Path(path),
+        against._expectation() if isinstance(against, Artifact) else None,  # noqa: SLF001 - of this module
+        checksums=None if against is None or isinstance(against, Artifact) else Path(against),
+        expected_sha256=expected_sha256,
+        on_progress=on_progress,
+    )
 
 
 _SEPARATORS = tuple(separator for separator in (os.sep, os.altsep) if separator)

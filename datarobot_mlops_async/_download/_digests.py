@@ -5,15 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
+import time
+from io import FileIO
 from typing import TYPE_CHECKING
 
+from datarobot_mlops_async._download._disk import flags, system_errors
+from datarobot_mlops_async._threads import run_interruptible
+
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _READ = 1024 * 1024
+_SLICE = 0.1
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 # RFC 9530 over RFC 8941: a dictionary of byte sequences, `sha-256=:base64:`.
 _SHA256_MEMBER = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/]{43}=):", re.IGNORECASE)
@@ -47,16 +53,65 @@ def offered_digests(headers: Mapping[str, str], *, whole: bool) -> dict[str, str
     return {header: digest for header, digest in found.items() if digest}
 
 
-def digest_of(path: Path, stop: threading.Event) -> str | None:
-    """Return the SHA-256 of a file in lower-case hexadecimal; ``None`` when stopped meanwhile."""
-    sha256 = hashlib.sha256()
-    buffer = memoryview(bytearray(_READ))
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            if stop.is_set():
-                return None
-            sha256.update(buffer[:count])
-    return sha256.hexdigest()
+class FileDigest:
+    """The SHA-256 of a file, computed bit by bit: nobody waits long for a thread that does it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sha256 = hashlib.sha256()
+        self._buffer = memoryview(bytearray(_READ))
+        self._file: FileIO | None = None
+        self.size = 0
+        """Bytes so far."""
+
+    def advance(self) -> bool:
+        """Read and hash for a while, and tell whether there is more."""
+        if self._file is None:
+            # A pipe in the file's place is not waited for.
+            self._file = FileIO(
+                self._path, opener=lambda path, mode: os.open(path, mode | flags("O_NONBLOCK"))
+            )
+        until = time.monotonic() + _SLICE
+        while count := self._file.readinto(self._buffer):
+            self._sha256.update(self._buffer[:count])
+            self.size += count
+            if time.monotonic() >= until:
+                return True
+        return False
+
+    def hexdigest(self) -> str:
+        """Return the digest in lower-case hexadecimal."""
+        return self._sha256.hexdigest()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+async def digest_file(
+    path: Path, tell: Callable[[FileDigest], None] = lambda _: None, *, reading: bool = True
+) -> FileDigest:
+    """Hash a file in threads, at full speed.
+
+    Args:
+        path: The file.
+        tell: Called in the event loop every tenth of a second.
+        reading: Whether reading it is all there is to do, or it is to be written, too.
+
+    Raises:
+        FileError: It cannot be read; a `DestinationError` if it is to be written.
+    """
+    digest = FileDigest(path)
+    try:
+        more = True
+        while more:
+            with system_errors(path, reading=reading):
+                more = await run_interruptible(digest.advance)
+            tell(digest)
+    finally:
+        digest.close()
+    return digest
 
 
 def _dictionary(value: str) -> str | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async._hints import Hint
-from datarobot_mlops_async.errors import DestinationError, InsufficientSpaceError, MLOpsError
+from datarobot_mlops_async.errors import DestinationError, FileError, InsufficientSpaceError, MLOpsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,19 +78,24 @@ def destination_error(
 
 
 @contextmanager
-def system_errors(destination: Path, *, required: int = 0) -> Iterator[None]:
+def system_errors(path: Path, *, required: int = 0, reading: bool = False) -> Iterator[None]:
     """Turn what the system raises into an error of ours.
 
     Args:
-        destination: What is written.
+        path: What is written, or read.
         required: Bytes that are needed now, for a full disk.
+        reading: Whether it is read.
     """
     try:
         yield
     except OSError as error:
         if isinstance(error, MLOpsError):
             raise
-        raise destination_error(error, destination, required=required) from error
+        if reading:
+            raise FileError(
+                f"cannot read {path}: {error.strerror or error}", path=path, errno=error.errno
+            ) from error
+        raise destination_error(error, path, required=required) from error
 
 
 def flags(*names: str) -> int:
@@ -126,6 +132,11 @@ def open_own(path: Path, owner: int, *, write: bool = False) -> int | None:
         return descriptor
     os.close(descriptor)
     return None
+
+
+def new_name(path: Path) -> Path:
+    """Return a name beside a file, for what will replace it, that nobody can know before."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}")
 
 
 def is_at(path: Path, descriptor: int) -> bool:

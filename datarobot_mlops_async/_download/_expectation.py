@@ -39,6 +39,8 @@ class Expectation:
         offered: The same from response headers, by header.
         kind: What the bytes should be.
         filename: For messages.
+        docker_image_id: Docker's id of an image, from the metadata; ``None`` if unknown.
+        version: An image's version, from the metadata; ``None`` if unknown.
     """
 
     size: int | None = None
@@ -47,6 +49,8 @@ class Expectation:
     offered: Mapping[str, str] = field(factory=dict)
     kind: ArtifactKind = ArtifactKind.FILE
     filename: str | None = None
+    docker_image_id: str | None = None
+    version: str | None = None
 
     def normalized(self) -> Expectation:
         """Return it with digests in lower case.

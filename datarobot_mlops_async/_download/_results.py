@@ -49,6 +49,8 @@ class DownloadResult:
         already_present: Whether the destination had the right bytes before, and was left alone.
         verified_by: What the digest was compared with: ``expected_sha256``, ``metadata`` or names of
             response headers. Empty when nobody said what it should be: then size and transfer were checked.
+        docker_image_id: Docker's id of an image, from the metadata; ``None`` if unknown.
+        version: An image's version, from the metadata; ``None`` if unknown.
     """
 
     path: Path | None
@@ -59,3 +61,5 @@ class DownloadResult:
     bytes_fetched: int = 0
     already_present: bool = False
     verified_by: tuple[str, ...] = field(default=())
+    docker_image_id: str | None = None
+    version: str | None = None

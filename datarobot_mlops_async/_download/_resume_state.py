@@ -12,12 +12,11 @@ import hashlib
 import itertools
 import json
 import os
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
-from datarobot_mlops_async._download._disk import create, open_own
+from datarobot_mlops_async._download._disk import create, new_name, open_own
 from datarobot_mlops_async._download._ranges import Validators
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def read_state(path: Path, owner: int) -> ResumeState | None:
 
 def write_state(path: Path, state: ResumeState) -> None:
     """Replace the state at a path in one step: a reader sees the old one or the new one."""
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    fresh = new_name(path)
     try:
         with os.fdopen(create(fresh), "w", encoding="utf-8") as file:
             file.write(state.to_json())

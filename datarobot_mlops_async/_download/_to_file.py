@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-from anyio import CapacityLimiter
 from attrs import evolve
 
 from datarobot_mlops_async._download._consumer import FileConsumer, Hasher, PrefixError
 from datarobot_mlops_async._download._context import logger
-from datarobot_mlops_async._download._digests import digest_of
+from datarobot_mlops_async._download._digests import digest_file
 from datarobot_mlops_async._download._disk import system_errors
 from datarobot_mlops_async._download._partial import Partial, exists_error
 from datarobot_mlops_async._download._probe import ChangedError
@@ -24,7 +23,7 @@ from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import DestinationExistsError, IntegrityError, ObjectChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from datarobot_mlops_async._download._context import DownloadContext
@@ -68,7 +67,6 @@ class FileDownload:
         self._resumed_from = 0
         self._received = 0
         self._source = source_of(context.api.url_of(context.path))
-        self._thread = CapacityLimiter(1)
 
     async def run(self, expectation: Expectation, probe: Probe | None) -> DownloadResult:
         """Download.
@@ -94,7 +92,7 @@ class FileDownload:
         partial = Partial(self._destination)
         try:
             polls = 0
-            while not await self._in_thread(
+            while not await run_interruptible(
                 lambda: partial.open(is_usable=lambda state: self._is_usable(state, expectation))
             ):
                 self._say_that_it_waits(polls)
@@ -104,16 +102,12 @@ class FileDownload:
         finally:
             try:
                 with anyio.CancelScope(shield=True):
-                    await self._in_thread(partial.tidy)
+                    await run_interruptible(partial.tidy)
             finally:
                 partial.close()
 
     async def _require_space(self, partial: Partial, size: int) -> None:
-        await self._in_thread(lambda: partial.require_space(size))
-
-    async def _in_thread(self, function: Callable[[], T], interrupt: Callable[[], None] = lambda: None) -> T:
-        """Do something with files in a thread; it has ended, however the task was cancelled, when this returns."""
-        return await run_interruptible(function, interrupt=interrupt, limiter=self._thread)
+        await run_interruptible(lambda: partial.require_space(size))
 
     def _say_that_it_waits(self, polls: int) -> None:
         self._reporter.wait()
@@ -146,23 +140,19 @@ class FileDownload:
         Raises:
             DestinationExistsError: It has others, and may not be replaced.
         """
-        stop = threading.Event()
 
-        def look() -> tuple[int, str | None] | None:
-            with system_errors(self._destination):
-                try:
-                    size = self._destination.stat().st_size
-                except FileNotFoundError:
-                    return None
-                wanted = expectation.digest is not None and expectation.size in {None, size}
-                return size, digest_of(self._destination, stop) if wanted else None
-
-        found = await self._in_thread(look, stop.set)
-        if found is None:
+        def size_of() -> int | None:
+            with system_errors(self._destination), suppress(FileNotFoundError):
+                return self._destination.stat().st_size
             return None
-        size, digest = found
-        if digest is not None and digest == expectation.digest:
-            return size
+
+        size = await run_interruptible(size_of)
+        if size is None:
+            return None
+        if expectation.digest is not None and expectation.size in {None, size}:
+            digest = await digest_file(self._destination, reading=False)
+            if digest.hexdigest() == expectation.digest:
+                return size
         if not self._overwrite:
             raise exists_error(self._destination)
         return None
@@ -179,9 +169,9 @@ class FileDownload:
                 logger.warning(
                     "download: what was left of %s is damaged behind byte %d", self._destination, error.good
                 )
-                await self._in_thread(functools.partial(partial.cut_to, error.good))
+                await run_interruptible(functools.partial(partial.cut_to, error.good))
             except ChangedError:
-                await self._in_thread(partial.restart)
+                await run_interruptible(partial.restart)
                 restarts += 1
                 if restarts > self._context.tuning.restarts:
                     raise self._changed() from None
@@ -190,7 +180,7 @@ class FileDownload:
             except IntegrityError as error:
                 # What was left complete, with no digest named, may be an older object than the one wanted.
                 is_older = partial.state.verified > 0 and partial.state.sha256 != expectation.digest
-                await self._in_thread(partial.restart)
+                await run_interruptible(partial.restart)
                 error.destination = self._destination
                 if restarts or not (await self._context.explain(error) or is_older):
                     raise
@@ -238,7 +228,7 @@ class FileDownload:
 
     async def _prepare(self, partial: Partial, expectation: Expectation, probe: Probe) -> ResumeState:
         if probe.start == 0 and partial.state.verified:
-            await self._in_thread(partial.restart)
+            await run_interruptible(partial.restart)
         size = probe.total if probe.total is not None else expectation.size
         if size is not None:
             await self._require_space(partial, size)
@@ -290,15 +280,15 @@ class FileDownload:
     ) -> DownloadResult:
         withdrawn = threading.Event()
         try:
-            await self._in_thread(
+            await run_interruptible(
                 lambda: partial.commit(hasher.size, overwrite=self._overwrite, withdrawn=withdrawn.is_set),
-                withdrawn.set,
+                interrupt=withdrawn.set,
             )
         except DestinationExistsError:
             # Somebody was faster, perhaps with the same object.
             found = evolve(expectation, sha256=hasher.hexdigest())
             size = await self._look_at_destination(found)
-            await self._in_thread(partial.discard)
+            await run_interruptible(partial.discard)
             if (
                 size is None
             ):  # pragma: no cover - it was removed again in between; the next call finds a free path
@@ -313,6 +303,8 @@ class FileDownload:
             elapsed=self._reporter.elapsed,
             bytes_fetched=self._received,
             verified_by=verified_by,
+            docker_image_id=expectation.docker_image_id,
+            version=expectation.version,
         )
 
     def _present(self, expectation: Expectation, size: int) -> DownloadResult:
@@ -326,4 +318,6 @@ class FileDownload:
             bytes_fetched=self._received,
             already_present=True,
             verified_by=tuple(expectation.digests),
+            docker_image_id=expectation.docker_image_id,
+            version=expectation.version,
         )

@@ -44,6 +44,8 @@ class PPSImage(Resource):
             filename=metadata.filename,
             size=expectation.size,
             sha256=expectation.sha256,
+            docker_image_id=expectation.docker_image_id,
+            version=expectation.version,
             refresh=self._refresh,
         )
 
@@ -56,4 +58,9 @@ def _expectation(metadata: PPSImageMetadata) -> Expectation:
     sha256 = (
         metadata.hash if (metadata.hash_algorithm or "SHA256").replace("-", "").upper() == "SHA256" else None
     )
-    return Expectation(size=metadata.image_size, sha256=sha256.lower() if sha256 else None)
+    return Expectation(
+        size=metadata.image_size,
+        sha256=sha256.lower() if sha256 else None,
+        docker_image_id=metadata.docker_image_id,
+        version=metadata.datarobot_runtime_image_tag,
+    )
