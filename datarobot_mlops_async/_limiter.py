@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import anyio
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from datarobot_mlops_async._telemetry import log_delay
 
 
 class PausedError(Exception):
@@ -34,36 +31,32 @@ class Limiter:
     ``Retry-After`` pauses everybody: a server that is overloaded gains nothing from one polite
     request among impolite ones. Waiters are served in the order in which they came, and a pause is
     sat out in the places in flight: when it ends, no more than the bound rush in.
+
+    Args:
+        maximum: The most requests in flight.
+        longest_pause: Seconds that one ``Retry-After`` can cost, whatever it says.
     """
 
-    def __init__(self, maximum: int) -> None:
+    def __init__(self, maximum: int, *, longest_pause: float = math.inf) -> None:
         self.maximum = maximum
         self.bound = float(maximum)
         self.in_flight = 0
-        self._waiting: OrderedDict[anyio.Event, None] = OrderedDict()
-        self._paused_until = 0.0
+        self.paused_until = 0.0
+        self._longest_pause = longest_pause
+        self._waiting: OrderedDict[Slot, None] = OrderedDict()
         self._halved_at = -math.inf
 
-    @asynccontextmanager
-    async def slot(self, *, patience: float) -> AsyncIterator[float]:
-        """Hold one of the places in flight; the value is when it was taken (monotonic seconds).
+    def slot(self, *, patience: float) -> Slot:
+        """Hold one of the places in flight inside of ``async with``; the value is when it was taken.
 
         Args:
-            patience: Seconds that the caller would wait for a pause to end.
+            patience: Seconds that the caller would wait for pauses to end, counted from the first one on.
+                Waiting for a place alone does not count.
 
         Raises:
-            PausedError: The pause is longer.
+            PausedError: A pause is longer, or became longer while the caller waited.
         """
-        self._pause(patience)
-        await self._take()
-        try:
-            # The pause may have been made longer meanwhile.
-            while (pause := self._pause(patience)) > 0:  # noqa: ASYNC110 - a moment is waited for
-                await anyio.sleep(pause)
-            yield time.monotonic()
-        finally:
-            self.in_flight -= 1
-            self._wake()
+        return Slot(self, patience)
 
     def succeeded(self) -> None:
         """Count a normal answer: the bound grows back by one for each round of requests."""
@@ -78,32 +71,104 @@ class Limiter:
             self.bound = max(1.0, self.bound / 2)
             self._halved_at = now
         if retry_after is not None:
-            self._paused_until = max(self._paused_until, now + retry_after)
+            self._pause(now, min(retry_after, self._longest_pause))
 
-    def _pause(self, patience: float) -> float:
-        remaining = self._paused_until - time.monotonic()
-        if remaining > max(0.0, patience):
-            raise PausedError(remaining)
-        return remaining
-
-    async def _take(self) -> None:
-        if self.in_flight < int(self.bound) and not self._waiting:
-            self.in_flight += 1
+    def _pause(self, now: float, seconds: float) -> None:
+        if now + seconds <= self.paused_until:
             return
-        turn = anyio.Event()
-        self._waiting[turn] = None
+        if self.paused_until <= now:
+            log_delay("all calls pause", seconds)
+        self.paused_until = now + seconds
+        for slot in [each for each in self._waiting if not each.endures(self.paused_until, now)]:
+            del self._waiting[slot]
+            slot.woken.set()
+
+    def has_room(self) -> bool:
+        """Tell whether the next place is free for whoever comes now."""
+        return self.in_flight < int(self.bound) and not self._waiting
+
+    async def queue(self, slot: Slot) -> None:
+        """Wait for a place that is handed over; one who lost patience is woken without it."""
+        self._waiting[slot] = None
         try:
-            await turn.wait()
+            await slot.woken.wait()
         except BaseException:
-            if turn.is_set():
+            if slot.holds:
                 # Woken and cancelled in the same moment: the place goes to the next in the queue.
-                self.in_flight -= 1
-                self._wake()
-            else:
-                del self._waiting[turn]
+                self.give_back()
+            self._waiting.pop(slot, None)
             raise
+
+    def give_back(self) -> None:
+        """Give a place to the next in the queue."""
+        self.in_flight -= 1
+        self._wake()
 
     def _wake(self) -> None:
         while self._waiting and self.in_flight < int(self.bound):
+            slot = self._waiting.popitem(last=False)[0]
             self.in_flight += 1
-            self._waiting.popitem(last=False)[0].set()
+            slot.holds = True
+            slot.woken.set()
+
+
+class Slot:
+    """One of the places in flight, held inside of ``async with``.
+
+    Attributes:
+        since: When the caller's patience began to count (monotonic seconds): with the first pause, or else when
+            the place was taken.
+    """
+
+    __slots__ = ("_give_up_at", "_limiter", "_patience", "holds", "since", "woken")
+
+    def __init__(self, limiter: Limiter, patience: float) -> None:
+        self._limiter = limiter
+        self._patience = patience
+        self._give_up_at = math.inf
+        self.holds = False
+
+    async def __aenter__(self) -> float:
+        now = self.since = time.monotonic()
+        limiter = self._limiter
+        if limiter.paused_until <= now and limiter.has_room():
+            limiter.in_flight += 1
+            return now
+        return await self._wait()
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._limiter.give_back()
+
+    def endures(self, moment: float, now: float) -> bool:
+        """Tell whether the caller would wait until then for a pause to end."""
+        self._give_up_at = min(self._give_up_at, now + max(0.0, self._patience))
+        return moment <= self._give_up_at
+
+    async def _wait(self) -> float:
+        limiter = self._limiter
+        self._rest()
+        if limiter.has_room():
+            limiter.in_flight += 1
+        else:
+            self.woken = anyio.Event()
+            await limiter.queue(self)
+            if not self.holds:
+                raise PausedError(limiter.paused_until - time.monotonic())
+        try:
+            # The pause may have been made longer meanwhile.
+            while (pause := self._rest()) > 0:  # noqa: ASYNC110 - a moment is waited for
+                await anyio.sleep(pause)
+        except BaseException:
+            limiter.give_back()
+            raise
+        now = time.monotonic()
+        self.since = min(self._give_up_at - max(0.0, self._patience), now)
+        return now
+
+    def _rest(self) -> float:
+        """Return the seconds until the pause ends; 0 or less where there is none."""
+        now = time.monotonic()
+        until = self._limiter.paused_until
+        if until > now and not self.endures(until, now):
+            raise PausedError(until - now)
+        return until - now

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-import tenacity
 from attrs import field, frozen, validators
 
 from datarobot_mlops_async._hints import Hint
+from datarobot_mlops_async._telemetry import log_delay
 from datarobot_mlops_async.errors import (
     APIStatusError,
     CertificateError,
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
-logger = logging.getLogger("datarobot_mlops_async")
 _TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
 _REFUSED_STATUSES = frozenset({429, 503})
 LONGEST_PAUSE = 300.0
@@ -103,46 +101,101 @@ def retry_delay(
     return min(delay, LONGEST_PAUSE) if elapsed + delay <= policy.budget else None
 
 
-async def call_with_retries(
-    call: Callable[[int, float], Awaitable[T]], policy: RetryPolicy, *, idempotent: bool
-) -> T:
-    """Await ``call(attempt, elapsed)`` until it returns or `retry_delay` gives up; then its last error raises."""
-    started = time.monotonic()
-    delay = 0.0
+class Retries:
+    """The retries of one request, or of one piece of a download: how many there were, and since when.
 
-    def worth_another(state: tenacity.RetryCallState) -> bool:
-        nonlocal delay
-        error = state.outcome.exception() if state.outcome else None
-        # Nothing but our own errors: cancellation is never retried.
-        if not isinstance(error, MLOpsError):
-            return False
-        decision = retry_delay(
+    Args:
+        what: What is tried, for the log.
+        policy: The caller's patience.
+        idempotent: Whether it may be done twice.
+        clock: Seconds, monotonic.
+    """
+
+    __slots__ = ("_clock", "_idempotent", "_policy", "_what", "failures", "since")
+
+    def __init__(
+        self,
+        what: str,
+        policy: RetryPolicy,
+        *,
+        idempotent: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._what = what
+        self._policy = policy
+        self._idempotent = idempotent
+        self._clock = clock
+        self.failures = 0
+        self.since: float | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the budget's clock was started."""
+        return 0.0 if self.since is None else self._clock() - self.since
+
+    @property
+    def patience(self) -> float:
+        """Seconds that are left of the budget."""
+        return self._policy.budget - self.elapsed
+
+    def begin(self, since: float) -> None:
+        """Start the budget's clock, unless it runs already."""
+        if self.since is None:
+            self.since = since
+
+    def renew(self) -> None:
+        """Give the whole patience again: there was progress."""
+        self.failures, self.since = 0, None
+
+    def delay_after(self, error: BaseException) -> float | None:
+        """Count a failed attempt; return the seconds until the next one, ``None`` to give up."""
+        self.begin(self._clock())
+        self.failures += 1
+        return retry_delay(
             error,
-            policy,
-            attempt=state.attempt_number,
-            elapsed=time.monotonic() - started,
-            idempotent=idempotent,
+            self._policy,
+            attempt=self.failures,
+            elapsed=self.elapsed,
+            idempotent=self._idempotent,
         )
-        delay = decision or 0.0
-        if decision is not None:
-            _log(error, decision)
-        return decision is not None
 
-    retrying = tenacity.AsyncRetrying(
-        retry=worth_another, wait=lambda _: delay, sleep=anyio.sleep, stop=tenacity.stop_never, reraise=True
-    )
-    async for attempt in retrying:
-        with attempt:
-            number = attempt.retry_state.attempt_number
-            return await call(number, time.monotonic() - started)
-    raise AssertionError("unreachable: tenacity re-raises the last error")  # pragma: no cover - see the line
+    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Await ``attempt()`` until it returns or the patience ends; then its last error raises."""
+        try:
+            return await attempt()
+        except MLOpsError as error:
+            delay = self.delay_after(error)
+            if delay is None:
+                raise
+            # The error itself would hold this frame, and this frame the error.
+            reason = _reason(error)
+        return await self._run_again(attempt, delay, reason)
+
+    async def _run_again(self, attempt: Callable[[], Awaitable[T]], delay: float, reason: str | None) -> T:
+        import tenacity  # noqa: PLC0415 - costs 30 ms, and most processes repeat nothing
+
+        async def wait(seconds: float) -> None:
+            log_delay(self._what, seconds, reason)
+            await anyio.sleep(seconds)
+
+        def worth_another(state: tenacity.RetryCallState) -> bool:
+            nonlocal delay, reason
+            error = state.outcome.exception() if state.outcome else None
+            # Nothing but our own errors: cancellation is never retried.
+            decision = self.delay_after(error) if isinstance(error, MLOpsError) else None
+            if isinstance(error, MLOpsError) and decision is not None:
+                delay, reason = decision, _reason(error)
+            return decision is not None
+
+        retrying = tenacity.AsyncRetrying(
+            retry=worth_another, wait=lambda _: delay, sleep=wait, stop=tenacity.stop_never, reraise=True
+        )
+        await wait(delay)
+        return await retrying(attempt)
 
 
-def _log(error: MLOpsError, delay: float) -> None:
-    """Log that a request waits before it is tried again, with ``delay`` and ``reason`` for whoever shows it."""
+def _reason(error: MLOpsError) -> str | None:
+    """Return what went wrong in a few words; ``None`` if the server said how long to wait."""
     if getattr(error, "retry_after", None) is not None:
-        reason = f"the server asks to wait {delay:.0f} s"
-    else:
-        request = f"{getattr(error, 'method', '')} {getattr(error, 'url', '')}: "
-        reason = f"retrying in {delay:.1f} s: {error.message.removeprefix(request)}"
-    logger.info("%s; %s", error.summary, reason, extra={"delay": delay, "reason": reason})
+        return None
+    return error.message.removeprefix(f"{getattr(error, 'method', '')} {getattr(error, 'url', '')}: ")

@@ -10,7 +10,7 @@ from datarobot_mlops_async._api import Api, Options, rebase
 from datarobot_mlops_async._config import Settings
 from datarobot_mlops_async._decoding import Decoder
 from datarobot_mlops_async._limiter import Limiter
-from datarobot_mlops_async._retry import RetryPolicy
+from datarobot_mlops_async._retry import LONGEST_PAUSE, RetryPolicy
 from datarobot_mlops_async._transport import HTTPClient
 from datarobot_mlops_async.bulk import BulkStream, Run, planned_requests
 from datarobot_mlops_async.operations import Operation, Poller
@@ -335,7 +335,7 @@ class AsyncSession(SessionView):
             settings=settings,
             client=HTTPClient(settings, transport=transport),
             decoder=Decoder(strict=strict, secret=settings.token),
-            limiter=Limiter(max_concurrency),
+            limiter=Limiter(max_concurrency, longest_pause=LONGEST_PAUSE),
             options=Options(
                 timeout=_check_timeout(timeout) or DEFAULT_TIMEOUT, retry=_policy(retry, RetryPolicy())
             ),

@@ -467,22 +467,31 @@ async def test_log_has_one_line_a_request_and_no_secret(caplog):
         async with session_for(server) as session:
             await session.deployments.list(search="c4n4ry").collect()
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("datarobot")]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert lines[0].startswith("GET /deployments/ 503 in ")
     assert "(attempt 1, request id r-9)" in lines[0]
-    assert "(attempt 2, request id None)" in lines[1]
+    assert lines[1].startswith("GET /deployments/: retrying in 0.0 s: the service is unavailable")
+    assert "(attempt 2, request id None)" in lines[2]
     for record in caplog.records:
         assert "c4n4ry" not in record.getMessage()
         assert record.name.partition(".")[0] not in {httpx.__name__, "httpcore", "httpcore2"}
 
 
-async def test_nothing_is_logged_above_debug(caplog):
+async def test_above_debug_nothing_but_waits_is_logged_with_reason_and_delay(caplog):
     caplog.set_level(logging.INFO)
-    with ScriptedServer(Answer(status=500)) as server:
+    busy = Answer(status=503, headers={"Retry-After": "0.01"})
+    with ScriptedServer(busy, DEPLOYMENT, Answer(instead="reset"), DEPLOYMENT, Answer(status=500)) as server:
         async with session_for(server) as session:
+            await session.deployments.get("d1")
+            await session.deployments.get("d1")
             with pytest.raises(ServerError):
                 await session.deployments.get("d1")
-    assert not caplog.records
+    pause, retry, reset = caplog.records
+    assert {each.levelno for each in caplog.records} == {logging.INFO}
+    for wait in (pause, retry):
+        assert (wait.delay, wait.reason) == (0.01, "the server asks to wait 0.01 s")
+    assert reset.delay <= 0.001
+    assert reset.reason.startswith("retrying in 0.0 s: the connection broke")
 
 
 async def test_other_users_of_httpx_keep_their_log(caplog):

@@ -238,6 +238,72 @@ async def test_pause_that_begins_while_one_waits_is_refused_too():
     assert limiter.in_flight == 0
 
 
+async def test_pause_ends_the_wait_of_those_in_the_queue_that_it_is_too_long_for():
+    limiter = Limiter(1)
+    order, refused = [], []
+
+    async def wait(name, patience):
+        try:
+            await hold(limiter, order=order, name=name, patience=patience)
+        except PausedError:
+            refused.append(name)
+
+    async with anyio.create_task_group() as group, limiter.slot(patience=0.0) as started:
+        for name, patience in (
+            ("patient", 10.0),
+            ("impatient", 1.0),
+            ("gone", 0.0),
+            ("endless", math.inf),
+        ):
+            group.start_soon(wait, name, patience)
+            await settle()
+        limiter.overloaded(started=started, retry_after=0.02)
+        await settle()
+        assert refused == ["gone"]
+        limiter.overloaded(started=started, retry_after=5.0)
+        await settle()
+        # At once, while the place is still taken.
+        assert refused == ["gone", "impatient"]
+        limiter.overloaded(started=started, retry_after=11.0)
+        await settle()
+        assert refused == ["gone", "impatient", "patient"]
+        group.cancel_scope.cancel()
+    assert order == []
+    assert limiter.in_flight == 0
+
+
+async def test_pauses_that_follow_each_other_cost_no_more_than_ones_patience():
+    limiter = Limiter(1)
+    limiter.overloaded(started=time.monotonic(), retry_after=0.02)
+    async with anyio.create_task_group() as group:
+
+        async def impatient():
+            with pytest.raises(PausedError):
+                await hold(limiter, patience=1.0)
+
+        group.start_soon(impatient)
+        await settle()
+        # Each alone is short enough.
+        limiter.overloaded(started=time.monotonic(), retry_after=0.999)
+        limiter.overloaded(started=time.monotonic() + 1, retry_after=1.01)
+    assert limiter.in_flight == 0
+
+
+async def test_waiting_for_a_place_alone_costs_no_patience():
+    limiter = Limiter(1)
+    async with anyio.create_task_group() as group, limiter.slot(patience=0.0):
+        group.start_soon(lambda: hold(limiter, patience=0.0))
+        await settle()
+        await anyio.sleep(0.01)
+    assert limiter.in_flight == 0
+
+
+async def test_one_retry_after_costs_no_more_than_the_longest_pause():
+    limiter = Limiter(4, longest_pause=0.01)
+    limiter.overloaded(started=time.monotonic(), retry_after=5e9)
+    await hold(limiter, patience=1.0)
+
+
 async def test_pause_that_is_over_asks_for_no_patience():
     limiter = Limiter(1)
     limiter.overloaded(started=time.monotonic(), retry_after=0.0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from datarobot_mlops_async import RetryPolicy
 from datarobot_mlops_async._api import retry_after
-from datarobot_mlops_async._retry import call_with_retries, is_transient, retry_delay
+from datarobot_mlops_async._retry import Retries, is_transient, retry_delay
 from datarobot_mlops_async.errors import (
     CertificateError,
     ConnectError,
@@ -118,26 +118,27 @@ def test_retry_after_of_any_text_is_a_number_or_none(value):
 async def test_call_is_repeated_until_it_succeeds():
     calls = []
 
-    async def call(attempt, elapsed):
-        calls.append(attempt)
-        if attempt < 3:
+    async def call():
+        calls.append(retries.failures)
+        if len(calls) < 3:
             raise ConnectError("x")
         return "value"
 
-    policy = RetryPolicy(initial_backoff=0.001)
-    assert await call_with_retries(call, policy, idempotent=False) == "value"
-    assert calls == [1, 2, 3]
+    retries = Retries("GET /x/", RetryPolicy(initial_backoff=0.001), idempotent=False)
+    assert await retries.run(call) == "value"
+    assert calls == [0, 1, 2]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("error", [ReadError("x"), ZeroDivisionError("x")])
 async def test_call_raises_its_own_error_when_it_may_not_be_repeated(error):
-    async def call(attempt, elapsed):
-        assert attempt == 1
+    async def call():
         raise error
 
+    retries = Retries("GET /x/", RetryPolicy(), idempotent=False)
     with pytest.raises(type(error)) as caught:
-        await call_with_retries(call, RetryPolicy(), idempotent=False)
+        await retries.run(call)
+    assert retries.failures == isinstance(error, ReadError)
     assert caught.value is error
 
 
@@ -145,23 +146,23 @@ async def test_call_raises_its_own_error_when_it_may_not_be_repeated(error):
 async def test_cancellation_is_never_retried():
     started = 0
 
-    async def call(attempt, elapsed):
+    async def call():
         nonlocal started
         started += 1
         await anyio.sleep_forever()
 
     with anyio.move_on_after(0.01):
-        await call_with_retries(call, RetryPolicy(), idempotent=True)
+        await Retries("GET /x/", RetryPolicy()).run(call)
     assert started == 1
 
 
 @pytest.mark.anyio
 async def test_cancellation_ends_the_wait_between_attempts_at_once():
-    async def call(attempt, elapsed):
+    async def call():
         raise answer(503, 50.0)
 
     with anyio.move_on_after(0.01) as scope:
-        await call_with_retries(call, RetryPolicy(), idempotent=True)
+        await Retries("GET /x/", RetryPolicy()).run(call)
     assert scope.cancelled_caught
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as jsonlib
 import logging
+import sys
 import time
 import warnings
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio.lowlevel
-from attrs import Factory, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from datarobot_mlops_async._api._addresses import Query, rebase, route_of, route_path
 from datarobot_mlops_async._api._answers import readable, request_id, status_error
 from datarobot_mlops_async._config import origin_of
-from datarobot_mlops_async._counting import current_counter
+from datarobot_mlops_async._counting import RequestCounter, current_counter
 from datarobot_mlops_async._limiter import Limiter, PausedError
 from datarobot_mlops_async._redaction import Redactor
-from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, RetryPolicy, call_with_retries
-from datarobot_mlops_async._telemetry import Telemetry, telemetry_for
+from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, Retries, RetryPolicy
+from datarobot_mlops_async._telemetry import Telemetry, logger, telemetry_for
 from datarobot_mlops_async._transport import Response, without_query
 from datarobot_mlops_async.errors import (
     APIStatusError,
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._transport import HTTPClient
 
 T = TypeVar("T")
-logger = logging.getLogger("datarobot_mlops_async")
 _NO_BODY: Any = object()
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
 _USER_AGENT = "datarobot-mlops-async"
@@ -70,7 +72,7 @@ class Lifetime:
         """Tie the session to the running event loop."""
         if self._loop is not None or self._closed:
             raise SessionStateError("a session can be entered once: make a new AsyncSession")
-        self._loop = anyio.lowlevel.current_token()
+        self._loop = _event_loop()
 
     def close(self) -> None:
         """Forbid further use."""
@@ -88,11 +90,44 @@ class Lifetime:
             )
         if self._loop is None:
             raise SessionStateError("the session is not open: use 'async with AsyncSession() as session'")
-        if self._loop != anyio.lowlevel.current_token():
+        if self._loop != _event_loop():
             raise SessionStateError(
                 "the session belongs to another event loop (a second asyncio.run() or another thread): "
                 "make one AsyncSession in each"
             )
+
+
+def _event_loop() -> object:
+    try:
+        # A tenth of the time that anyio's token takes.
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.lowlevel.current_token()
+
+
+@define(kw_only=True, eq=False)
+class _Call:
+    """A request on its way: what each attempt sends, and what is known after those before."""
+
+    method: str
+    url: str
+    operation: str
+    headers: Mapping[str, str]
+    content: bytes
+    retries: Retries
+    counter: RequestCounter | None
+    answer_lost: bool = False
+
+    @property
+    def number(self) -> int:
+        """Number of the attempt, from 1."""
+        return self.retries.failures + 1
+
+    def failed(self, error: MLOpsError, *, answer_lost: bool) -> None:
+        """Note that an attempt failed after it was sent, or on the way."""
+        self.answer_lost = self.answer_lost or answer_lost
+        if self.counter is not None:
+            self.counter.failed(self.method, error)
 
 
 @frozen(kw_only=True)
@@ -109,6 +144,23 @@ class Api:
         default=Factory(lambda self: telemetry_for(self.settings.endpoint), takes_self=True)
     )
     _deprecated: set[str] = field(factory=set)
+    # The transport renders the same mapping once only.
+    _headers: Mapping[str, str] = field(init=False, repr=False)
+    _headers_with_body: Mapping[str, str] = field(init=False, repr=False)
+
+    @_headers.default
+    def _make_headers(self) -> Mapping[str, str]:
+        return {
+            "authorization": self.settings.authorization,
+            "accept": "application/json",
+            "accept-encoding": "gzip, deflate",
+            "user-agent": _USER_AGENT,
+        }
+
+    @_headers_with_body.default
+    def _make_headers_with_body(self) -> Mapping[str, str]:
+        return {**self._headers, "content-type": "application/json"}
+
     redactor: Redactor = field(default=Factory(lambda self: Redactor([self.settings.token]), takes_self=True))
 
     def with_options(self, *, timeout: float | None = None, retry: RetryPolicy | None = None) -> Self:
@@ -152,7 +204,7 @@ class Api:
     async def follow(self, location: str) -> Response:
         """GET what a ``Location`` or ``next`` names, on our own endpoint whatever host it names."""
         path = rebase(location)
-        return await self._send("GET", path, f"GET /{route_of(path)}", _NO_BODY, gone_is_done=False)
+        return await self._send("GET", path, f"GET /{route_of(path)}", _NO_BODY)
 
     async def get(
         self, type_: type[T], route: str, *, query: Query = (), ids: Mapping[str, str] = _NO_IDS
@@ -192,80 +244,40 @@ class Api:
             )
 
     async def _send(
-        self, method: str, path: str, operation: str, json: object, *, gone_is_done: bool
+        self, method: str, path: str, operation: str, json: object, *, gone_is_done: bool = False
     ) -> Response:
         self.lifetime.check()
         if (counter := current_counter()) is not None:
             counter.plan(method, path, None if json is _NO_BODY else json)
-        url = self.url_of(path)
-        headers = {
-            "authorization": self.settings.authorization,
-            "accept": "application/json",
-            "accept-encoding": "gzip, deflate",
-            "user-agent": _USER_AGENT,
-        }
-        content = b""
-        if json is not _NO_BODY:
-            headers["content-type"] = "application/json"
-            content = jsonlib.dumps(json, ensure_ascii=False, allow_nan=False).encode()
-        answer_lost = False
-
-        async def attempt(number: int, elapsed: float) -> Response:
-            nonlocal answer_lost
-            try:
-                return await self._attempt(
-                    method, url, headers, content, operation, number=number, elapsed=elapsed
-                )
-            except APIStatusError as error:
-                if error.status == 404 and answer_lost and gone_is_done:
-                    return Response(status=404, headers={}, content=b"")
-                answer_lost = answer_lost or error.status in {502, 504}
-                raise
-            except MLOpsError as error:
-                answer_lost = answer_lost or not isinstance(error, ConnectError)
-                raise
-
-        return await call_with_retries(attempt, self.options.retry, idempotent=method in IDEMPOTENT_METHODS)
-
-    async def _attempt(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        content: bytes,
-        operation: str,
-        *,
-        number: int,
-        elapsed: float,
-    ) -> Response:
-        safe_url = without_query(url)
-        counter = current_counter()
-        asked = time.monotonic()
+        has_body = json is not _NO_BODY
+        call = _Call(
+            method=method,
+            url=self.url_of(path),
+            operation=operation,
+            headers=self._headers_with_body if has_body else self._headers,
+            content=jsonlib.dumps(json, ensure_ascii=False, allow_nan=False).encode() if has_body else b"",
+            retries=Retries(operation, self.options.retry, idempotent=method in IDEMPOTENT_METHODS),
+            counter=counter,
+        )
         try:
-            async with self.limiter.slot(patience=self.options.retry.budget - elapsed) as started:
-                self.telemetry.queued(started - asked)
-                if counter is not None:
-                    await counter.sending(method)
-                with self.telemetry.request(operation, url=url, attempt=number) as watch:
-                    try:
-                        response = await self._logged_exchange(method, url, headers, content, number)
-                    except MLOpsError as error:
-                        if counter is not None:
-                            counter.failed(method, error)
-                        raise
-                    watch.tell(status=response.status)
+            return await call.retries.run(partial(self._attempt, call))
+        except APIStatusError as error:
+            if error.status == 404 and call.answer_lost and gone_is_done:
+                return Response(status=404, headers={}, content=b"")
+            raise
+
+    async def _attempt(self, call: _Call) -> Response:
+        queued = time.monotonic()
+        slot = self.limiter.slot(patience=call.retries.patience)
+        try:
+            async with slot as started:
+                call.retries.begin(slot.since)
+                self.telemetry.queued(started - queued)
+                if call.counter is not None:
+                    await call.counter.sending(call.method)
+                response = await self._exchange(call)
         except PausedError as error:
-            raise RateLimitError(
-                f"not sent: the server asked this session to wait, for another {error.remaining:.0f} s, which "
-                f"is beyond the retry budget of {self.options.retry.budget:g} s",
-                status=429,
-                method=method,
-                url=safe_url,
-                retry_after=error.remaining,
-                attempts=number,
-            ) from None
-        if "deprecation" in response.headers:
-            self._warn_once(operation, response.headers["deprecation"])
+            raise self._not_sent(call, error.remaining) from None
         if response.status < 400:
             self.limiter.succeeded()
             return response
@@ -273,46 +285,68 @@ class Api:
             status=response.status,
             headers=response.headers,
             body=response.content,
-            method=method,
-            url=url,
-            attempts=number,
+            method=call.method,
+            url=call.url,
+            attempts=call.number,
             redactor=self.redactor,
         )
         if response.status in {429, 503}:
             self.limiter.overloaded(started=started, retry_after=failure.retry_after)
-        if counter is not None:
-            counter.failed(method, failure)
+        call.failed(failure, answer_lost=response.status in {502, 504})
         raise failure
 
-    async def _logged_exchange(
-        self, method: str, url: str, headers: dict[str, str], content: bytes, number: int
-    ) -> Response:
-        started = time.perf_counter()
-        outcome, id_ = "cancelled", None
+    async def _exchange(self, call: _Call) -> Response:
+        response, started = None, time.perf_counter()
         try:
-            response = await self.client.send(
-                method, url, headers=headers, content=content, timeout=self.options.timeout
-            )
-            outcome, id_ = str(response.status), request_id(response.headers)
-        except MLOpsError as error:
-            outcome = type(error).__name__
-            if isinstance(error, TransportError):
-                error.attempts = number
+            with self.telemetry.request(call.operation, url=call.url, attempt=call.number) as watch:
+                response = await self.client.send(
+                    call.method,
+                    call.url,
+                    headers=call.headers,
+                    content=call.content,
+                    timeout=self.options.timeout,
+                )
+                watch.tell(status=response.status)
+        except TransportError as error:
+            error.attempts = call.number
+            call.failed(error, answer_lost=not isinstance(error, ConnectError))
             raise
         finally:
             if logger.isEnabledFor(logging.DEBUG):
-                path = without_query(url).removeprefix(self.settings.endpoint)
-                duration = (time.perf_counter() - started) * 1000
-                logger.debug(
-                    "%s %s %s in %.1f ms (attempt %d, request id %s)",
-                    method,
-                    path,
-                    outcome,
-                    duration,
-                    number,
-                    id_,
-                )
+                self._log(call, response, time.perf_counter() - started)
+        if "deprecation" in response.headers:
+            self._warn_once(call.operation, response.headers["deprecation"])
         return response
+
+    def _log(self, call: _Call, response: Response | None, seconds: float) -> None:
+        error = sys.exc_info()[1]
+        outcome = (
+            response.status
+            if response is not None
+            else type(error).__name__
+            if isinstance(error, MLOpsError)
+            else "cancelled"
+        )
+        logger.debug(
+            "%s %s %s in %.1f ms (attempt %d, request id %s)",
+            call.method,
+            without_query(call.url).removeprefix(self.settings.endpoint),
+            outcome,
+            seconds * 1000,
+            call.number,
+            request_id(response.headers) if response is not None else None,
+        )
+
+    def _not_sent(self, call: _Call, remaining: float) -> RateLimitError:
+        return RateLimitError(
+            f"not sent: the server asked this session to wait, for another {remaining:.0f} s, which "
+            f"is beyond the retry budget of {self.options.retry.budget:g} s",
+            status=429,
+            method=call.method,
+            url=without_query(call.url),
+            retry_after=remaining,
+            attempts=call.number,
+        )
 
     def _warn_once(self, operation: str, deprecation: str) -> None:
         if operation in self._deprecated:

@@ -14,10 +14,13 @@ operation`` above the polls, ``download``. Metrics:
 
 Told are methods, routes, addresses without queries, statuses, sizes and classes of errors: no token, no query,
 no header, no body, and no message, because those quote what servers said.
+
+The log (``datarobot_mlops_async``) has a line for each attempt at DEBUG, and at INFO one for each wait.
 """
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
@@ -25,8 +28,9 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Telemetry", "Watch", "telemetry_for"]
+__all__ = ["Telemetry", "Watch", "log_delay", "logger", "telemetry_for"]
 
+logger = logging.getLogger("datarobot_mlops_async")
 Fact = str | int | float | bool | None
 
 
@@ -83,6 +87,18 @@ class Telemetry:
 
 
 _SILENT = Telemetry()
+
+
+def log_delay(what: str, seconds: float, reason: str | None = None) -> None:
+    """Log, at INFO, that something waits; the record has ``delay`` (seconds) and ``reason`` for whoever shows it.
+
+    Args:
+        what: What waits.
+        seconds: How long.
+        reason: What went wrong before; ``None`` if the server asked for the wait.
+    """
+    words = f"retrying in {seconds:.1f} s: {reason}" if reason else f"the server asks to wait {seconds:.3g} s"
+    logger.info("%s: %s", what, words, extra={"delay": seconds, "reason": words})
 
 
 def telemetry_for(endpoint: str) -> Telemetry:
