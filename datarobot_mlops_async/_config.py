@@ -370,5 +370,5 @@ def _verify(value: bool | str) -> bool | str:
         return value.lower() in _TRUE
     path = Path(value).expanduser()
     if not path.exists():
-        raise ConfigError(f"ssl_verify names a CA file that is not there: {path} (or write true or false)")
+        raise ConfigError(f"the CA file {path} is not there")
     return str(path)

@@ -40,7 +40,9 @@ def _ssl_context(verify: bool | str, *_environment: str | None) -> ssl.SSLContex
             return ssl.create_default_context(capath=verify)
         return ssl.create_default_context(cafile=verify)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"verify: {verify} is not a usable CA file: {error}") from error
+        raise ConfigError(
+            f"{verify} is not a usable CA file: {getattr(error, 'reason', None) or error.strerror}"
+        ) from error
 
 
 def check_network(settings: Settings) -> None:

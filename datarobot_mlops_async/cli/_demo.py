@@ -37,7 +37,7 @@ def command(deployments: int, image_size: str, keep: bool) -> None:
     """
     require("the demo", "demo", "starlette", "uvicorn")
     # Not at the top: the check above must work without them.
-    from datarobot_mlops_async.cli._demo_scenes import play  # noqa: PLC0415 - as said
+    from datarobot_mlops_async.cli._demo_scenes import Demo  # noqa: PLC0415 - as said
     from datarobot_mlops_async.cli._terminal import Terminal  # noqa: PLC0415 - as said
     from datarobot_mlops_async.emulator import Emulator, parse_size  # noqa: PLC0415 - as said
 
@@ -50,7 +50,7 @@ def command(deployments: int, image_size: str, keep: bool) -> None:
         _place(keep=keep) as directory,
         Emulator(deployments=deployments, image_size=size) as emulator,
     ):
-        anyio.run(lambda: play(Terminal(), emulator, directory, keep=keep))
+        anyio.run(Demo(Terminal().out, emulator, directory, keep).play)
 
 
 @contextmanager

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-from attrs import define
+from attrs import define, field
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column as TableColumn
 from rich.table import Table
 from rich.text import Text
 
 from datarobot_mlops_async._config import Settings
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._demo_operations import change_status
 from datarobot_mlops_async.cli._fields import style_of
 from datarobot_mlops_async.cli._printing import cell, fitting, table_of
 from datarobot_mlops_async.cli._progress import DownloadView, speed_of
 from datarobot_mlops_async.cli._terminal import can_redraw
-from datarobot_mlops_async.cli._views import (
-    HEALTH_LEGEND,
-    Column,
-    daily_predictions,
-    health_signs,
-    last_prediction,
-)
+from datarobot_mlops_async.cli._views import HEALTH_LEGEND, Column, daily_predictions, health_signs
 from datarobot_mlops_async.models import Deployment, DeploymentStatus, Importance
 from datarobot_mlops_async.session import AsyncSession
 
@@ -34,193 +29,175 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from datarobot_mlops_async.artifacts import DownloadResult
-    from datarobot_mlops_async.cli._terminal import Terminal
+    from rich.console import Console
+
     from datarobot_mlops_async.emulator import Emulator
+    from datarobot_mlops_async.operations import OperationStatus
 
 _SHOWN = 12
 _CHANGED = 5
+_SHORTEST, _STEP = 1.0, 0.6
+"""Seconds that the first operation takes, and each one more than the one before."""
 _INDENT = 2
 _COLUMNS = (
     Column("Label", "label", wide=True),
     Column("Importance", "importance"),
     Column("Status", "status"),
     Column("Health", health_signs),
-    Column("Target", "model.target_type", from_width=110),
     Column("Predictions/day", daily_predictions, right=True),
-    Column("Last", last_prediction, from_width=100),
+    Column("Target", "model.target_type", from_width=110),
 )
 
 
 @define
-class _Ledger:
-    """What the demonstration did."""
+class Demo:
+    """The demonstration.
 
-    listed: int = 0
-    listing_seconds: float = 0.0
-    changed: int = 0
-    changing_seconds: float = 0.0
-    download: DownloadResult | None = None
+    Where output is redrawn, it is stdout: a demonstration's progress is its result.
 
-
-async def play(terminal: Terminal, emulator: Emulator, directory: Path, *, keep: bool) -> None:
-    """Play the demonstration.
-
-    Args:
-        terminal: Where it is shown.
+    Attributes:
+        out: Where it is shown.
         emulator: What it is played against.
         directory: Where the image goes.
         keep: Whether the image stays there.
     """
-    await _Demo(terminal, emulator, directory, keep=keep).play()
 
-
-class _Demo:
-    """The demonstration's scenes.
-
-    Where output is redrawn, it is stdout: a demonstration's progress is its result.
-    """
-
-    def __init__(self, terminal: Terminal, emulator: Emulator, directory: Path, *, keep: bool) -> None:
-        self._out = terminal.out
-        self._live = can_redraw(terminal.out)
-        self._emulator = emulator
-        self._directory = directory
-        self._keep = keep
-        self._ledger = _Ledger()
+    out: Console
+    emulator: Emulator
+    directory: Path
+    keep: bool
+    _done: list[tuple[str, str, str]] = field(init=False, factory=list)
 
     async def play(self) -> None:
         """Play all scenes."""
-        image = messages.size(self._emulator.image_size or 0)
-        self._out.print(
-            Text.assemble(
-                ("DataRobot MLOps, asynchronously", "strong"),
-                f"\nAn emulator in this process serves {messages.count(self._emulator.deployments, 'deployment')} "
-                f"and an image of {image}\nat {self._emulator.endpoint}",
-            )
+        fleet = messages.count(self.emulator.deployments, "deployment")
+        self.out.print(
+            "[strong]DataRobot MLOps, asynchronously[/]\n"
+            f"An emulator in this process serves {fleet} and an image of "
+            f"{messages.size(self.emulator.image_size or 0)}\nat {self.emulator.endpoint}"
         )
         # Nothing of the user's own settings: the demonstration is the same for everybody.
-        settings = Settings(endpoint=self._emulator.endpoint, token=self._emulator.token)
+        settings = Settings(endpoint=self.emulator.endpoint, token=self.emulator.token)
         async with AsyncSession.from_settings(settings) as session:
-            fleet = await self._list(session)
+            found = await self._list(session)
             async with anyio.create_task_group() as group:
                 # The emulator computes its image's SHA-256 meanwhile, so that nobody waits for it later.
-                group.start_soon(anyio.to_thread.run_sync, self._emulator.prepare)
-                await self._deactivate(session, fleet)
-                await self._download(session)
-        self._sum_up()
+                group.start_soon(anyio.to_thread.run_sync, self.emulator.prepare)
+                await self._deactivate(session, found)
+                where = await self._download(session)
+        self._title("✓", "Done", "")
+        grid = Table.grid(padding=(0, 2))
+        for row in self._done:
+            grid.add_row(*row)
+        self.out.print(_indented(grid))
+        self.out.print(f"  [quiet]{where}[/]", soft_wrap=True)
 
     async def _list(self, session: AsyncSession) -> list[Deployment]:
         self._title("1", "List every deployment", "session.deployments.list().collect()")
         started = time.perf_counter()
         fleet = await session.deployments.list().collect()
-        self._ledger.listed, self._ledger.listing_seconds = len(fleet), time.perf_counter() - started
-        shown = _selection(fleet)
-        width = self._out.width - _INDENT
-        self._out.print(_indented(table_of(fitting(_COLUMNS, shown, width), shown, width)))
-        self._out.print(f"  [quiet]{len(shown)} of {len(fleet):,};[/] ", cell(HEALTH_LEGEND), "\n", sep="")
-        self._out.print(_indented(_census(fleet)))
+        took = messages.duration(time.perf_counter() - started)
+        self._done.append(("listed", messages.count(len(fleet), "deployment"), f"in {took}"))
+        shown, width = _selection(fleet), self.out.width - _INDENT
+        self.out.print(_indented(table_of(fitting(_COLUMNS, shown, width), shown, width)))
+        self.out.print(f"  [quiet]{len(shown)} of {len(fleet):,};[/] ", cell(HEALTH_LEGEND), "\n", sep="")
+        self.out.print(_indented(_census(fleet)))
         return fleet
 
     async def _deactivate(self, session: AsyncSession, fleet: Sequence[Deployment]) -> None:
-        self._title(
-            "2",
-            "Deactivate some, and follow the operations",
-            "await session.deployments.begin_deactivate(id)",
-        )
-        chosen = sorted(
-            (each for each in fleet if each.status == DeploymentStatus.ACTIVE),
-            key=_most_interesting,
-            reverse=True,
-        )[:_CHANGED]
+        title = "Deactivate some, and follow the operations"
+        self._title("2", title, "await session.deployments.begin_deactivate(id)")
+        active = [each for each in fleet if each.status == DeploymentStatus.ACTIVE]
+        chosen = sorted(active, key=_most_interesting, reverse=True)[:_CHANGED]
         started = time.perf_counter()
-        await change_status(session, self._emulator, chosen, self._out, live=self._live)
-        self._ledger.changed, self._ledger.changing_seconds = len(chosen), time.perf_counter() - started
-
-    async def _download(self, session: AsyncSession) -> None:
-        self._title(
-            "3",
-            "Download the image and verify it",
-            "await (await session.pps_image.artifact()).download(dir)",
+        live = can_redraw(self.out)
+        columns = (
+            TextColumn(""),
+            SpinnerColumn(finished_text="[good]✓[/]"),
+            TextColumn("{task.description}", table_column=TableColumn(no_wrap=True, overflow="ellipsis")),
+            TextColumn("{task.fields[word]}", table_column=TableColumn(no_wrap=True)),
+            TimeElapsedColumn(),
         )
-        with self._out.status("asking for size and SHA-256") if self._live else nullcontext():
-            artifact = await session.pps_image.artifact()
-        self._out.print(f"  {artifact.filename}", soft_wrap=True)
-        with DownloadView(self._out, live=self._live, indent=_INDENT) as view:
-            result = await artifact.download(self._directory, on_progress=view.update)
+        with Progress(*columns, console=self.out, disable=not live) as bars:
+            async with anyio.create_task_group() as group:
+                for index, deployment in enumerate(chosen):
+                    # One begins after the other: the emulator is told between them how long each takes.
+                    self.emulator.operation_seconds = _SHORTEST + _STEP * index
+                    await group.start(self._follow, session, deployment, bars)
+        took = messages.duration(time.perf_counter() - started)
+        self._done.append(
+            ("deactivated", messages.count(len(chosen), "deployment"), f"in {took}, side by side")
+        )
+
+    async def _follow(
+        self,
+        session: AsyncSession,
+        deployment: Deployment,
+        bars: Progress,
+        *,
+        task_status: anyio.abc.TaskStatus[None],
+    ) -> None:
+        label = escape(messages.clean(deployment.label))
+        bar = bars.add_task(label, total=1, word="…")
+
+        def update(status: OperationStatus) -> None:
+            bars.update(bar, word=status.status)
+
+        operation = await session.deployments.begin_deactivate(deployment.id)
+        task_status.started()
+        changed = await operation.wait(on_update=update)
+        bars.update(bar, completed=1, word=f"COMPLETED → [strong]{changed.status}[/]")
+        if bars.disable:
+            self.out.print(f"  {changed.status}: {label}", soft_wrap=True)
+
+    async def _download(self, session: AsyncSession) -> str:
+        title = "Download the image and verify it"
+        self._title("3", title, "await (await session.pps_image.artifact()).download(dir)")
+        artifact = await session.pps_image.artifact()
+        self.out.print(f"  {artifact.filename}", soft_wrap=True)
+        with DownloadView(self.out, live=can_redraw(self.out), indent=_INDENT) as view:
+            result = await artifact.download(self.directory, on_progress=view.update)
             view.finish(result)
-        if not self._live:
-            self._out.print(
-                f"  {messages.size(result.size)} in {messages.duration(result.elapsed)}, {speed_of(result)}"
-            )
-        self._ledger.download = result
-        self._out.print(f"  [good]✓[/] SHA-256 {result.sha256}", soft_wrap=True)
-
-    def _sum_up(self) -> None:
-        ledger, result = self._ledger, self._ledger.download
-        assert result is not None  # noqa: S101 - the scene before has set it
-        grid = Table.grid(padding=(0, 2))
-        grid.add_row(
-            "listed",
-            messages.count(ledger.listed, "deployment"),
-            f"in {messages.duration(ledger.listing_seconds)}",
-        )
-        grid.add_row(
-            "deactivated",
-            messages.count(ledger.changed, "deployment"),
-            f"in {messages.duration(ledger.changing_seconds)}, side by side",
-        )
-        grid.add_row(
-            "downloaded",
-            messages.size(result.size),
-            f"in {messages.duration(result.elapsed)}, {speed_of(result)}, every byte hashed",
-        )
-        self._title("✓", "Done", "")
-        self._out.print(_indented(grid))
-        where = f"kept: {result.path}" if self._keep else "the image was removed again (--keep keeps it)"
-        self._out.print(f"  [quiet]{where}[/]", soft_wrap=True)
+        size = messages.size(result.size)
+        took = f"in {messages.duration(result.elapsed)}, {speed_of(result)}"
+        self._done.append(("downloaded", size, f"{took}, every byte hashed"))
+        self.out.print(f"  [good]✓[/] SHA-256 {result.sha256}", soft_wrap=True)
+        return f"kept: {result.path}" if self.keep else "the image was removed again (--keep keeps it)"
 
     def _title(self, number: str, title: str, code: str) -> None:
         line = Text.assemble("\n", (f"{number}  {title}", "strong"))
-        if len(number) + len(title) + len(code) + 6 <= self._out.width:
+        if len(number) + len(title) + len(code) + 6 <= self.out.width:
             line.append(f"   {code}", style="quiet")
-        self._out.print(line)
+        self.out.print(line)
 
 
 def _most_interesting(deployment: Deployment) -> tuple[int, int, str]:
-    importances = [str(each) for each in Importance]
-    importance = str(deployment.importance)
-    rank = importances.index(importance) if importance in importances else len(importances)
-    troubles = ("failing", "warning", "passing")
-    health = str(deployment.service_health.status)
-    return rank, troubles.index(health) if health in troubles else len(troubles), deployment.label
+    def rank(word: object, words: Sequence[str]) -> int:
+        return words.index(str(word)) if word in words else len(words)
+
+    health = rank(deployment.service_health.status, ("failing", "warning", "passing"))
+    return rank(deployment.importance, [each.value for each in Importance]), health, deployment.label
 
 
 def _selection(fleet: Sequence[Deployment]) -> list[Deployment]:
     """Return the most important deployments, and one of each status."""
     ranked = sorted(fleet, key=_most_interesting)
     first_of_each = {str(each.status): each for each in reversed(ranked)}
-    chosen = [*first_of_each.values(), *(each for each in ranked if each not in first_of_each.values())][
-        :_SHOWN
-    ]
-    return sorted(chosen, key=_most_interesting)
+    others = [each for each in ranked if each not in first_of_each.values()]
+    return sorted([*first_of_each.values(), *others][:_SHOWN], key=_most_interesting)
 
 
 def _census(fleet: Sequence[Deployment]) -> Table:
     """Count the fleet by status and by service health, with a bar for each."""
     grid = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        grid.add_column(no_wrap=True)
     for name, words in (
         ("status", [str(each.status) for each in fleet]),
         ("service health", [str(each.service_health.status) for each in fleet]),
     ):
-        for word, number in Counter(words).most_common():
+        for index, (word, number) in enumerate(Counter(words).most_common()):
             bar = "█" * max(1, round(30 * number / len(fleet)))
-            grid.add_row(
-                Text(name, style="quiet"), Text(word), Text.assemble((bar, style_of(word)), f" {number}")
-            )
-            name = ""  # noqa: PLW2901 - only the first row of a group is named
+            heading = Text("" if index else name, style="quiet")
+            grid.add_row(heading, Text(word), Text.assemble((bar, style_of(word)), f" {number}"))
     return grid
 
 
