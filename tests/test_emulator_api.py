@@ -516,7 +516,7 @@ def test_emulator_goes_on_with_its_state_after_a_restart():
     with pytest.raises(RuntimeError, match="has not been started"):
         _ = emulator.endpoint
     first = emulator
-    first.predict(next(iter(emulator._world.fleet)).deployment_id)
+    first.drift(3)
     with emulator, client_of(emulator) as client:
         endpoint, storage = emulator.endpoint, emulator.storage_endpoint
         doomed = fleet(client)[0]["id"]

@@ -13,8 +13,17 @@ import time
 import httpx
 import pytest
 
-from datarobot_mlops_async.emulator import Emulator, environment, serve
-from datarobot_mlops_async.emulator._command import main
+from datarobot_mlops_async.emulator import Emulator, command, environment, serve
+
+
+def run(arguments):
+    """Run the command as `dr-mlops emulator` does, and raise `SystemExit` where it fails."""
+    try:
+        command.main(arguments)
+    except SystemExit as end:
+        if end.code:
+            raise
+
 
 COMMAND = [sys.executable, "-m", "datarobot_mlops_async.emulator"]
 
@@ -68,7 +77,7 @@ def test_interrupt_in_the_main_thread_ends_serve_and_restores_the_handlers(capsy
     before = signal.getsignal(signal.SIGTERM)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
-    assert main(["--deployments", "0", "--direct", "--seed", "3"]) == 0
+    run(["--deployments", "0", "--direct", "--seed", "3"])
     timer.join()
     assert signal.getsignal(signal.SIGTERM) is before
     assert set(read_environment(capsys.readouterr().out.splitlines())) == {
@@ -80,7 +89,7 @@ def test_interrupt_in_the_main_thread_ends_serve_and_restores_the_handlers(capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--fault", "GET /x statu=1"], "unknown word 'statu', did you mean status?"),
+        (["--fault", "GET /version/ statu=1"], "unknown word 'statu', did you mean status?"),
         (["--image-size", "big"], "'big' is not a size"),
         (["--latency", "slow"], "'slow' is not a duration"),
         (["--deployments", "-3"], "deployments must not be negative"),
@@ -88,21 +97,23 @@ def test_interrupt_in_the_main_thread_ends_serve_and_restores_the_handlers(capsy
 )
 def test_wrong_argument_is_explained(capsys, arguments, message):
     with pytest.raises(SystemExit) as caught:
-        main(arguments)
+        run(arguments)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
 
 
 def test_taken_port_is_explained(capsys):
     with Emulator(deployments=0) as running, pytest.raises(SystemExit) as caught:
-        main(["--port", str(running.port)])
+        run(["--port", str(running.port)])
     assert caught.value.code == 1
     assert "cannot listen" in capsys.readouterr().err
 
 
 def test_help_lists_the_fault_vocabulary(capsys):
-    with pytest.raises(SystemExit):
-        main(["--help"])
+    run(["--fault", "help"])
     printed = capsys.readouterr().out
     assert "retry-after" in printed
-    assert "--image-size SIZE" in printed
+    assert "GET /deployments/{deployment_id}/" in printed
+    assert "GET storage" in printed
+    run(["--help"])
+    assert "--image-size SIZE" in capsys.readouterr().out

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from datarobot_mlops_async.emulator import Emulator, describe_vocabulary, parse_seconds, parse_size
-from datarobot_mlops_async.emulator._rules import parse_fault
 
 SIZE = 3_000_000
 IMAGE = "mlops/portablePredictionServerImage/"
@@ -83,12 +82,12 @@ def active_id(api):
         ("gzip=no status=500", {"gzip": False, "status": 500}),
     ],
 )  # fmt: skip
-def test_rule_is_the_same_as_text_and_as_a_call(text, words):
-    assert parse_fault(f"GET /deployments/ {text}") == parse_fault("get /deployments/", **words)
+def test_rule_is_the_same_as_text_and_as_a_call(emulator, text, words):
+    assert emulator.fault(f"GET /deployments/ {text}") == emulator.fault("get /deployments/", **words)
 
 
-def test_text_and_words_add_up_and_none_says_nothing():
-    fault = parse_fault("* storage header='A: 1'", header="B: 2", status=None, latency=1)
+def test_text_and_words_add_up_and_none_says_nothing(emulator):
+    fault = emulator.fault("* storage header='A: 1'", header="B: 2", status=None, latency=1)
     assert fault.header == ("A: 1", "B: 2")
     assert (fault.method, fault.status, fault.latency) == ("*", None, 1.0)
 
@@ -130,15 +129,17 @@ def test_wrong_rule_is_refused_with_the_place(emulator, rule, message):
 @pytest.mark.parametrize(
     "words", [{"times": 1.5, "stall": 0}, {"reset": -1}, {"after": [], "stall": 0}, {"latency": float("nan")}]
 )
-def test_wrong_word_in_a_call_is_refused(words):
+def test_wrong_word_in_a_call_is_refused(emulator, words):
     with pytest.raises(ValueError, match=r"fault 'GET /x': \w+: "):
-        parse_fault("GET /x", **words)
+        emulator.fault("GET /x", **words)
 
 
-def test_vocabulary_describes_every_word():
-    lines = describe_vocabulary().splitlines()
-    assert len(lines) == len({line.split()[0] for line in lines}) >= 20
-    assert all(len(line.split()) > 3 for line in lines)
+def test_vocabulary_describes_every_word_and_names_every_route():
+    words, _, routes = (part.splitlines() for part in describe_vocabulary().split("\n\n"))
+    assert len(words) == len({line.split()[0] for line in words}) >= 20
+    assert all(len(line.split()) > 3 for line in words)
+    assert {"GET /deployments/", "PATCH /deployments/{deployment_id}/status/", "GET storage"} <= set(routes)
+    assert len(routes) >= 23
 
 
 @pytest.mark.parametrize(
@@ -166,29 +167,83 @@ def test_size_is_read(text, size):
 
 
 @pytest.mark.parametrize(
-    ("route", "method", "path", "matches"),
+    ("route", "found"),
     [
-        ("GET /deployments/", "GET", "/deployments/", True),
-        ("GET /deployments/", "POST", "/deployments/", False),
-        ("GET /deployments/", "GET", "/deployments/1/", False),
-        ("GET /deployments/*/", "GET", "/deployments/1/", True),
-        ("GET /deployments/*/", "GET", "/deployments/1/status/", False),
-        ("GET /api/v2/deployments/{deploymentId}/", "GET", "/deployments/1/", True),
-        ("* /deployments/**", "PATCH", "/deployments/1/status/", True),
-        ("* *", "PATCH", "/anything/", True),
-        ("GET /a.c/", "GET", "/abc/", False),
-        ("GET storage", "GET", "/deployments/", False),
+        ("GET /deployments/", ["/deployments/"]),
+        ("POST /deployments/", []),
+        ("GET /deployments/*/", ["/deployments/1/"]),
+        ("GET /api/v2/deployments/{deploymentId}/", ["/deployments/1/"]),
+        (
+            "* /deployments/**",
+            ["/deployments/", "/deployments/1/", "/deployments/1/status/", "/deployments/a.c/b/"],
+        ),
+        (
+            "* *",
+            ["/deployments/", "/deployments/1/", "/deployments/1/status/", "/deployments/a.c/b/", "/nosuch/"],
+        ),
+        ("GET /deployments/a.c/b/", ["/deployments/a.c/b/"]),
+        ("GET /deployments/abc/b/", []),
+        ("GET /deployments/a.*/b/", ["/deployments/a.c/b/"]),
+        ("GET storage", ["/pps-images/x"]),
+        ("GET storage/pps-images/*", ["/pps-images/x"]),
+        ("GET storage/other/*", []),
     ],
 )
-def test_route_pattern_matches(route, method, path, matches):
-    assert parse_fault(route, stall=0).matches(method, path, storage=False) is matches
+def test_route_pattern_finds_requests(emulator, api, storage, route, found):
+    for path in ("deployments/", "deployments/1/", "deployments/a.c/b/", "nosuch/"):
+        api.get(path)
+    api.patch("deployments/1/status/")
+    storage.get(f"{emulator.storage_endpoint}/pps-images/x")
+    paths = {record.path.removeprefix("/api/v2") for record in emulator.requests_to(route)}
+    assert paths == set(found)
 
 
-def test_storage_route_matches_only_the_storage():
-    whole, part = parse_fault("GET storage stall"), parse_fault("GET storage/pps-images/* stall")
-    assert whole.matches("GET", "/pps-images/x", storage=True)
-    assert part.matches("GET", "/pps-images/x", storage=True)
-    assert not part.matches("GET", "/other/x", storage=True)
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("FOO /version/ stall", "'FOO' is not an HTTP method; they are GET, HEAD"),
+        ("GET /nosuch/ stall", "there is no route /nosuch/; the routes are /deployments/"),
+        ("GET /deploymnets/ stall", "there is no route /deploymnets/; did you mean /deployments/?"),
+        ("GET /status/* stall", "there is no route /status/*; did you mean /status/*/?"),
+        ("GET /deployments/*/nosuch/ stall", "there is no route /deployments/*/nosuch/"),
+        ("GET /deployments/** /** stall", "unknown word"),
+        ("PUT /deployments/ stall", "no route there takes PUT, only GET, HEAD"),
+        ("DELETE storage stall", "no route there takes DELETE, only GET, HEAD"),
+        ("GET /version/ status=503 retry-after=nan", "'nan' is not a time that a server could ask for"),
+        ("GET /version/ status=503 retry-after=date:inf", "'date:inf' is not a time"),
+        ("GET /version/ stall probability=nan", "probability: 'nan'"),
+        ("GET /version/ stall times=nan", "times: "),
+    ],
+)
+def test_rule_that_cannot_be_is_refused_with_what_can_be(emulator, rule, message):
+    with pytest.raises(ValueError) as caught:
+        emulator.fault(rule)
+    assert message in str(caught.value)
+    with pytest.raises(ValueError):
+        Emulator(faults=[rule])
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["* *", "GET /**", "* /deployments/*/", "PATCH /deployments/{id}/status/", "PATCH /**/status/", "GET /dep**",
+     "GET /deployments/5f/", "GET /*/*/", "HEAD /version/", "GET /files/a/b/c", "HEAD storage", "GET storage/any/where"],
+)  # fmt: skip
+def test_rule_that_can_be_is_taken(emulator, route):
+    assert emulator.fault_count(emulator.fault(route, stall=0)) == 0
+
+
+def test_rule_that_never_fired_is_told(emulator, api):
+    emulator.fault("GET /version/ status=503 times=1")
+    emulator.fault("GET storage", header=["X-A: 1", "X-B: 2"], corrupt=5)
+    emulator.fault("GET /status/*/ status=503 probability=0.1")
+    emulator.fault("PATCH /deployments/*/status/ gzip")
+    api.get("version/")
+    assert emulator.unused_faults == (
+        "GET storage 'header=X-A: 1' 'header=X-B: 2' corrupt=5",
+        "PATCH /deployments/*/status/ gzip=True",
+    )
+    with Emulator(faults=emulator.unused_faults) as again:
+        assert again.unused_faults == emulator.unused_faults
 
 
 # --- when a rule fires
@@ -304,7 +359,14 @@ def target(request, emulator, api):
 
 @pytest.fixture
 def content(emulator):
-    return emulator._world.image.stored.content.read()
+    with httpx.Client(trust_env=False) as client:
+        answer = client.get(
+            f"{emulator.endpoint}/{IMAGE}",
+            headers={"Authorization": f"Bearer {emulator.token}"},
+            follow_redirects=True,
+        )
+    emulator.clear_requests()
+    return answer.content
 
 
 def test_reset_comes_after_the_bytes_it_names(emulator, target, content):
@@ -400,11 +462,7 @@ def test_body_can_be_compressed_whatever_the_client_accepts(emulator, target, co
 
 def test_rate_slows_the_body(emulator, target):
     route, url, headers = target
-    emulator.replace_image(100_000)
-    if route == "GET storage":
-        url = emulator._world.storage_origin + emulator._world.image.key + "?" + emulator._world.signer.sign(
-            emulator._world.image.key, filename="x", seconds=60
-        )  # fmt: skip
+    emulator.replace_image(100_000, in_place=True)
     emulator.fault(route, rate="1MB")
     started = time.monotonic()
     with httpx.Client(verify=False, trust_env=False, headers=headers) as client:
@@ -420,7 +478,7 @@ def test_range_can_be_ignored(emulator, target, content):
     assert (answer.status_code, answer.content) == (200, content)
 
 
-def test_latest_can_move_under_a_request(emulator, target, content):
+def test_latest_can_move_under_a_request(emulator, api, target, content):
     route, url, headers = target
     emulator.fault(route, changed="release", after=1, times=1)
     with httpx.Client(verify=False, trust_env=False, headers=headers) as client:
@@ -428,7 +486,7 @@ def test_latest_can_move_under_a_request(emulator, target, content):
     assert first.content == content[:1000]
     assert second.content != content[:1000]
     assert first.headers["etag"] != second.headers["etag"]
-    assert emulator._world.image.release == 1
+    assert api.get(f"{IMAGE}metadata/").json()["datarobotRuntimeImageTag"] == "11.1.0"
 
 
 def test_stored_object_can_change_without_its_metadata(emulator, target, api, content):
@@ -442,10 +500,10 @@ def test_stored_object_can_change_without_its_metadata(emulator, target, api, co
     assert api.get(f"{IMAGE}metadata/").json() == before
 
 
-def test_change_of_an_object_that_is_not_there_changes_nothing(emulator, storage):
+def test_change_of_an_object_that_is_not_there_changes_nothing(emulator, api, storage):
     emulator.fault("GET storage changed")
     assert storage.get(f"{emulator.storage_endpoint}/none").status_code == 403
-    assert emulator._world.image.release == 0
+    assert api.get(f"{IMAGE}metadata/").json()["datarobotRuntimeImageTag"] == "11.0.0"
 
 
 def test_compressed_json_is_sent_in_chunks(emulator, api):

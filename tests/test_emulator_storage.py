@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
+import json
 import socket
+import tarfile
 import threading
 from contextlib import closing
 
@@ -11,9 +15,6 @@ import httpx
 import pytest
 
 from datarobot_mlops_async.emulator import Emulator
-from datarobot_mlops_async.emulator._content import Content, ContentDiscardedError
-from datarobot_mlops_async.emulator._ranges import answer_range
-from datarobot_mlops_async.emulator._signing import Signer
 
 SIZE = 3_000_000
 IMAGE = "mlops/portablePredictionServerImage/"
@@ -202,9 +203,11 @@ def test_signature_expires_with_time_and_on_request(emulator, api, storage):
     assert storage.get(signed_url(api)).status_code == 403
 
 
-def test_object_that_was_never_stored_is_not_found(emulator, storage):
-    query = emulator._world.signer.sign("/other", filename="x", seconds=60)
-    answer = storage.get(f"{emulator.storage_endpoint}/other?{query}")
+def test_object_that_is_not_there_is_not_found(emulator, api, storage):
+    emulator.add_file("gone", b"x")
+    location = api.get("files/gone").headers["location"]
+    emulator.reset()
+    answer = storage.get(location)
     assert answer.status_code == 404
     assert b"NoSuchKey" in answer.content
 
@@ -247,7 +250,7 @@ def test_connection_is_kept_and_closed_as_asked(emulator, api):
     assert exchange(emulator, closing_request + request).count(b"HTTP/1.1 ") == 1
     assert exchange(emulator, request.replace(b"HTTP/1.1", b"HTTP/1.0") * 2).count(b"HTTP/1.1 ") == 1
     with_body = request.replace(b"Host: x", b"Content-Length: 3") + b"abc"
-    assert exchange(emulator, with_body + request).count(b"HTTP/1.1 ") == 1
+    assert exchange(emulator, with_body + request).count(b"HTTP/1.1 206") == 2
 
 
 @pytest.mark.parametrize(
@@ -305,46 +308,104 @@ def test_stopping_cuts_a_transfer():
                     list(answer.iter_raw())
 
 
-def test_content_is_the_same_wherever_it_is_read():
-    content = Content(5_000_000, seed=3)
-    whole = content.read()
-    assert len(whole) == 5_000_000
-    assert content.sha256() == hashlib.sha256(whole).hexdigest()
-    for start, stop in ((0, 1), (4_194_300, 4_194_302), (1_048_575, 4_999_999), (4_999_999, 5_000_000)):
-        assert content.read(start, stop) == whole[start:stop]
-    assert Content(5_000_000, seed=3).read(1, 9) == whole[1:9]
-    assert Content(5_000_000, seed=4).etag != content.etag
+@pytest.mark.parametrize("size", [0, 1, 5631, 6000, 70_000, 5_000_000])
+def test_content_is_the_same_wherever_it_is_read(emulator, api, storage, size):
+    emulator.replace_image(size, seed=3)
+    url, metadata = signed_url(api), api.get(f"{IMAGE}metadata/").json()
+    whole = storage.get(url).content
+    assert len(whole) == size
+    assert hashlib.sha256(whole).hexdigest() == metadata["hash"]
+    for start, stop in (
+        (0, 1),
+        (3_997_930, 3_997_950),
+        (1_048_575, 4_999_999),
+        (size - 1, size),
+        (size - 4100, size - 4000),
+    ):
+        if 0 <= start < stop <= size:
+            part = storage.get(url, headers={"Range": f"bytes={start}-{stop - 1}"})
+            assert part.content == whole[start:stop]
+    with Emulator(deployments=0, image_size=size, seed=4) as other:
+        headers = {"Authorization": f"Bearer {other.token}"}
+        assert (
+            size < 9
+            or api.get(f"{other.endpoint}/{IMAGE}", headers=headers, follow_redirects=True).content != whole
+        )
 
 
-def test_content_of_fourteen_gibibytes_is_there_at_once():
-    content = Content(14 * 2**30, seed=0)
-    assert len(content.read(content.size - 10)) == 10
-    assert content.read(2**33, 2**33 + 99) != content.read(2**32, 2**32 + 99)
+@pytest.mark.parametrize("size", [5632, 6001, 100_003, 5_000_000])
+def test_image_is_an_archive_of_docker_save(emulator, api, size):
+    emulator.replace_image(size, seed=size)
+    metadata = api.get(f"{IMAGE}metadata/").json()
+    content = api.get(IMAGE, follow_redirects=True).content
+    gzip.decompress(content)  # it compares checksum and length
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        [entry] = json.load(archive.extractfile("manifest.json"))
+        config = archive.extractfile(entry["Config"]).read()
+        [layer] = [archive.extractfile(name).read() for name in entry["Layers"]]
+    assert metadata["dockerImageId"] == f"sha256:{hashlib.sha256(config).hexdigest()}"
+    assert metadata["shortDockerImageId"] == metadata["dockerImageId"][7:19]
+    assert json.loads(config)["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
+    with tarfile.open(fileobj=io.BytesIO(layer)) as files:
+        assert files.getnames() == ["opt/datarobot/model.bin"]
 
 
-def test_no_two_pieces_of_a_content_are_alike():
-    content = Content(14 * 2**30, seed=0)
-    piece = 8 * 2**20
-    beginnings = {content.read(start, start + 16) for start in range(0, content.size, piece)}
-    assert len(beginnings) == content.size // piece
+def test_image_of_fourteen_gibibytes_is_there_at_once(emulator, api, storage):
+    emulator.replace_image(14 * 2**30)
+    url, piece = signed_url(api), 8 * 2**20
+    starts = [*range(piece, 14 * 2**30, 16 * piece)]
+    parts = {storage.get(url, headers={"Range": f"bytes={start}-{start + 15}"}).content for start in starts}
+    assert len(parts) == len(starts) > 100  # no two pieces are alike
 
 
-def test_digest_ends_when_the_emulator_stops():
-    stopping = threading.Event()
-    stopping.set()
-    with pytest.raises(ContentDiscardedError):
-        Content(2**40, seed=0).sha256(stopping)
+def test_image_can_be_a_file(tmp_path, emulator, api):
+    given = tmp_path / "mine.tar.gz"
+    given.write_bytes(api.get(IMAGE, follow_redirects=True).content)
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"no archive")
+    (tmp_path / "empty").touch()
+    for path, same in ((given, True), (plain, False), (tmp_path / "empty", False)):
+        with Emulator(deployments=0, image_file=path) as other:
+            url, headers = f"{other.endpoint}/{IMAGE}", {"Authorization": f"Bearer {other.token}"}
+            metadata = api.get(f"{url}metadata/", headers=headers).json()
+            content = api.get(url, headers=headers, follow_redirects=True).content
+        assert content == path.read_bytes()
+        assert (metadata["filename"], metadata["imageSize"]) == (path.name, len(content))
+        assert metadata["hash"] == hashlib.sha256(content).hexdigest()
+        assert (metadata["dockerImageId"] == api.get(f"{IMAGE}metadata/").json()["dockerImageId"]) is same
+
+
+def test_files_of_ones_own_are_served(tmp_path, emulator, api, storage):
+    path = tmp_path / "given"
+    path.write_bytes(b"from a file")
+    digests = [
+        emulator.add_file("a/b c", b"bytes"),
+        emulator.add_file("path", path, direct=True, has_etag=False, extra_headers={"x-more": "1"}),
+        emulator.add_file("drawn", 70_000, location=lambda url: f"{url}&x=1"),
+    ]
+    redirect = api.get("files/a%20b%20c".replace("a%20b", "a/b"))
+    assert storage.get(redirect.headers["location"]).content == b"bytes"
+    direct = api.get("files/path")
+    assert (direct.content, direct.headers["x-more"], "etag" in direct.headers) == (
+        b"from a file",
+        "1",
+        False,
+    )
+    assert api.get("files/drawn").headers["location"].endswith("&x=1")
+    assert api.get("files/none").status_code == 404
+    assert digests[0] == hashlib.sha256(b"bytes").hexdigest()
+    assert emulator.bytes_sent == len(b"bytes") + len(b"from a file")
+    assert len(api.get("files/a/b%20c", follow_redirects=True).content) == 5
 
 
 def test_negative_size_is_refused():
     with pytest.raises(ValueError, match="must not be negative"):
-        Content(-1, seed=0)
+        Emulator(image_size=-1)
 
 
-def test_emulator_can_be_prepared(emulator):
+def test_emulator_can_be_prepared(emulator, api):
     emulator.prepare()
-    content = emulator._world.image.stored.content
-    assert content._digest == content.sha256()
+    assert len(api.get(f"{IMAGE}metadata/").json()["hash"]) == 64
 
 
 def test_preparation_ends_quietly_when_the_emulator_stops():
@@ -374,20 +435,3 @@ def test_metadata_request_that_waits_for_a_digest_does_not_hold_up_the_stop():
             ).status_code
             == 200
         )
-
-
-def test_signature_covers_path_and_query():
-    signer = Signer()
-    query = signer.sign("/a", filename="x", seconds=60)
-    assert signer.refusal("/a", query) is None
-    assert signer.refusal("/b", query) == (
-        "SignatureDoesNotMatch",
-        "The request signature we calculated does not match.",
-    )
-    assert Signer().refusal("/a", query) is not None
-    assert signer.refusal("/a", "X-Amz-Signature=é") is not None
-
-
-def test_range_decision_can_be_told_to_ignore_ranges():
-    answer = answer_range({"range": "bytes=0-1"}, size=9, etag='"e"', last_modified="x", ignore=True)
-    assert (answer.status, answer.stop) == (200, 9)

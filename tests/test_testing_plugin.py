@@ -142,7 +142,7 @@ def test_misuse_says_what_to_do(run):
         def bare_installation(monkeypatch):
             for name in [name for name in sys.modules if name.startswith("datarobot_mlops_async.emulator")]:
                 monkeypatch.delitem(sys.modules, name)
-            monkeypatch.setitem(sys.modules, "starlette.applications", None)
+            monkeypatch.setitem(sys.modules, "click", None)
 
         def test_extra(bare_installation, datarobot_emulator): ...
     """

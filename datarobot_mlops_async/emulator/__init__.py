@@ -9,7 +9,8 @@ nothing with the client in this package: an emulator that shares the client's mo
 
 from __future__ import annotations
 
-from ._command import environment, serve
+from typing import TYPE_CHECKING, Any
+
 from ._emulator import Emulator
 from ._faults import Fault
 from ._fleet import FleetChange
@@ -17,14 +18,26 @@ from ._log import RequestRecord
 from ._rules import describe_vocabulary
 from ._units import parse_seconds, parse_size
 
+if TYPE_CHECKING:
+    from ._command import command, environment, serve
+
 __all__ = [
     "Emulator",
     "Fault",
     "FleetChange",
     "RequestRecord",
+    "command",
     "describe_vocabulary",
     "environment",
     "parse_seconds",
     "parse_size",
     "serve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("command", "environment", "serve"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _command  # noqa: PLC0415 - the command line alone needs click
+
+    return getattr(_command, name)

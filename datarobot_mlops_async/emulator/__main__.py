@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
+from ._command import command
 
-from ._command import main
-
-sys.exit(main())
+command(prog_name="python -m datarobot_mlops_async.emulator")

@@ -1,54 +1,112 @@
-"""The emulator from the command line: `python -m datarobot_mlops_async.emulator`."""
+"""The emulator from the command line: `dr-mlops emulator` and `python -m datarobot_mlops_async.emulator`."""
 
 from __future__ import annotations
 
-import argparse
+import errno
 import shlex
 import signal
+import ssl
 import sys
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from ._emulator import Emulator
 from ._rules import describe_vocabulary
 from ._units import parse_seconds, parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-_EPILOG = """\
-A fault is METHOD ROUTE word=value ..., for example
-  --fault "GET /deployments/ status=503 retry-after=1 times=2"
-  --fault "PATCH /deployments/*/status/ status=429 probability=0.05"
-  --fault "GET storage reset=1MiB after=3 times=1"
-METHOD and ROUTE may be *, in a route * is one segment and ** is any rest. The words:
-
-"""
+# Below the ports that systems hand out by themselves, and of no well-known service.
+_LIKELY_FREE_PORT = 8642
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the emulator until it is interrupted.
+def _parsed(parse: Callable[[str], float]) -> Any:
+    def convert(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
+        try:
+            return None if text is None else parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
 
-    Args:
-        arguments: The command line without the program's name; default: that of the process.
+    return convert
 
-    Returns:
-        The exit code.
-    """
-    parser = _build_parser()
-    options = vars(parser.parse_args(arguments))
-    if options.pop("direct"):
-        options["image_redirect"] = None
+
+def _show_vocabulary(context: click.Context, _parameter: click.Parameter, rules: tuple[str, ...]) -> Any:
+    if "help" in rules:
+        click.echo(describe_vocabulary())
+        context.exit()
+    return rules
+
+
+_SIZE: dict[str, Any] = {"metavar": "SIZE", "callback": _parsed(parse_size)}
+_TIME: dict[str, Any] = {"metavar": "TIME", "callback": _parsed(parse_seconds)}
+_COUNT: dict[str, Any] = {"metavar": "N", "type": int}
+_FILE: dict[str, Any] = {"metavar": "FILE", "type": click.Path(exists=True, dir_okay=False)}
+_FAULT: dict[str, Any] = {"metavar": "RULE", "multiple": True, "callback": _show_vocabulary}
+_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("--deployments", "How many there are (250).", _COUNT),
+    ("--image-size", "Size of the image, for example 14GiB (64MiB).", _SIZE),
+    ("--image-file", "Serve this file as the image.", _FILE),
+    ("--latency", "Time before every answer, for example 50ms (0).", _TIME),
+    ("--operation-seconds", "How long operations take (1s).", _TIME),
+    ("--deletion-lag", "How long deleted things stay (0).", _TIME),
+    ("--signature-seconds", "Life of a signed URL (15m).", _TIME),
+    ("--storage-rate", "Bytes a second on each connection (no limit).", _SIZE),
+    ("--drift-rate", "Changes a second of the fleet by itself (0).", {"metavar": "N", "type": float}),
+    ("--direct", "The API serves the image itself, with no redirect.", {"is_flag": True}),
+    ("--dialect", "Age of the server (page).", {"type": click.Choice(["page", "older", "newer"])}),
+    ("--host", "Address to listen on (127.0.0.1).", {}),
+    ("--port", f"Port of the API ({_LIKELY_FREE_PORT}, or any free one if that is taken).", {"type": int}),
+    ("--storage-port", "Port of the storage (any free one).", {"metavar": "PORT", "type": int}),
+    ("--tls-cert", "Certificates in PEM: serve https.", _FILE),
+    ("--tls-key", "The key, if it is not in that file.", _FILE),
+    ("--token", "The token that is accepted (emulator-token).", {}),
+    ("--seed", "What everything is drawn from (0).", _COUNT),
+    (
+        "--fault",
+        "Let requests go wrong, as in 'GET /deployments/ status=503 times=2'. Repeatable; `help` shows how.",
+        _FAULT,
+    ),
+)
+
+
+def _run(
+    *, fault: tuple[str, ...], direct: bool, tls_cert: str | None, tls_key: str | None, **options: Any
+) -> None:
+    settings = {name: value for name, value in options.items() if value is not None}
+    settings.setdefault("port", _LIKELY_FREE_PORT)
+    settings["faults"] = fault
+    if direct:
+        settings["image_redirect"] = None
     try:
-        emulator = Emulator(**options)
-    except ValueError as error:
-        parser.error(str(error))
+        settings["tls"] = None if tls_cert is None else _tls(tls_cert, tls_key)
+        emulator = Emulator(**settings)
+    except (ValueError, ssl.SSLError) as error:
+        raise click.UsageError(str(error)) from None
     try:
-        serve(emulator)
+        serve(emulator, any_port=options["port"] is None)
     except OSError as error:
-        parser.exit(1, f"{parser.prog}: cannot listen: {error}\n")
-    return 0
+        raise click.ClickException(f"cannot listen: {error.strerror or error}") from None
+
+
+command = click.Command(
+    "emulator",
+    callback=_run,
+    params=[click.Option([name], help=text, **more) for name, text, more in _OPTIONS],
+    short_help="Serve an emulated DataRobot until interrupted.",
+    help="Serve an emulated DataRobot until interrupted, and print the variables that point clients at it.\n\n"
+    "At the root of the endpoint's address is a page that shows what goes on.",
+)
+main = command
+
+
+def _tls(certificates: str, key: str | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates, key)
+    return context
 
 
 def serve(
@@ -56,23 +114,43 @@ def serve(
     *,
     announce: Callable[[str], None] | None = None,
     until: threading.Event | None = None,
+    any_port: bool = False,
 ) -> None:
     """Start an emulator, say how to reach it and serve until SIGINT or SIGTERM.
+
+    At the end, standard error is told which fault rules have never fired.
 
     Args:
         emulator: One that is not running.
         announce: Takes the lines to say; default: they go to standard output.
         until: Ends it as well, when it is set.
+        any_port: Take any free port if the one that is set is taken.
 
     Raises:
         OSError: A port is taken.
     """
-    say = announce or _print
-    with suppress(KeyboardInterrupt), _terminable(), emulator:
-        threading.Thread(target=emulator.prepare, name="datarobot-emulator-digest", daemon=True).start()
-        for line in environment(emulator):
-            say(line)
-        (until or threading.Event()).wait()
+    say = announce or click.echo
+    with suppress(KeyboardInterrupt), _terminable():
+        _start(emulator, any_port=any_port)
+        try:
+            threading.Thread(target=emulator.prepare, name="datarobot-emulator-digest", daemon=True).start()
+            for line in environment(emulator):
+                say(line)
+            (until or threading.Event()).wait()
+        finally:
+            emulator.stop()
+    for rule in emulator.unused_faults:
+        sys.stderr.write(f"this fault never fired: {rule}\n")
+
+
+def _start(emulator: Emulator, *, any_port: bool) -> None:
+    try:
+        emulator.start()
+    except OSError as error:
+        if not any_port or error.errno != errno.EADDRINUSE:
+            raise
+        emulator.port = 0
+        emulator.start()
 
 
 def environment(emulator: Emulator) -> Iterator[str]:
@@ -92,54 +170,3 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return convert
-
-
-def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m datarobot_mlops_async.emulator",
-        description="Serve an emulated DataRobot until interrupted.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=_EPILOG + describe_vocabulary(),
-        # Only what is given is passed on: the defaults are those of `Settings`.
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    size, seconds = _checked(parse_size), _checked(parse_seconds)
-    parser.add_argument("--deployments", type=int, metavar="N", help="how many there are (250)")
-    parser.add_argument("--image-size", type=size, metavar="SIZE", help="size of the image (64MiB)")
-    parser.add_argument("--latency", type=seconds, metavar="TIME", help="time before every answer (0)")
-    parser.add_argument(
-        "--operation-seconds", type=seconds, metavar="TIME", help="how long operations take (1s)"
-    )
-    parser.add_argument("--drift-rate", type=float, metavar="N", help="changes of the fleet a second (0)")
-    parser.add_argument(
-        "--deletion-lag", type=seconds, metavar="TIME", help="how long deleted things stay (0)"
-    )
-    parser.add_argument(
-        "--signature-seconds", type=seconds, metavar="TIME", help="life of a signed URL (15m)"
-    )
-    parser.add_argument("--storage-rate", type=size, metavar="SIZE", help="bytes a second on each connection")
-    parser.add_argument("--direct", action="store_true", default=False, help="no redirect to the storage")
-    parser.add_argument("--dialect", choices=("page", "older", "newer"), help="age of the server (page)")
-    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port of the API (any)")
-    parser.add_argument("--storage-port", type=int, metavar="PORT", help="port of the storage (any)")
-    parser.add_argument("--token", help="the token that is accepted (emulator-token)")
-    parser.add_argument("--seed", type=int, metavar="N", help="everything is drawn from it (0)")
-    parser.add_argument("--fault", dest="faults", action="append", metavar="RULE", help="may be repeated")
-    return parser

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from ._drawing import MESSAGES
+from ._samples import MESSAGES, seeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +34,7 @@ class Drift:
     def __init__(self, fleet: Fleet, remove: Callable[[Row], None], seed: int) -> None:
         self._fleet = fleet
         self._remove = remove
-        self._drawn = random.Random(f"drift {seed}")  # noqa: S311 - test data, not a secret
+        self._drawn = seeded(f"drift {seed}")
         self._due = 0.0
         self._seen = time.monotonic()
 

@@ -11,22 +11,30 @@ In Python every word may also be a keyword argument with `_` for `-`:
 `emulator.fault("GET /deployments/", status=503, retry_after=1, times=2)`.
 
 The route is a path below the endpoint. `*` and `{name}` stand for one segment, `**` for any rest;
-`storage` or `storage/path` addresses the object storage. The method `*` is any method.
+`storage` or `storage/path` addresses the object storage. The method `*` is any method. A rule that can
+match no request, or whose words mean nothing where it matches, is refused.
 The first rule that matches a request, and whose `times`, `after` and `probability` let it, decides
 alone what happens to it.
 """
 
 from __future__ import annotations
 
+import math
 import re
+import shlex
 import time
 from email.utils import formatdate
-from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, fields, frozen
 
+from ._routing import path_pattern
 from ._units import parse_seconds, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._http import Request
 
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 _PRINTABLE = re.compile(r"[\t -~]*")
@@ -71,6 +79,12 @@ def _header_text(value: object) -> str:
 
 def _retry_after_text(value: object) -> str:
     text = _header_text(value)
+    try:
+        number = float(text.removeprefix("date:"))
+    except ValueError:
+        number = 0.0  # any text: a server may say it
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is not a time that a server could ask for")
     _retry_after_value(text)
     return text
 
@@ -134,13 +148,21 @@ class Fault:
         parse_size, "resets the connection after N bytes of the body; 0: no answer", bare=0
     )
     stall: int | None = _word(parse_size, "goes silent after N bytes of the body; 0: no answer", bare=0)
+    trickle: int | None = _word(
+        parse_size, "sends byte by byte after N bytes of the body: 10 a second, or `rate`", bare=0
+    )
     truncate: int | None = _word(parse_size, "closes the connection after N bytes of the body", bare=0)
     corrupt: int | None = _word(parse_size, "sends a wrong byte at this offset of the whole object", bare=0)
     rate: float | None = _word(parse_size, "sends at most this many bytes a second")
     gzip: bool = _word(_flag, "compresses the body whatever the client accepts", default=False, bare=True)
+    chunked: bool = _word(_flag, "sends the body in chunks, without its length", default=False, bare=True)
+    unsized: bool = _word(
+        _flag, "sends the body without its length: the connection's end ends it", default=False, bare=True
+    )
 
     expired: bool = _word(_flag, "storage: the signature counts as expired", default=False, bare=True)
     ignore_range: bool = _word(_flag, "answers 200 with everything", default=False, bare=True)
+    shift: int | None = _word(parse_size, "answers with a range that begins N bytes later")
     changed: Literal["release", "object"] | None = _word(
         _one_of("release", "object"),
         "another object from now on: a new release, or only the stored bytes and ETag",
@@ -159,11 +181,34 @@ class Fault:
         "how the operation that this request starts will end; COMPLETED: without a resource",
     )
 
+    when: Callable[[Request], bool] | None = field(default=None, kw_only=True)
+    before: Callable[[], object] | None = field(default=None, kw_only=True)
+
+    def __str__(self) -> str:
+        words = []
+        for each in fields(Fault):
+            value = getattr(self, each.name)
+            if "meaning" in each.metadata and value != each.default:
+                values = value if each.name == "header" else (value,)
+                words += [shlex.quote(f"{each.name.replace('_', '-')}={one}") for one in values]
+        return " ".join([self.method, self.route, *words])
+
+    @property
+    def is_storage(self) -> bool:
+        """Whether the rule is about the object storage."""
+        return _is_storage(self.route)
+
+    @property
+    def path(self) -> str:
+        """The path that the rule is about, `**` for every one."""
+        path = self.route.removeprefix("storage").removeprefix("/api/v2")
+        return "**" if path in ("", "*") else path
+
     def matches(self, method: str, path: str, *, storage: bool) -> bool:
         """Tell whether a request is the rule's; `path` is relative to the endpoint or to the storage."""
-        if self.method not in ("*", method) or storage != _is_storage(self.route):
+        if self.method not in ("*", method) or storage != self.is_storage:
             return False
-        return _pattern(self.route).fullmatch(path) is not None
+        return path_pattern(self.path).fullmatch(path) is not None
 
     @property
     def replaces_answer(self) -> bool:
@@ -184,23 +229,6 @@ class Fault:
 
 def _is_storage(route: str) -> bool:
     return route == "storage" or route.startswith("storage/")
-
-
-@lru_cache(maxsize=256)
-def _pattern(route: str) -> re.Pattern[str]:
-    path = route.removeprefix("storage").removeprefix("/api/v2")
-    if path in ("", "*", "**"):
-        return re.compile(".*", re.DOTALL)
-    parts = re.split(r"(\*\*|\*|\{\w+\})", path)
-    return re.compile("".join(_part_pattern(part) for part in parts), re.DOTALL)
-
-
-def _part_pattern(part: str) -> str:
-    if part == "**":
-        return ".*"
-    if part == "*" or part.startswith("{"):
-        return "[^/]+"
-    return re.escape(part)
 
 
 def _retry_after_value(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import time
 from collections import deque
@@ -12,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
-from ._drawing import Json, Surroundings, draw_deployment, draw_surroundings, object_id, timestamp
+from ._http import encode
+from ._samples import (
+    Json,
+    Surroundings,
+    draw_deployment,
+    draw_surroundings,
+    object_id,
+    seeded,
+    timestamp,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -86,18 +94,13 @@ class Row:
         self._encoded = None
 
 
-def encode(value: Any) -> bytes:
-    """Return compact JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 class Fleet:
     """Every deployment that has not been deleted."""
 
     def __init__(self, count: int, *, seed: int, epoch: datetime) -> None:
         self.surroundings: Surroundings = draw_surroundings(seed, epoch)
         self._seed = seed
-        self._drawn = random.Random(f"fleet {seed}")  # noqa: S311 - test data, not a secret
+        self._drawn = seeded(f"fleet {seed}")
         self._rows: dict[str, Row] = {}
         self.changes: deque[FleetChange] = deque(maxlen=_CHANGES_KEPT)
         self._orders: dict[str, list[Row]] = {}

@@ -72,16 +72,24 @@ class RequestRecord:
 
 
 class RequestLog:
-    """A bounded, thread-safe list of records, oldest first."""
+    """A thread-safe list of records, oldest first, bounded by their number and by their bytes."""
 
-    def __init__(self, limit: int) -> None:
-        self._records: deque[RequestRecord] = deque(maxlen=limit)
+    def __init__(self, limit: int, byte_limit: int) -> None:
+        self._limit = limit
+        self._byte_limit = byte_limit
+        self._bytes = 0
+        self._records: deque[RequestRecord] = deque()
         self._lock = threading.Lock()
 
     def append(self, record: RequestRecord) -> None:
-        """Add a record; the oldest one leaves when the log is full."""
+        """Add a record; the oldest ones leave when the log is full. The newest one always stays."""
         with self._lock:
             self._records.append(record)
+            self._bytes += _size(record)
+            while len(self._records) > 1 and (
+                len(self._records) > self._limit or self._bytes > self._byte_limit
+            ):
+                self._bytes -= _size(self._records.popleft())
 
     def snapshot(self) -> tuple[RequestRecord, ...]:
         """Return what is in the log now."""
@@ -92,3 +100,9 @@ class RequestLog:
         """Forget every record."""
         with self._lock:
             self._records.clear()
+            self._bytes = 0
+
+
+def _size(record: RequestRecord) -> int:
+    headers = sum(len(name) + len(value) for name, value in record.raw_headers)
+    return len(record.body) + len(record.path) + len(record.query) + headers

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _FAILURES = ("ERROR", "ABORTED", "EXPIRED")
 # The part of an operation's life in which it waits to be taken up.
@@ -95,6 +95,9 @@ class Operations:
     def after(self, seconds: float, effect: Callable[[], None]) -> None:
         """Let something happen later, in its order among the ends of operations."""
         self._push(time.monotonic() + seconds, effect)
+
+    def __iter__(self) -> Iterator[Operation]:
+        return reversed(self._by_id.values())
 
     def get(self, status_id: str) -> Operation | None:
         """Return the operation, `None` where there is none of that id."""

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
+from ._http import Answer, json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from starlette.requests import Request
 
 
 class Problem(Exception):  # noqa: N818 - an answer of the server, not an error of the program
     """A refusal with a status; `errors` names the fields at fault."""
 
-    def __init__(self, status: int, message: str, errors: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        errors: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status = status
-        self.message = message
-        self.errors = dict(errors or {})
+        self._status = status
+        self._body = {"message": message, "errors": dict(errors or {})}
+        self._headers = headers
+
+    def answer(self) -> Answer:
+        """Return the answer that says so."""
+        return json_answer(self._body, self._status, self._headers)
 
 
 def invalid_field(name: str, reason: str, *, status: int = 422) -> Problem:
@@ -27,14 +36,6 @@ def invalid_field(name: str, reason: str, *, status: int = 422) -> Problem:
     return Problem(status, "Invalid field data", {name: reason})
 
 
-def not_found(what: str) -> Problem:
-    """Return the refusal for a resource that does not exist."""
-    return Problem(404, f"{what} not found")
-
-
-async def answer_problem(_request: Request, problem: Exception) -> JSONResponse:
-    """Turn a `Problem` into its JSON answer."""
-    # Starlette hands an exception handler the class it was registered for, but types it as Exception.
-    refusal = cast("Problem", problem)
-    body = {"message": refusal.message, "errors": refusal.errors}
-    return JSONResponse(body, status_code=refusal.status)
+def not_found(what: str | None = None) -> Problem:
+    """Return the refusal for a resource, or a route, that does not exist."""
+    return Problem(404, "Not Found" if what is None else f"{what} not found")

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import difflib
-import random
-import re
 import shlex
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import Attribute, define, fields
+from attrs import Attribute, define, evolve, fields
 
 from ._faults import Fault
+from ._routing import ROUTES, can_meet
+from ._samples import seeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._http import Request
 
 _WORDS: dict[str, Attribute[Any]] = {
     attribute.name: attribute for attribute in fields(Fault) if "meaning" in attribute.metadata
 }
 _CONDITIONS = {"times", "after", "probability"}
+_METHODS = ("*", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-def parse_fault(rule: str, **words: Any) -> Fault:
+def parse_fault(
+    rule: str,
+    *,
+    when: Callable[[Request], bool] | None = None,
+    before: Callable[[], object] | None = None,
+    **words: Any,
+) -> Fault:
     """Read a rule; `words` add to what its text says.
 
     Raises:
@@ -32,9 +44,11 @@ def parse_fault(rule: str, **words: Any) -> Fault:
     for name, value in words.items():
         if value is not None:
             _add(name, value, options, rule)
-    if not set(options) - _CONDITIONS:
+    if before is None and not set(options) - _CONDITIONS:
         raise ValueError(f"fault {rule!r}: nothing is said about what goes wrong")
-    return _build(method, route, options, rule)
+    fault = evolve(_build(method, route, options, rule), when=when, before=before)
+    _check_possible(fault, rule)
+    return fault
 
 
 def parse_route(rule: str) -> Fault:
@@ -50,12 +64,34 @@ def parse_route(rule: str) -> Fault:
 
 
 def describe_vocabulary() -> str:
-    """Return the words and their meanings, one a line."""
+    """Return the words and their meanings, then the routes, one a line."""
     width = max(len(name) for name in _WORDS)
-    return "\n".join(
+    words = [
         f"{name.replace('_', '-'):<{width}}  {attribute.metadata['meaning']}"
         for name, attribute in _WORDS.items()
-    )
+    ]
+    routes = [*(f"{each.method} {each.template}" for each in ROUTES), "GET storage"]
+    return "\n".join([*words, "", "A rate is bytes a second, such as 64KiB. The routes:", "", *routes])
+
+
+def _check_possible(fault: Fault, rule: str) -> None:
+    """Refuse a rule that no request can match, and say what can be."""
+    methods = {"GET"} if fault.is_storage else _methods_of(fault.path)
+    if not methods:
+        known = [each.template for each in ROUTES]
+        slashed = f"{fault.path}/"
+        near = [slashed] if _methods_of(slashed) else difflib.get_close_matches(fault.path, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the routes are {', '.join(dict.fromkeys(known))}"
+        raise ValueError(f"fault {rule!r}: there is no route {fault.path}; {hint}")
+    possible = methods | ({"HEAD"} if "GET" in methods else set())
+    if fault.method not in ("*", *possible):
+        raise ValueError(
+            f"fault {rule!r}: no route there takes {fault.method}, only {', '.join(sorted(possible))}"
+        )
+
+
+def _methods_of(path: str) -> set[str]:
+    return {each.method for each in ROUTES if can_meet(path, each.template)}
 
 
 def _split(rule: str) -> tuple[str, str, list[str]]:
@@ -63,8 +99,10 @@ def _split(rule: str) -> tuple[str, str, list[str]]:
         method, route, *rest = shlex.split(rule)
     except ValueError:
         raise ValueError(f"fault {rule!r}: expected METHOD ROUTE word=value ...") from None
-    if not re.fullmatch(r"\*|[A-Za-z]+", method):
-        raise ValueError(f"fault {rule!r}: {method!r} is not an HTTP method")
+    if method.upper() not in _METHODS:
+        raise ValueError(
+            f"fault {rule!r}: {method!r} is not an HTTP method; they are {', '.join(_METHODS[1:])}, and * is any"
+        )
     return method.upper(), route, rest
 
 
@@ -120,7 +158,7 @@ class FaultRegistry:
     """The rules in force, in the order in which they were made. Safe from any thread."""
 
     def __init__(self, seed: int) -> None:
-        self._drawn = random.Random(f"faults {seed}")  # noqa: S311 - test data, not a secret
+        self._drawn = seeded(f"faults {seed}")
         self._entries: list[_Entry] = []
         self._lock = threading.Lock()
 
@@ -139,12 +177,23 @@ class FaultRegistry:
         with self._lock:
             return sum(entry.fired for entry in self._entries if entry.fault is fault)
 
-    def draw(self, method: str, path: str, *, storage: bool = False) -> Fault | None:
+    def counts(self) -> list[tuple[Fault, int]]:
+        """Return every rule in force and how many requests it has hit."""
+        with self._lock:
+            return [(entry.fault, entry.fired) for entry in self._entries]
+
+    def draw(self, request: Request, path: str) -> Fault | None:
         """Return the rule that decides about a request that has just arrived, if any does."""
+        storage = request.origin == "storage"
         with self._lock:
             for entry in self._entries:
-                if entry.fault.matches(method, path, storage=storage) and self._fires(entry):
-                    return entry.fault
+                fault = entry.fault
+                if (
+                    fault.matches(request.method, path, storage=storage)
+                    and (fault.when is None or fault.when(request))
+                    and self._fires(entry)
+                ):
+                    return fault
         return None
 
     def _fires(self, entry: _Entry) -> bool:

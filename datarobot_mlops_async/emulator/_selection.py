@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ._drawing import Json
     from ._fleet import Fleet, Row
-    from ._parameters import Parameters
+    from ._inputs import Parameters
+    from ._samples import Json
 
 Predicate = Callable[["Row"], bool]
 
@@ -24,7 +24,7 @@ _HEALTHS = {
     "warning": "warning",
 }
 _STATUSES = ("active", "archived", "errored", "inactive", "launching", "replacingModel", "stopping")
-_IMPORTANCES = ("CRITICAL", "HIGH", "MODERATE", "LOW")
+IMPORTANCES = ("CRITICAL", "HIGH", "MODERATE", "LOW")
 _BUILD_ENVIRONMENTS = ("DataRobot", "Python", "R", "Java", "Julia", "Legacy", "Other")
 _PLATFORMS = (
     "aws", "gcp", "azure", "onPremise", "datarobot", "datarobotServerless", "openShift", "other", "snowflake",
@@ -84,7 +84,7 @@ _KEYS: dict[str, Callable[[Row], Any]] = {
     "lastPredictionTimestamp": _last_prediction,
     "currentModelDeployedTimestamp": lambda row: row.body["model"]["deployedAt"],
     "createdAtTimestamp": lambda row: row.created,
-    "importance": lambda row: -_IMPORTANCES.index(row.body["importance"]),
+    "importance": lambda row: -IMPORTANCES.index(row.body["importance"]),
     "fairnessHealth": _same,
     "customMetricsHealth": _same,
     "actualsTimelinessHealth": _same,
@@ -125,7 +125,7 @@ def _has_health(name: str, wanted: set[str], row: Row) -> bool:
 def _joined_filters(parameters: Parameters) -> list[Filter]:
     read: tuple[tuple[str, tuple[str, ...] | None, Callable[[Json], Any]], ...] = (
         ("status", _STATUSES, lambda body: body["status"]),
-        ("importance", _IMPORTANCES, lambda body: body["importance"]),
+        ("importance", IMPORTANCES, lambda body: body["importance"]),
         ("defaultPredictionServerId", None, lambda body: body["defaultPredictionServer"]["id"]),
         ("buildEnvironmentType", _BUILD_ENVIRONMENTS, lambda body: body["model"]["buildEnvironmentType"]),
         ("executionEnvironmentType", ("datarobot", "external"), _environment_type),

@@ -9,7 +9,9 @@ from attrs import Attribute, define, field
 from attrs.validators import gt, in_, optional
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
+    from pathlib import Path
 
 _REDIRECTS = (None, 301, 302, 303, 307, 308)
 
@@ -41,6 +43,7 @@ class Settings:
         deployments: How many deployments the fleet has at the start. Fixed.
         image_size: Size of the portable prediction server image in bytes; `None`: there is no image.
             Fixed: see `Emulator.replace_image`.
+        image_file: A file that is the image, in the place of one that is drawn. Fixed.
         seed: Everything that is drawn is drawn from it: the same seed is the same fleet, but for the
             timestamps, which follow `epoch`, and the ids, which begin with one. Fixed.
         epoch: The moment that timestamps of the fleet lead up to; default: now. Fixed.
@@ -48,7 +51,8 @@ class Settings:
         port: Port of the API; 0: any free one. Fixed.
         storage_port: Port of the object storage; 0: any free one. Fixed.
         path_prefix: What stands before `/api/v2`, as on a server behind a gateway. Fixed.
-        token: The API token that is accepted.
+        tls: The servers' side of TLS, on both ports; `None`: plain HTTP. Fixed.
+        token: The API token that is accepted: setting another one revokes it.
         version: What `version/` answers.
         latency: Seconds before every answer of the API.
         operation_seconds: How long an operation that starts now will take.
@@ -67,16 +71,19 @@ class Settings:
             on customers' machines do not have; `"newer"` adds fields and enum values unknown to the page.
         faults: Rules in force from the start; see `Emulator.fault`. Fixed.
         log_limit: How many requests the log keeps. Fixed.
+        log_bytes: How many bytes of requests, heads and bodies, the log keeps; the last one always. Fixed.
     """
 
     deployments: int = field(default=250, validator=_not_negative)
     image_size: int | None = field(default=64 * 2**20, validator=_not_negative)
+    image_file: str | Path | None = None
     seed: int = 0
     epoch: datetime = field(factory=_recent_minute, validator=_aware)
     host: str = "127.0.0.1"
     port: int = field(default=0, validator=_not_negative)
     storage_port: int = field(default=0, validator=_not_negative)
     path_prefix: str = ""
+    tls: ssl.SSLContext | None = None
     token: str = field(default="emulator-token", repr=False)
     version: str = "2.49.0"
     latency: float = field(default=0.0, validator=_not_negative)
@@ -96,3 +103,4 @@ class Settings:
     )
     faults: Sequence[str] = ()
     log_limit: int = field(default=100_000, validator=gt(0))
+    log_bytes: int = field(default=64 * 2**20, validator=gt(0))

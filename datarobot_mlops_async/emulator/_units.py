@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", re.ASCII)
@@ -45,6 +46,6 @@ def _quantity(text: str, units: dict[str, int] | dict[str, float], expected: str
 
 
 def _not_negative(number: float) -> float:
-    if not number >= 0:
-        raise ValueError(f"{number!r} is negative")
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{number!r} is negative or without end")
     return number

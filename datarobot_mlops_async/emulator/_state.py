@@ -5,30 +5,33 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from ._content import Content
-from ._drawing import Json, timestamp
+from ._content import Content, DrawnContent, FileContent, GivenContent
 from ._drift import Drift
 from ._fleet import Fleet
+from ._image import Image, draw_image, given_image
+from ._inputs import path_id
 from ._log import RequestLog, RequestRecord
-from ._objects import Image, StoredObject, draw_image
+from ._objects import StoredObject
 from ._operations import Operations
-from ._parameters import path_id
 from ._problems import not_found
-from ._rules import FaultRegistry, parse_route
+from ._rules import FaultRegistry, parse_fault, parse_route
+from ._samples import Json, timestamp
 from ._signing import Signer
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from ._fleet import Row
+    from ._http import Request
     from ._settings import Settings
 
+_IMAGE_SIZE = 64 * 2**20
 
-class World:
+
+class State:
     """The state of one emulator. Only the emulator's own thread changes it, except where it says so.
 
     Attributes:
@@ -37,25 +40,36 @@ class World:
         prediction_logs: The deployment that a finished log request belongs to, by log id.
         objects: What the storage holds, by path.
         image: The latest image; `None`: there is none.
+        bytes_sent: Bytes of stored objects that have been sent.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.stopping = threading.Event()
+        self.signer = Signer()
+        self.api_origin = ""
+        self.storage_origin = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Be as new: fleet, operations, objects, faults and log are those of the settings."""
+        settings = self.settings
         self.fleet = Fleet(settings.deployments, seed=settings.seed, epoch=settings.epoch)
         self.drift = Drift(self.fleet, self.delete, settings.seed)
         self.operations = Operations(self.fleet.new_id)
-        self.log = RequestLog(settings.log_limit)
+        self.log = RequestLog(settings.log_limit, settings.log_bytes)
         self.faults = FaultRegistry(settings.seed)
-        self.signer = Signer()
-        self.stopping = threading.Event()
-        self.api_origin = ""
-        self.storage_origin = ""
+        for rule in settings.faults:
+            self.faults.add(parse_fault(rule))
         self.deleted: dict[str, Json] = {}
         self.built: set[tuple[str, frozenset[str]]] = set()
         self.prediction_logs: dict[str, str] = {}
         self.objects: dict[str, StoredObject] = {}
         self.image: Image | None = None
-        if settings.image_size is not None:
+        self.bytes_sent = 0
+        if settings.image_file is not None:
+            self.publish_image(given_image(Path(settings.image_file), modified=settings.epoch))
+        elif settings.image_size is not None:
             self.publish_image(
                 draw_image(settings.image_size, seed=settings.seed, release=0, modified=settings.epoch)
             )
@@ -110,17 +124,12 @@ class World:
     def replace_image(self, size: int | None, seed: int | None, *, in_place: bool) -> None:
         """Draw the next image and publish it. Safe from any thread."""
         before = self.image
-        if before is None:
-            before_size, before_seed, release = 64 * 2**20, self.settings.seed, 0
-        else:
-            content = before.stored.content
-            before_size, before_seed, release = content.size, content.seed, before.release
-        image = draw_image(
-            before_size if size is None else size,
-            seed=before_seed + 1 if seed is None else seed,
-            release=release + 1,
-            modified=datetime.now(UTC),
-        )
+        if size is None:
+            size = _IMAGE_SIZE if before is None else before.stored.content.size
+        if seed is None:
+            seed = (self.settings.seed if before is None else before.seed) + 1
+        release = 1 if before is None else before.release + 1
+        image = draw_image(size, seed=seed, release=release, modified=datetime.now(UTC))
         if in_place and before is not None:
             self.objects[before.key] = image.stored
         self.publish_image(image)
@@ -133,15 +142,32 @@ class World:
         if change == "release":
             self.replace_image(None, None, in_place=True)
         else:
-            content = Content(stored.content.size, stored.content.seed + 1)
+            content = DrawnContent(stored.content.size, int(stored.content.etag[:8], 16))
             self.objects[key] = evolve(stored, content=content, modified=datetime.now(UTC))
+
+    def add_file(self, name: str, content: bytes | Path | int, **options: Any) -> StoredObject:
+        """Put a file where `GET /files/NAME` finds it. Safe from any thread."""
+        if isinstance(content, int):
+            kept: Content = DrawnContent(content, self.settings.seed)
+        else:
+            kept = GivenContent(content) if isinstance(content, bytes) else FileContent(content)
+        stored = StoredObject(
+            content=kept,
+            filename=name.rpartition("/")[2],
+            content_type="application/octet-stream",
+            modified=self.settings.epoch,
+            **options,
+        )
+        self.objects[f"/files/{name}"] = stored
+        return stored
 
     def requests_to(self, route: str) -> tuple[RequestRecord, ...]:
         """Return the logged requests that a fault rule for `route` would match."""
         rule = parse_route(route)
-        root = self.api_root
         return tuple(
             record
             for record in self.log.snapshot()
-            if rule.matches(record.method, record.path.removeprefix(root), storage=record.origin == "storage")
+            if rule.matches(
+                record.method, record.path.removeprefix(self.api_root), storage=record.origin == "storage"
+            )
         )

@@ -1,0 +1,172 @@
+"""The routes of `deployments/`: the list, one deployment, and what can be done to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._answers import answer_operation, answer_page, begin_operation
+from ._http import Answer, encode, json_answer
+from ._inputs import Body, Parameters
+from ._problems import Problem, invalid_field
+from ._routing import route
+from ._selection import IMPORTANCES, select
+
+if TYPE_CHECKING:
+    from ._fleet import Row
+    from ._http import Request
+    from ._samples import Json
+    from ._settings import Settings
+    from ._state import State
+
+_ON_THE_WAY = {"active": "launching", "inactive": "stopping"}
+_CHANGING = ("launching", "stopping", "replacingModel")
+# What servers on customers' own machines, years behind the page, leave out.
+_UNKNOWN_TO_OLDER = (
+    "status", "createdAt", "settings", "tags", "importance", "governance", "predictionEnvironment",
+)  # fmt: skip
+_HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
+_ONE = "/deployments/{deployment_id}/"
+
+
+@route("GET /deployments/")
+def _list(state: State, request: Request) -> Answer:
+    parameters = Parameters(request)
+    offset, limit = page = parameters.page(default=20, maximum=100)
+    rows = select(state.fleet, parameters)
+    shown = [_encode(row, state.settings) for row in rows[offset : offset + limit]]
+    return answer_page(state, request, shown, page=page, total=len(rows))
+
+
+@route("POST /deployments/fromLearningModel/")
+def _create(state: State, request: Request) -> Answer:
+    settings = state.settings
+    if not settings.can_create:
+        raise Problem(403, "You do not have permission to create a deployment.")
+    body = Body(request)
+    model_id = body.text("modelId", required=True, shortest=1) or ""
+    fields, wanted = _read_creation(state, body)
+    if settings.max_deployments is not None and len(state.fleet) >= settings.max_deployments:
+        raise Problem(409, "Your organization has reached the maximum number of deployments.")
+    row = state.fleet.add(fields | {"status": "launching", "hasError": False}, model_id=model_id)
+
+    def settle(succeeded: bool) -> None:
+        state.fleet.change(row, status=wanted if succeeded else "errored", hasError=not succeeded)
+
+    resource = f"deployments/{row.deployment_id}/"
+    operation = begin_operation(state, request, "Deployment creation", resource=resource, then=settle)
+    return answer_operation(state, request, operation, body={"id": row.deployment_id})
+
+
+def _read_creation(state: State, body: Body) -> tuple[Json, str]:
+    """Return the fields of the new deployment and the status that it shall have."""
+    label = body.text("label", required=True, longest=512, shortest=1)
+    # The page requires a description, null at least; the service has to do without one, as the
+    # official SDK leaves null out.
+    description = body.text("description", nullable=True, longest=10_000)
+    importance = body.choice("importance", IMPORTANCES, nullable=True) or "LOW"
+    wanted = body.choice("status", tuple(_ON_THE_WAY), nullable=True) or "active"
+    body.number("predictionThreshold", lowest=0, highest=1)
+    body.boolean("grantInitialDeploymentRolesFromProject")
+    fields: Json = {"label": label, "description": description, "importance": importance}
+    server_id = body.text("defaultPredictionServerId")
+    if server_id is not None:
+        servers = {server["id"]: server for server in state.fleet.surroundings.servers}
+        if server_id not in servers:
+            raise invalid_field("defaultPredictionServerId", "prediction server does not exist")
+        fields["defaultPredictionServer"] = servers[server_id]
+    return fields, wanted
+
+
+@route(f"GET {_ONE}")
+def _get(state: State, request: Request) -> Answer:
+    return json_answer(_encode(state.deployment(request), state.settings))
+
+
+@route(f"PATCH {_ONE}")
+def _update(state: State, request: Request) -> Answer:
+    row = state.deployment(request)
+    body = Body(request)
+    label = body.text("label", nullable=True, longest=512, shortest=1)
+    importance = body.choice("importance", IMPORTANCES)
+    description = body.text("description", nullable=True, longest=10_000)
+    given = {"label": label, "importance": importance}
+    fields: Json = {name: value for name, value in given.items() if value is not None}
+    if "description" in body:
+        fields["description"] = description
+    state.fleet.change(row, **fields)
+    return Answer(status=204)
+
+
+@route(f"DELETE {_ONE}")
+def _delete(state: State, request: Request) -> Answer:
+    row = state.deployment(request)
+    Parameters(request).boolean("ignoreManagementAgent")
+    if row.body["status"] in _CHANGING:
+        raise Problem(422, "Deployment is in process of status change and cannot be deleted.")
+    state.delete(row)
+    return Answer(status=204)
+
+
+@route(f"PATCH {_ONE}status/")
+def _set_status(state: State, request: Request) -> Answer:
+    row = state.deployment(request)
+    wanted = Body(request).choice("status", tuple(_ON_THE_WAY), required=True) or ""
+    _check_transition(row, wanted)
+    state.fleet.change(row, status=_ON_THE_WAY[wanted])
+
+    def settle(succeeded: bool) -> None:
+        state.fleet.change(row, status=wanted if succeeded else "errored", hasError=not succeeded)
+
+    resource = f"deployments/{row.deployment_id}/"
+    operation = begin_operation(state, request, "Deployment status change", resource=resource, then=settle)
+    return answer_operation(state, request, operation)
+
+
+def _check_transition(row: Row, wanted: str) -> None:
+    before = row.body["status"]
+    if before == wanted:
+        raise Problem(409, f"Deployment is already {wanted}.")
+    if before in _CHANGING:
+        raise Problem(409, "Deployment is already in process of status change.")
+    if before == "archived":
+        raise Problem(422, "The status of an archived deployment cannot be changed.")
+
+
+@route(f"POST {_ONE}onDemandReports/")
+def _report(state: State, request: Request) -> Answer:
+    state.deployment(request)
+    Body(request).text("id", required=True, shortest=1)
+    # Nothing that could be fetched comes of it: the report is sent to those it is scheduled for.
+    operation = begin_operation(state, request, "Deployment report")
+    return answer_operation(state, request, operation, status=200)
+
+
+def _encode(row: Row, settings: Settings) -> bytes:
+    """Return a deployment in JSON, in the dialect of the settings."""
+    if settings.dialect == "page":
+        return row.encode()
+    return encode(_older(row.body) if settings.dialect == "older" else _newer(row.body))
+
+
+def _older(body: Json) -> Json:
+    kept = {name: value for name, value in body.items() if name not in _UNKNOWN_TO_OLDER}
+    kept |= {name: {"status": body[name]["status"]} for name in _HEALTHS}
+    kept["model"] = {name: value for name, value in body["model"].items() if name != "targetType"}
+    return kept
+
+
+def _newer(body: Json) -> Json:
+    health = {"status": "notStarted", "message": "", "startDate": None, "endDate": None}
+    usage, environment = body["predictionUsage"], body["predictionEnvironment"]
+    added: Json = {
+        "predictionUsage": usage | {"dailyRates": [rate + 0.5 for rate in usage["dailyRates"]]},
+        "fairnessHealth": health,
+        "customMetricsHealth": health,
+        "creator": body["owners"]["preview"][0],
+        "isA2AAgent": False,
+    }
+    if body["importance"] == "CRITICAL":
+        added["importance"] = "BUSINESS_CRITICAL"
+    if environment["platform"] == "onPremise":
+        added["predictionEnvironment"] = environment | {"platform": "edge"}
+    return body | added

@@ -1,0 +1,208 @@
+"""The routes of deleted deployments, custom models, resource bundles, operations and the version."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ._answers import answer_operation, answer_page, begin_operation, location
+from ._http import Answer, attachment, encode, json_answer
+from ._inputs import Body, Parameters, path_id
+from ._problems import Problem, invalid_field, not_found
+from ._routing import route
+from ._samples import SAMPLES, Json, seeded_by, timestamp
+
+if TYPE_CHECKING:
+    from ._fleet import Row
+    from ._http import Request
+    from ._state import State
+
+_CUSTOM = "/customModelDeployments/"
+_LOGS = f"{_CUSTOM}{{deployment_id}}/logs/"
+_BUNDLES = "/mlops/compute/bundles/"
+_LOG_LINES = 40
+
+
+@route("GET /deletedDeployments/")
+def _deleted(state: State, request: Request) -> Answer:
+    _check_may_erase(state)
+    offset, limit = page = Parameters(request).page(default=20, maximum=100)
+    newest_first = list(reversed(state.deleted.values()))
+    shown = [encode(deleted) for deleted in newest_first[offset : offset + limit]]
+    return answer_page(state, request, shown, page=page, total=len(newest_first), show_total=False, last="")
+
+
+@route("PATCH /deletedDeployments/")
+def _erase(state: State, request: Request) -> Answer:
+    _check_may_erase(state)
+    body = Body(request)
+    body.choice("action", ("PermanentlyErase",), required=True)
+    deployment_ids = body.texts("deploymentIds", fewest=1, most=100)
+    unknown = [name for name in deployment_ids if name not in state.deleted]
+    if unknown:
+        raise invalid_field("deploymentIds", f"not deleted deployments: {', '.join(unknown)}")
+
+    def settle(succeeded: bool) -> None:
+        for deployment_id in deployment_ids if succeeded else ():
+            state.deleted.pop(deployment_id, None)
+
+    return answer_operation(state, request, begin_operation(state, request, "Permanent erasure", then=settle))
+
+
+def _check_may_erase(state: State) -> None:
+    if not state.settings.can_erase:
+        raise Problem(403, "You need the CAN_DELETE_APP_PROJECTS permission.")
+
+
+@route(f"GET {_CUSTOM}")
+def _custom_models(state: State, request: Request) -> Answer:
+    parameters = Parameters(request, status=400)
+    offset, limit = page = parameters.page(default=20, maximum=1000)
+    models, environments = parameters.repeated("customModelIds"), parameters.repeated("environmentIds")
+
+    def choose() -> list[Row]:
+        chosen = []
+        for row in state.fleet:
+            image = row.body["model"].get("customModelImage")
+            if image is None or (models is not None and image["customModelId"] not in models):
+                continue
+            if environments is None or image["executionEnvironmentId"] in environments:
+                chosen.append(row)
+        return sorted(chosen, key=lambda row: row.created, reverse=True)
+
+    rows = state.fleet.select(("custom models", models, environments), choose)
+    shown = [encode(_describe_custom_model(row.body)) for row in rows[offset : offset + limit]]
+    return answer_page(state, request, shown, page=page, total=len(rows), last="")
+
+
+def _describe_custom_model(body: Json) -> Json:
+    image = body["model"]["customModelImage"]
+    owner = body["owners"]["preview"][0]
+    drawn = seeded_by("testing", body["id"])
+    return {
+        "id": body["id"],
+        "label": body["label"],
+        "status": body["status"],
+        "deployed": body["model"]["deployedAt"],
+        "deployedBy": f"{owner['firstName']} {owner['lastName']}" if owner["lastName"] else owner["id"],
+        "customModel": {"id": image["customModelId"], "name": image["customModelName"]},
+        "customModelImageId": f"{drawn.getrandbits(96):024x}",
+        "executionEnvironment": {
+            "id": image["executionEnvironmentId"],
+            "name": image["executionEnvironmentName"],
+        },
+        "imageType": drawn.choice(("customModelImage", "customModelVersion")),
+        "testingStatus": drawn.choice(SAMPLES["testing"]),
+    } | {
+        name: {"id": image[f"{name}Id"], "label": image[f"{name}Label"]}
+        for name in ("customModelVersion", "executionEnvironmentVersion")
+    }
+
+
+@route(f"GET {_LOGS}")
+def _deployment_log(state: State, request: Request) -> Answer:
+    row = _custom(state, request)
+    image = row.body["model"]["customModelImage"]
+    steps = (
+        f"Pulling execution environment {image['executionEnvironmentName']}",
+        f"Installing dependencies of {image['customModelName']} {image['customModelVersionLabel']}",
+        "Starting the prediction server",
+        "Readiness probe passed",
+        f"Deployment {row.deployment_id} is ready",
+    )
+    begun = datetime.fromisoformat(row.body["model"]["deployedAt"])
+    lines = [f"{timestamp(begun + timedelta(seconds=9 * i))} INFO {step}" for i, step in enumerate(steps)]
+    return _log(lines, f"deployment-{row.deployment_id}.log")
+
+
+@route(f"POST {_LOGS}")
+def _request_log(state: State, request: Request) -> Answer:
+    row = _custom(state, request)
+    log_id = state.fleet.new_id()
+
+    def settle(succeeded: bool) -> None:
+        if succeeded:
+            state.prediction_logs[log_id] = row.deployment_id
+
+    resource = f"customModelDeployments/{row.deployment_id}/logs/{log_id}/"
+    operation = begin_operation(state, request, "Prediction log request", resource=resource, then=settle)
+    return answer_operation(state, request, operation, body={"statusId": operation.status_id})
+
+
+@route(f"GET {_LOGS}{{log_id}}/")
+def _prediction_log(state: State, request: Request) -> Answer:
+    row = _custom(state, request)
+    log_id = path_id(request, "log_id")
+    if state.prediction_logs.get(log_id) != row.deployment_id:
+        raise not_found("Log")
+    drawn = seeded_by("log", log_id)
+    moment = datetime.fromisoformat(row.body["model"]["deployedAt"])
+    lines = []
+    for _ in range(_LOG_LINES):
+        moment += timedelta(seconds=drawn.expovariate(1 / 30))
+        rows, took = drawn.randrange(1, 2000), drawn.uniform(4, 90)
+        lines.append(f"{timestamp(moment, fraction=True)} INFO POST /predict/ 200 rows={rows} {took:.1f}ms")
+    return _log(lines, f"predictions-{log_id}.log")
+
+
+def _custom(state: State, request: Request) -> Row:
+    row = state.deployment(request)
+    if "customModelImage" not in row.body["model"]:
+        raise Problem(422, "Deployed model is not a Custom Model.")
+    return row
+
+
+def _log(lines: list[str], filename: str) -> Answer:
+    return attachment("".join(f"{line}\n" for line in lines).encode(), "text/plain; charset=utf-8", filename)
+
+
+@route(f"GET {_BUNDLES}")
+def _bundles(state: State, request: Request) -> Answer:
+    parameters = Parameters(request)
+    offset, limit = page = parameters.page(default=20, maximum=100)
+    wanted = parameters.repeated("useCases", SAMPLES["useCases"])
+    found = [
+        bundle
+        for bundle in _all_bundles(state)
+        if wanted is None or not wanted.isdisjoint(bundle["useCases"])
+    ]
+    shown = [encode(bundle) for bundle in found[offset : offset + limit]]
+    return answer_page(state, request, shown, page=page, total=len(found))
+
+
+@route(f"GET {_BUNDLES}{{bundle_id}}/")
+def _bundle(state: State, request: Request) -> Answer:
+    bundle_id = path_id(request, "bundle_id")
+    for bundle in _all_bundles(state):
+        if bundle["id"] == bundle_id:
+            return json_answer(bundle)
+    raise not_found("Resource bundle")
+
+
+def _all_bundles(state: State) -> list[Json]:
+    if not state.settings.resource_bundles:
+        raise Problem(403, "Resource bundles are not enabled.")
+    # Outside the page, null has been seen in the description.
+    varied = {} if state.settings.dialect == "page" else {"description": None}
+    return [bundle | varied for bundle in SAMPLES["bundles"]]
+
+
+@route("GET /status/{status_id}/")
+def _status(state: State, request: Request) -> Answer:
+    operation = state.operations.get(path_id(request, "status_id"))
+    if operation is None:
+        raise not_found("Status")
+    body = operation.describe(time.monotonic())
+    if body["status"] == "COMPLETED" and operation.resource is not None:
+        return json_answer(body, 303, location(state, request, operation.resource))
+    return json_answer(body)
+
+
+@route("GET /version/")
+def _version(state: State, _request: Request) -> Answer:
+    text = state.settings.version
+    major, minor, *_ = [*text.split("."), "0", "0"]
+    return json_answer(
+        {"versionString": text, "major": int(major), "minor": int(minor), "releasedVersion": text}
+    )

@@ -1,0 +1,178 @@
+"""The control interface, for tests in any language, and the page that shows what goes on.
+
+Below `/_emulator/` on the API's port, JSON in and out, without a token and never in the request log:
+
+    GET, POST, DELETE faults        the rules and how often each has fired; {"rule": "GET /version/ status=503"}
+    GET, DELETE       requests      the request log, oldest first; ?route=GET+/deployments/
+    GET               changes       what has happened to the fleet
+    POST              drift         {"changes": 5}
+    GET, PATCH        settings      {"latency": 0.2}; what is fixed changes with the next reset
+    POST              reset         everything as at the start
+    POST              signatures    every signed URL issued so far expires
+    GET               state         what the page at `/` shows
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from attrs import fields
+
+from ._http import Answer, json_answer
+from ._inputs import Body, Parameters
+from ._problems import Problem, not_found
+from ._rules import parse_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._http import Request
+    from ._log import RequestRecord
+    from ._state import State
+
+_PREFIX = "/_emulator/"
+_SHOWN = 50
+_FIXED = ("token", "tls", "faults", "epoch", "image_file", "host", "port", "storage_port", "path_prefix")
+
+
+async def control(state: State, request: Request) -> Answer | None:
+    """Answer a request to the control interface; `None`: it is another request."""
+    if request.path == "/":
+        page = files(__package__).joinpath("page.html").read_bytes()
+        return Answer(headers={"content-type": "text/html; charset=utf-8"}, document=page)
+    if not request.path.startswith(_PREFIX):
+        return None
+    state.settle()
+    try:
+        return json_answer(_find(request)(state, request))
+    except Problem as problem:
+        return problem.answer()
+    except ValueError as error:
+        return Problem(422, str(error)).answer()
+
+
+def _find(request: Request) -> Callable[[State, Request], Any]:
+    name = request.path.removeprefix(_PREFIX).rstrip("/")
+    found = {method: call for (each, method), call in _CALLS.items() if each == name}
+    if not found:
+        raise not_found()
+    if request.method not in found:
+        raise Problem(405, "Method Not Allowed", headers={"allow": ", ".join(found)})
+    # A page of another site can make a browser send a POST, but none with this type.
+    if request.method == "POST" and "json" not in request.headers.get("content-type", ""):
+        raise Problem(415, "Send application/json")
+    return found[request.method]
+
+
+def _faults(state: State, _request: Request) -> Any:
+    return [{"rule": str(fault), "fired": fired} for fault, fired in state.faults.counts()]
+
+
+def _add_fault(state: State, request: Request) -> Any:
+    state.faults.add(parse_fault(Body(request).text("rule", required=True) or ""))
+    return _faults(state, request)
+
+
+def _clear_faults(state: State, request: Request) -> Any:
+    state.faults.clear()
+    return _faults(state, request)
+
+
+def _requests(state: State, request: Request) -> Any:
+    route = Parameters(request).text("route")
+    records = state.log.snapshot() if route is None else state.requests_to(route)
+    return [_describe(record) for record in records]
+
+
+def _clear_requests(state: State, _request: Request) -> Any:
+    state.log.clear()
+    return []
+
+
+def _describe(record: RequestRecord) -> dict[str, Any]:
+    hidden = ("authorization", "cookie")
+    return {
+        "method": record.method,
+        "path": record.path,
+        "query": "" if record.origin == "storage" else record.query,
+        "headers": {name: value for name, value in record.headers.items() if name not in hidden},
+        "body": record.body.decode("utf-8", "replace"),
+        "status": record.status,
+        "seconds": record.answered_at - record.started_at,
+        "origin": record.origin,
+    }
+
+
+def _changes(state: State, _request: Request) -> Any:
+    return [
+        {"kind": each.kind, "id": each.deployment_id, "before": each.before, "after": each.after}
+        for each in state.fleet.changes
+    ]
+
+
+def _drift(state: State, request: Request) -> Any:
+    state.drift.change(int(Body(request).number("changes", lowest=0, highest=100_000) or 1))
+    return _changes(state, request)
+
+
+def _settings(state: State, _request: Request) -> Any:
+    names = (field.name for field in fields(type(state.settings)) if field.init)
+    return {name: getattr(state.settings, name) for name in names if name not in _FIXED}
+
+
+def _change_settings(state: State, request: Request) -> Any:
+    known = _settings(state, request)
+    for name, value in Body(request).items():
+        if name not in (*known, "token"):
+            raise ValueError(f"there is no setting {name!r}; there are {', '.join(known)}")
+        try:
+            setattr(state.settings, name, value)
+        except TypeError:
+            raise ValueError(f"{name} cannot be {value!r}") from None
+    return _settings(state, request)
+
+
+def _reset(state: State, request: Request) -> Any:
+    state.reset()
+    return _state(state, request)
+
+
+def _expire(state: State, _request: Request) -> Any:
+    state.signer.revoke()
+    return []
+
+
+def _state(state: State, request: Request) -> Any:
+    now = time.monotonic()
+    rows = list(state.fleet)
+    return {
+        "endpoint": f"{state.api_origin}{state.api_root}",
+        "deployments": len(rows),
+        "statuses": Counter(row.body["status"] for row in rows),
+        "serviceHealth": Counter(row.body["serviceHealth"]["status"] for row in rows),
+        "deleted": len(state.deleted),
+        "operations": [each.describe(now) for _, each in zip(range(_SHOWN), state.operations, strict=False)],
+        "faults": _faults(state, request),
+        "changes": _changes(state, request)[: -_SHOWN - 1 : -1],
+        "requests": [_describe(record) for record in state.log.snapshot()[: -_SHOWN - 1 : -1]],
+        "bytesSent": state.bytes_sent,
+    }
+
+
+_CALLS: dict[tuple[str, str], Callable[[State, Request], Any]] = {
+    ("faults", "GET"): _faults,
+    ("faults", "POST"): _add_fault,
+    ("faults", "DELETE"): _clear_faults,
+    ("requests", "GET"): _requests,
+    ("requests", "DELETE"): _clear_requests,
+    ("changes", "GET"): _changes,
+    ("drift", "POST"): _drift,
+    ("settings", "GET"): _settings,
+    ("settings", "PATCH"): _change_settings,
+    ("reset", "POST"): _reset,
+    ("signatures", "POST"): _expire,
+    ("state", "GET"): _state,
+}

@@ -1,0 +1,194 @@
+"""Requests, answers, and HTTP/1.1 as far as the emulator needs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from email.utils import formatdate
+from functools import cached_property
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import define, evolve, field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ._connection import Connection
+    from ._content import Content
+    from ._faults import Fault
+
+BODY_LIMIT = 8 * 2**20
+_REQUEST_LINE = re.compile(rb"([A-Z]+) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.([01])")
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@define(kw_only=True, slots=False, eq=False)
+class Request:
+    """One request as it arrived.
+
+    Attributes:
+        path: Undecoded: an id that contains a quoted slash is still one id.
+        query: Undecoded, without the question mark.
+        raw_headers: Every header line in its order, names in lower case.
+        body: At most a little more than `BODY_LIMIT` of it.
+        started_at: When it had arrived, on the clock of `time.monotonic()`, in seconds.
+        origin: Which of the two servers it reached.
+        fault: The rule that decides about it.
+        parameters: What its route's `{names}` stand for, undecoded.
+    """
+
+    method: str
+    path: str
+    query: str
+    raw_headers: Headers
+    keeps_alive: bool
+    origin: Literal["api", "storage"]
+    body: bytes = b""
+    started_at: float = field(factory=time.monotonic)
+    fault: Fault | None = None
+    parameters: Mapping[str, str] = field(factory=dict)
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The headers by lower-case name."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers}
+
+
+@frozen(kw_only=True)
+class Answer:
+    """Status, headers and either a document or a part of stored content.
+
+    Attributes:
+        stop: End of the part of `content` that is sent, exclusive; it begins with `start`.
+        framing: How the body's end is told; by default with `Content-Length`.
+        extra: Header lines that a fault adds.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = field(factory=dict)
+    document: bytes = b""
+    content: Content | None = None
+    start: int = 0
+    stop: int = 0
+    framing: Literal["length", "chunked", "close"] = "length"
+    extra: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def length(self) -> int:
+        """Length of the body in bytes, before a fault changes it."""
+        return len(self.document) if self.content is None else self.stop - self.start
+
+    def altered(self, fault: Fault) -> Answer:
+        """Return the answer with the headers that a fault makes of them."""
+        headers = dict(self.headers)
+        framing = self.framing
+        if fault.gzip:
+            headers["content-encoding"] = "gzip"
+            framing = "chunked"
+        if fault.chunked or fault.unsized:
+            framing = "chunked" if fault.chunked else "close"
+        extra = tuple(fault.extra_headers)
+        for name, _ in extra:
+            headers.pop(name, None)
+        return evolve(self, headers=headers, framing=framing, extra=extra)
+
+
+def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return an answer in JSON; bytes are JSON already."""
+    document = value if isinstance(value, bytes) else encode(value)
+    return Answer(
+        status=status, headers={"content-type": "application/json", **(headers or {})}, document=document
+    )
+
+
+def encode(value: Any) -> bytes:
+    """Return compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def attachment(document: bytes, media_type: str, filename: str) -> Answer:
+    """Return an answer that is saved under a name."""
+    disposition = f'attachment; filename="{filename}"'
+    headers = {"content-type": media_type, "content-disposition": disposition}
+    return Answer(headers=headers, document=document)
+
+
+def write_head(request: Request, answer: Answer, request_id: str) -> bytes:
+    """Return status line and headers as they go over the wire."""
+    closes = answer.framing == "close" or not request.keeps_alive
+    framing = {"transfer-encoding": "chunked"} if answer.framing == "chunked" else {}
+    if answer.framing == "length" and answer.status not in (204, 304):
+        framing = {"content-length": str(answer.length)}
+    headers = {
+        "date": formatdate(usegmt=True),
+        **framing,
+        **answer.headers,
+        "x-request-id": request_id,
+        **({"server": "AmazonS3", "x-amz-request-id": request_id} if request.origin == "storage" else {}),
+        **({"connection": "close"} if closes else {}),
+    }
+    added = {name for name, _ in answer.extra}
+    pairs = [pair for pair in headers.items() if pair[0] not in added]
+    lines = [f"HTTP/1.1 {answer.status} {phrase_of(answer.status)}"]
+    lines += [f"{name}: {value}" for name, value in (*pairs, *answer.extra)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def phrase_of(status: int) -> str:
+    """Return the reason phrase of a status, also of one that nobody has registered."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unregistered"
+
+
+async def receive(connection: Connection, origin: Literal["api", "storage"]) -> Request | None:
+    """Read the next request; `None` when the client has left or does not speak HTTP."""
+    head = await connection.until(b"\r\n\r\n")
+    request_line, *lines = (head or b"").split(b"\r\n")
+    matched = _REQUEST_LINE.fullmatch(request_line)
+    if matched is None:
+        return None
+    method, path, query, minor = (group.decode() for group in matched.groups(default=b""))
+    split = (line.partition(b":") for line in lines)
+    request = Request(
+        method=method,
+        path=path,
+        query=query,
+        raw_headers=tuple((name.strip().lower(), value.strip()) for name, _, value in split),
+        keeps_alive=minor == "1",
+        origin=origin,
+    )
+    request.keeps_alive &= "close" not in request.headers.get("connection", "").lower()
+    body = await _receive_body(connection, request.headers)
+    if body is None:
+        return None
+    request.body = body
+    return request
+
+
+async def _receive_body(connection: Connection, headers: Mapping[str, str]) -> bytes | None:
+    if "100-continue" in headers.get("expect", "").lower():
+        await connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        return await _receive_chunks(connection)
+    length = headers.get("content-length", "0")
+    return await connection.take(int(length), keep=BODY_LIMIT + 1) if length.isdecimal() else None
+
+
+async def _receive_chunks(connection: Connection) -> bytes | None:
+    body = bytearray()
+    while (line := await connection.until(b"\r\n")) is not None:
+        try:
+            size = int(line.partition(b";")[0], 16)
+        except ValueError:
+            return None
+        chunk = await connection.take(size, keep=max(0, BODY_LIMIT + 1 - len(body)))
+        if chunk is None or await connection.until(b"\r\n") is None:
+            return None
+        if not size:
+            return bytes(body)  # trailers are nothing that a client of this API sends
+        body += chunk
+    return None

@@ -1,0 +1,262 @@
+"""The portable prediction server's image: an archive as `docker save` and gzip make it.
+
+Deflate's stored blocks make every byte's place known without compressing anything: a head, blocks of 65,535
+bytes of the layer that repeat themselves, and a tail with what names the layer by its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import struct
+import tarfile
+import threading
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from ._content import SLICE, Content, DrawnContent, FileContent, check_going_on, etag_of, periodic
+from ._objects import StoredObject
+from ._samples import Json, timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from ._connection import Buffer
+
+_STORED = 65_535
+_FRAMED = _STORED + 5
+# With a prime number of blocks, no two pieces of a download that start at multiples of one piece size
+# are alike.
+_BLOCKS = 61
+_PERIOD = _BLOCKS * _FRAMED
+_TAR = 512
+_LAYER_NAME = "layer.tar"
+_FILE_NAME = "opt/datarobot/model.bin"
+
+
+def _frame(data: bytes, *, last: bool = False) -> bytes:
+    return struct.pack("<BHH", last, len(data), len(data) ^ 0xFFFF) + data
+
+
+@lru_cache(maxsize=4)
+def _block(seed: int) -> memoryview:
+    drawn = random.Random(f"image {seed}")  # noqa: S311 - test data, not a secret
+    framed = b"".join(_frame(drawn.randbytes(_STORED)) for _ in range(_BLOCKS))
+    return memoryview(framed + framed[:SLICE])
+
+
+def _member(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mode = 0o644
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def _file(name: str, content: bytes) -> bytes:
+    return _member(name, len(content)) + content + bytes(-len(content) % _TAR)
+
+
+class ImageArchive(Content):
+    """A gzipped tar archive of an exact size that `docker load` takes, drawn from a seed.
+
+    Args:
+        size: Length of the whole archive in bytes, at least `SMALLEST`.
+        seed: The same seed and size are the same bytes, in every process.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        super().__init__()
+        self.size = size
+        self.etag = etag_of(seed, size)
+        self._seed = seed
+        self._payload, spare = _fit(size)
+        self._layer_size = self._payload + _TAR + 2 * _TAR
+        self._inner_head = _member(_FILE_NAME, self._payload)
+        self._outer_head = _member(_LAYER_NAME, self._layer_size)
+        comment = b"-" * (spare - 1) + b"\0" if spare else b""
+        gzip_head = struct.pack("<BBBBLBB", 0x1F, 0x8B, 8, 0x10 if spare else 0, seed & 0xFFFFFFFF, 0, 255)
+        self._head = gzip_head + comment + _frame(self._outer_head + self._inner_head)
+        self._blocks, self._rest = divmod(self._payload, _STORED)
+        self.tail: int = len(self._head) + self._blocks * _FRAMED + (self._rest + 5 if self._rest else 0)
+        self._finishing = threading.Lock()
+        self._ending: bytes | None = None
+        self._image_id = ""
+
+    def slices(self, start: int, stop: int) -> Iterator[Buffer]:
+        """See `Content`. The tail waits for `finish`."""
+        at = 0
+        for length, part in self._parts(stop):
+            first, last = max(start - at, 0), min(stop - at, length)
+            if first < last:
+                yield from (
+                    periodic(_block(self._seed), _PERIOD, first, last)
+                    if part is None
+                    else (part[first:last],)
+                )
+            at += length
+
+    def _parts(self, stop: int) -> Iterator[tuple[int, bytes | None]]:
+        yield len(self._head), self._head
+        yield self._blocks * _FRAMED, None
+        if self._rest:
+            at = (self._blocks % _BLOCKS) * _FRAMED + 5
+            rest = _frame(bytes(_block(self._seed)[at : at + self._rest]))
+            yield len(rest), rest
+        if stop > self.tail:
+            self.finish()
+            yield self.size - self.tail, self._ending
+
+    def finish(self, stopping: threading.Event | None = None) -> None:
+        """Compute the layer's digest, the checksum and what comes after the layer."""
+        with self._finishing:
+            if self._ending is None:
+                layer, checksum = self._measure(stopping)
+                self._image_id, plain = _closing(layer.hexdigest(), self._seed)
+                checksum = zlib.crc32(plain, checksum)
+                length = _TAR + self._layer_size - 2 * _TAR + len(plain)
+                self._ending = _frame(plain, last=True) + struct.pack("<LL", checksum, length & 0xFFFFFFFF)
+
+    def _measure(self, stopping: threading.Event | None) -> tuple[Any, int]:
+        layer = hashlib.sha256(self._inner_head)
+        checksum = zlib.crc32(self._outer_head + self._inner_head)
+        block = _block(self._seed)
+        for number in range(self._blocks + 1):
+            check_going_on(stopping)
+            at = (number % _BLOCKS) * _FRAMED + 5
+            data = block[at : at + (_STORED if number < self._blocks else self._rest)]
+            layer.update(data)
+            checksum = zlib.crc32(data, checksum)
+        layer.update(bytes(2 * _TAR))
+        return layer, checksum
+
+    def _compute_sha256(self, stopping: threading.Event | None) -> str:
+        with ThreadPoolExecutor(1) as executor:  # the layer and the archive are hashed side by side
+            finished = executor.submit(self.finish, stopping)
+            digest = super()._compute_sha256(stopping)
+            finished.result()
+        return digest
+
+    def image_id(self) -> str:
+        """See `Content`."""
+        self.finish()
+        return self._image_id
+
+
+def _closing(layer: str, seed: int) -> tuple[str, bytes]:
+    """Return the image id, and what follows the layer's last byte in the tar archive."""
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "config": {"Cmd": ["/opt/datarobot/serve"]},
+            "created": "2024-01-01T00:00:00Z",
+            "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "datarobot_mlops_async.emulator"}],
+            "os": "linux",
+            "rootfs": {"diff_ids": [f"sha256:{layer}"], "type": "layers"},
+        }
+    ).encode()
+    image_id = hashlib.sha256(config).hexdigest()
+    tag = f"datarobot/portable-prediction-server:r{seed}"
+    manifest = [{"Config": f"{image_id}.json", "Layers": [_LAYER_NAME], "RepoTags": [tag]}]
+    files = _file(f"{image_id}.json", config) + _file("manifest.json", json.dumps(manifest).encode())
+    return image_id, bytes(2 * _TAR) + files + bytes(2 * _TAR)
+
+
+def _overhead(payload: int) -> int:
+    closing = len(_closing("0" * 64, 0)[1])
+    return 10 + 5 + 2 * _TAR + 5 * -(-payload // _STORED) + 5 + closing + 8
+
+
+SMALLEST = _overhead(0)
+
+
+def _fit(size: int) -> tuple[int, int]:
+    """Return the length of the layer's file, in whole blocks of tar, and what is left over."""
+    payload = (size - SMALLEST) // _TAR * _TAR
+    while payload + _overhead(payload) > size:
+        payload -= _TAR
+    return payload, size - payload - _overhead(payload)
+
+
+@frozen(kw_only=True)
+class Image:
+    """A release of the portable prediction server's Docker image."""
+
+    stored: StoredObject
+    seed: int
+    release: int
+
+    @property
+    def key(self) -> str:
+        """Its path in the storage."""
+        return f"/pps-images/{self.stored.filename}"
+
+    def metadata(self, stopping: threading.Event) -> Json:
+        """Return what the metadata route answers. It takes seconds a GiB: call it in a thread."""
+        content = self.stored.content
+        sha256, image_id = content.sha256(stopping), content.image_id()
+        return {
+            "baseImageId": content.etag[::-1][:12],
+            "created": timestamp(self.stored.modified),
+            "datarobotRuntimeImageTag": f"11.{self.release}.0",
+            "dockerImageId": f"sha256:{image_id}",
+            "filename": self.stored.filename,
+            "hash": sha256,
+            "hashAlgorithm": "SHA256",
+            "imageSize": content.size,
+            "shortDockerImageId": image_id[:12],
+        }
+
+
+@lru_cache(maxsize=32)
+def image_content(size: int, seed: int) -> Content:
+    """Return an archive of this size; what is too small for one is bytes of chance."""
+    return DrawnContent(size, seed) if size < SMALLEST else ImageArchive(size, seed)
+
+
+def draw_image(size: int, *, seed: int, release: int, modified: datetime) -> Image:
+    """Return the image of a release."""
+    stored = StoredObject(
+        content=image_content(size, seed),
+        filename=f"datarobot-portable-prediction-api-11.{release}.0-r{seed}.tar.gz",
+        content_type="application/gzip",
+        modified=modified,
+    )
+    return Image(stored=stored, seed=seed, release=release)
+
+
+class GivenArchive(FileContent):
+    """Somebody's own image, from a file."""
+
+    def image_id(self) -> str:
+        """Return the digest of the configuration that the archive names; that of the file if it names none."""
+        with self._lock:
+            self._image_id = self._image_id or _read_image_id(self.path)
+        return self._image_id or self.sha256()
+
+    _image_id: str | None = None
+
+
+def _read_image_id(path: Path) -> str | None:
+    try:
+        with tarfile.open(path) as archive:
+            manifest = json.load(archive.extractfile("manifest.json") or io.BytesIO())
+            config = archive.extractfile(manifest[0]["Config"]) or io.BytesIO()
+            return hashlib.sha256(config.read()).hexdigest()
+    except (tarfile.TarError, LookupError, ValueError, TypeError, OSError, zlib.error):
+        return None
+
+
+def given_image(path: Path, *, modified: datetime) -> Image:
+    """Return an image that is a file."""
+    stored = StoredObject(
+        content=GivenArchive(path), filename=path.name, content_type="application/gzip", modified=modified
+    )
+    return Image(stored=stored, seed=0, release=0)

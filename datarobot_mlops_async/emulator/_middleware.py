@@ -1,0 +1,159 @@
+"""What every request passes, to the API and to the storage: faults, latency, token, log, corruption."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+import uuid
+from inspect import isawaitable
+from typing import TYPE_CHECKING
+
+from ._control import control
+from ._corruption import Corruption
+from ._http import BODY_LIMIT, Answer, json_answer, phrase_of, write_head
+from ._log import RequestRecord
+from ._problems import Problem, not_found
+from ._routing import find_route
+from ._storage import answer_from_storage, storage_error
+
+if TYPE_CHECKING:
+    from ._connection import Buffer, Connection
+    from ._faults import Fault
+    from ._http import Request
+    from ._state import State
+
+_CREDENTIALS = re.compile(r"(?:bearer|token) +(\S+)", re.IGNORECASE)
+_HTML = """<!DOCTYPE html>
+<html><head><title>{status} {phrase}</title></head>
+<body><center><h1>{status} {phrase}</h1></center><hr><center>gateway</center></body></html>
+"""
+
+
+async def respond(state: State, request: Request, connection: Connection) -> bool:
+    """Answer one request; tell whether the connection can be used for another."""
+    answer = await control(state, request) if request.origin == "api" else None
+    if answer is not None:
+        return await _send(state, request, answer, connection, logged=False)
+    is_storage = request.origin == "storage"
+    path = request.path if is_storage else request.path.removeprefix(state.api_root)
+    fault = request.fault = state.faults.draw(request, path)
+    await asyncio.sleep((0.0 if is_storage else state.settings.latency) + (fault.latency if fault else 0.0))
+    if fault is not None and fault.before is not None:
+        await asyncio.to_thread(fault.before)
+    state.settle()
+    try:
+        answer = await _choose(state, request, path)
+    except Problem as problem:
+        answer = problem.answer()
+    answer = answer if fault is None else answer.altered(fault)
+    return await _send(state, request, answer, connection, logged=True)
+
+
+async def _choose(state: State, request: Request, path: str) -> Answer:
+    if request.fault is not None and request.fault.replaces_answer:
+        return _replaced(request.fault, is_storage=request.origin == "storage")
+    if request.origin == "storage":
+        return answer_from_storage(state, request)
+    matched = _CREDENTIALS.fullmatch(request.headers.get("authorization", ""))
+    if matched is None or matched[1] != state.settings.token:
+        message = "Invalid Authorization header. No credentials provided."
+        raise Problem(401, message, headers={"www-authenticate": "Bearer"})
+    if len(request.body) > BODY_LIMIT:
+        raise Problem(413, "The request body is too large")
+    if not request.path.startswith(f"{state.api_root}/"):
+        raise not_found()
+    handler, request.parameters = find_route(request.method, path)
+    answer = handler(state, request)
+    return await answer if isawaitable(answer) else answer
+
+
+def _replaced(fault: Fault, *, is_storage: bool) -> Answer:
+    """Return what a rule answers in the place of the route."""
+    status = 200 if fault.status is None else fault.status
+    phrase = phrase_of(status)
+    if fault.body == "empty" or status in (204, 304):
+        return Answer(status=status)
+    if fault.body == "html":
+        document = _HTML.format(status=status, phrase=phrase).encode()
+        return Answer(status=status, headers={"content-type": "text/html"}, document=document)
+    if fault.body is not None:
+        document = fault.body.encode() if isinstance(fault.body, str) else fault.body
+        media_type = "application/json" if _is_json(document) else "text/plain; charset=utf-8"
+        return Answer(status=status, headers={"content-type": media_type}, document=document)
+    return (
+        storage_error(status, phrase)
+        if is_storage
+        else json_answer({"message": phrase, "errors": {}}, status)
+    )
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
+
+
+async def _send(
+    state: State, request: Request, answer: Answer, connection: Connection, *, logged: bool
+) -> bool:
+    async def write(chunk: Buffer) -> None:
+        state.bytes_sent += len(chunk) if answer.content is not None else 0
+        if answer.framing == "chunked" and chunk:
+            chunk = b"%x\r\n%b\r\n" % (len(chunk), bytes(chunk))
+        await connection.send(chunk)
+
+    rate = state.settings.storage_rate if request.origin == "storage" else None
+    corruption = Corruption(request.fault, write, offset=answer.start, rate=rate)
+    request_id = uuid.uuid4().hex
+    silent = corruption.is_over()
+    if logged:
+        state.log.append(_record(request, None if silent else answer.status, request_id))
+    head = write_head(request, answer, request_id)
+    has_body = request.method != "HEAD" and answer.status not in (204, 304)
+    if request.fault is None and answer.content is None:
+        await connection.send(head + answer.document if has_body else head)
+    elif not silent:
+        await connection.send(head)
+        if has_body:
+            await _send_body(state, answer, corruption, connection)
+    await _end(connection, corruption)
+    return request.keeps_alive and answer.framing != "close" and corruption.ending is None
+
+
+async def _send_body(state: State, answer: Answer, corruption: Corruption, connection: Connection) -> None:
+    if answer.content is None:
+        await corruption.send(answer.document)
+    else:
+        async for view in answer.content.stream(answer.start, answer.stop, state.stopping):
+            await corruption.send(view)
+            if corruption.is_over():
+                return
+    await corruption.finish()
+    if answer.framing == "chunked" and corruption.ending is None:
+        await connection.send(b"0\r\n\r\n")
+
+
+async def _end(connection: Connection, corruption: Corruption) -> None:
+    if corruption.is_over() and corruption.ending == "reset":
+        await connection.reset()
+    elif corruption.is_over() and corruption.ending == "stall":
+        await connection.wait_closed()
+
+
+def _record(request: Request, status: int | None, request_id: str) -> RequestRecord:
+    return RequestRecord(
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        raw_headers=request.raw_headers,
+        body=request.body,
+        status=status,
+        started_at=request.started_at,
+        answered_at=time.monotonic(),
+        request_id=request_id,
+        origin=request.origin,
+    )
