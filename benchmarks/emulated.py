@@ -74,7 +74,7 @@ def fault(emulator: Any, rules: list[str]) -> None:
 def begin(emulator: Any, seconds: list[float]) -> list[tuple[str, float]]:
     """Begin operations that take so long; return where each is asked and when it ends (monotonic seconds)."""
     # No route begins operations that are over at different times.
-    operations = [emulator._world.operations.begin("Benchmark", seconds=each) for each in seconds]  # noqa: SLF001 - see above
+    operations = [emulator._state.operations.begin("Benchmark", seconds=each) for each in seconds]  # noqa: SLF001 - see above
     return [(f"status/{each.status_id}/", each.ends) for each in operations]
 
 

@@ -7,8 +7,8 @@
         page = await datarobot_session.deployments.list().first_page()
         assert page.total_count == 20
 
-It is loaded by itself where the package is installed with its extra ``emulator``, and imports nothing until a
-fixture is used. Settings of the emulator and of the session are arguments of markers:
+It is loaded by itself where the package is installed, and imports nothing until a fixture is used.
+Settings of the emulator and of the session are arguments of markers:
 
 ::
 
@@ -22,6 +22,8 @@ in the environment.
 
 from __future__ import annotations
 
+import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,25 +61,24 @@ def datarobot_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """A running emulator, by default with 20 deployments, an image of 1 MiB and operations that take 50 ms.
 
     The marker ``datarobot_emulator`` sets anything that `Emulator` takes. ``DATAROBOT_ENDPOINT`` and
-    ``DATAROBOT_API_TOKEN`` name it while the test runs, for sessions that the code under test opens.
+    ``DATAROBOT_API_TOKEN`` name it while the test runs, for sessions that the code under test opens; no other
+    ``DATAROBOT_*`` variable is set. A fault rule that has not fired by the end of the test is a warning.
     """
-    try:
-        from datarobot_mlops_async.emulator import Emulator  # noqa: PLC0415 - nothing is imported before it is used
-    except ImportError as error:
-        raise pytest.UsageError(
-            "the datarobot_emulator fixture needs: pip install 'datarobot-mlops-async[emulator]'"
-        ) from error
+    from datarobot_mlops_async.emulator import Emulator  # noqa: PLC0415 - nothing is imported before it is used
+
     with (
         Emulator(**{**_DEFAULTS, **_arguments(request, "datarobot_emulator")}) as emulator,
         pytest.MonkeyPatch.context() as environment,
     ):
+        for name in [name for name in os.environ if name.upper().startswith("DATAROBOT_")]:
+            environment.delenv(name)
         environment.setenv("DATAROBOT_ENDPOINT", emulator.endpoint)
         environment.setenv("DATAROBOT_API_TOKEN", emulator.token)
-        # This one would win over the two above.
-        environment.delenv("DATAROBOT_CONFIG_FILE", raising=False)
         for name in ("NO_PROXY", "no_proxy"):
             environment.setenv(name, emulator.host, prepend=",")
         yield emulator
+    for rule in emulator.unused_faults:
+        warnings.warn(pytest.PytestWarning(f"this fault never fired: {rule}"), stacklevel=1)
 
 
 @pytest.fixture

@@ -258,14 +258,6 @@ def test_missing_extra_names_what_to_install(monkeypatch):
     assert said.getvalue() == "dr-mlops needs click: pip install 'datarobot-mlops-async[cli]'\n"
 
 
-def test_missing_emulator_extra_names_what_to_install(dr, monkeypatch):
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    for command, extra in (("demo", "demo"), ("emulator", "emulator")):
-        ran = dr(command)
-        assert ran.code == 1
-        assert f"pip install 'datarobot-mlops-async[{extra}]'" in ran.error
-
-
 def test_program_ends_with_the_exit_code(datarobot_emulator):
     ran = there("deployments", "get", "nope")
     assert ran.code == 4

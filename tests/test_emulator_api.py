@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import ssl
 import threading
 import time
 import zipfile
@@ -14,6 +15,8 @@ import httpx
 import pytest
 
 from datarobot_mlops_async.emulator import Emulator
+
+pytest_plugins = ["tests.servers.fixtures"]
 
 
 @contextmanager
@@ -592,3 +595,86 @@ def test_same_seed_draws_the_same_fleet():
         with Emulator(deployments=5, seed=seed, epoch=epoch) as emulator, client_of(emulator) as client:
             fleets.append(fleet(client))
     assert fleets[0] == fleets[1] != fleets[2]
+
+
+def test_request_log_is_bounded_by_bytes():
+    with Emulator(deployments=0, log_bytes=20_000) as emulator, client_of(emulator) as client:
+        for number in range(8):
+            client.post(
+                "deployments/fromLearningModel/", content=b"x" * 5000, headers={"x-number": str(number)}
+            )
+        assert [record.headers["x-number"] for record in emulator.requests] == ["5", "6", "7"]
+        client.post("deployments/fromLearningModel/", content=b"x" * 50_000)
+        assert [len(record.body) for record in emulator.requests] == [50_000]
+        emulator.clear_requests()
+        client.get("version/")
+        assert len(emulator.requests) == 1
+
+
+def test_emulator_can_be_as_at_the_start(emulator, client):
+    before = fleet(client)
+    client.delete(f"deployments/{before[0]['id']}/")
+    emulator.fault("GET /version/ status=503")
+    emulator.replace_image()
+    emulator.reset()
+    assert [row["label"] for row in fleet(client)] == [row["label"] for row in before]
+    assert client.get("version/").status_code == 200
+    assert client.get("deletedDeployments/").json()["data"] == []
+    assert emulator.changes == ()
+
+
+def test_token_can_be_revoked(emulator, client):
+    emulator.token = "next-one"
+    assert client.get("version/").status_code == 401
+    assert client.get("version/", headers={"Authorization": "Bearer next-one"}).status_code == 200
+
+
+def test_body_may_come_in_chunks_and_after_a_permission(emulator, client):
+    def parts():
+        yield b'{"label": "in '
+        yield b'chunks"}'
+
+    chosen = pick(client)["id"]
+    assert client.patch(f"deployments/{chosen}/", content=parts()).status_code == 204
+    assert emulator.requests[-1].json == {"label": "in chunks"}
+    request = (
+        f"PATCH /api/v2/deployments/{chosen}/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {emulator.token}\r\n"
+        "Expect: 100-continue\r\nContent-Length: 15\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b'{"label":"big"}')
+        assert connection.recv(1000).startswith(b"HTTP/1.1 204 No Content\r\n")
+
+
+@pytest.mark.parametrize(
+    "body", [b"x\r\n", b"3\r\nab", b"3\r\nabc", b"", b"3\r\nabcdef", b"\xff\r\n"], ids=range(6)
+)
+def test_broken_chunks_close_the_connection(emulator, body):
+    head = b"POST /api/v2/version/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as connection:
+        connection.sendall(head + body)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1000) == b""
+
+
+def test_emulator_serves_https(tls):
+    with Emulator(deployments=3, image_size=3_000_000, tls=tls.server_context()) as emulator:
+        trusting = ssl.create_default_context(cafile=tls.ca_file)
+        assert emulator.endpoint.startswith("https://127.0.0.1:")
+        headers = {"Authorization": f"Bearer {emulator.token}"}
+        with httpx.Client(
+            base_url=emulator.endpoint, headers=headers, verify=trusting, trust_env=False
+        ) as client:
+            assert client.get("deployments/").json()["totalCount"] == 3
+            location = client.get("mlops/portablePredictionServerImage/").headers["location"]
+            assert location.startswith(emulator.storage_endpoint)
+            assert len(httpx.get(location, verify=trusting, trust_env=False).content) == 3_000_000
+            emulator.fault("GET /version/ reset=0 times=1")
+            emulator.fault("GET /version/ truncate=3")
+            for _ in range(2):
+                with pytest.raises(httpx.TransportError):
+                    client.get("version/")
+        with pytest.raises(httpx.TransportError):
+            httpx.get(emulator.endpoint.replace("https", "http"), trust_env=False)

@@ -643,3 +643,68 @@ def test_repeated_next_leads_nowhere(emulator, api):
     second = api.get(first["next"]).json()
     assert first["data"]
     assert (second["next"], second["data"]) == (first["next"], first["data"])
+
+
+# --- faults of a body's framing, of a range and of the moment
+
+
+def test_body_can_trickle(emulator, api):
+    emulator.fault("GET /version/ trickle=10 rate=1000")
+    answer = api.get("version/")
+    assert answer.json()["versionString"] == emulator.version
+    emulator.clear_faults()
+    emulator.fault("GET storage trickle=1000")
+    received = bytearray()
+    with (
+        httpx.Client(trust_env=False, timeout=0.05) as client,
+        client.stream("GET", signed_url(api)) as answer,
+        pytest.raises(httpx.ReadTimeout),
+    ):
+        for part in answer.iter_raw():
+            received += part
+    assert len(received) == 1000
+
+
+@pytest.mark.parametrize("word", ["chunked", "unsized"])
+def test_body_can_come_without_its_length(target, emulator, content, word):
+    route, url, headers = target
+    emulator.fault(route, **{word: True})
+    received, ending = raw_get(url, headers if word == "unsized" else {**headers, "Connection": "close"})
+    head = received.partition(b"\r\n\r\n")[0]
+    assert b"content-length" not in head
+    assert ending == "closed" if word == "unsized" else b"transfer-encoding: chunked" in head
+    with httpx.Client(trust_env=False, headers=headers) as client:
+        assert client.get(url).content == content
+
+
+def test_chunked_body_can_be_cut(target, emulator):
+    route, url, headers = target
+    emulator.fault(route, chunked=True, truncate=1000)
+    with httpx.Client(trust_env=False, headers=headers) as client, pytest.raises(httpx.RemoteProtocolError):
+        client.get(url)
+
+
+def test_range_can_be_shifted(target, emulator, content):
+    route, url, headers = target
+    emulator.fault(route, shift=5)
+    with httpx.Client(trust_env=False, headers=headers) as client:
+        answer = client.get(url, headers={"Range": "bytes=10-19"})
+        whole = client.get(url)
+    assert (answer.status_code, answer.content) == (206, content[15:20])
+    assert answer.headers["content-range"] == f"bytes 15-19/{SIZE}"
+    assert whole.content == content
+
+
+def test_rule_can_choose_requests_and_do_something_before(emulator, api):
+    done = []
+    fault = emulator.fault(
+        "GET /version/",
+        status=503,
+        when=lambda request: request.headers.get("x-chosen") == "yes",
+        before=lambda: done.append(emulator.fault_count(fault)),
+    )
+    assert api.get("version/").status_code == 200
+    assert api.get("version/", headers={"X-Chosen": "yes"}).status_code == 503
+    emulator.fault("GET /version/", before=lambda: done.append("only this"))
+    assert api.get("version/").status_code == 200
+    assert done == [1, "only this"]

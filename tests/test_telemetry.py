@@ -252,7 +252,9 @@ async def test_failed_download_names_its_error_and_counts_its_bytes(told, emulat
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize("fault", ["GET /none/ status=400", "* ** status=422 body=" + CONTENT, "* ** reset"])
+@pytest.mark.parametrize(
+    "fault", ["GET /status/none/ status=400", "* ** status=422 body=" + CONTENT, "* ** reset"]
+)
 async def test_neither_secrets_nor_contents_are_told(told, emulator, tmp_path, fault):
     async with AsyncSession(emulator.endpoint, TOKEN, retry=FAST) as session:
         ids = await find_ids(session)

@@ -138,23 +138,44 @@ def test_misuse_says_what_to_do(run):
         @pytest.mark.datarobot_emulator(deploymnets=50)
         def test_misspelt(datarobot_emulator): ...
 
-        @pytest.fixture
-        def bare_installation(monkeypatch):
-            for name in [name for name in sys.modules if name.startswith("datarobot_mlops_async.emulator")]:
-                monkeypatch.delitem(sys.modules, name)
-            monkeypatch.setitem(sys.modules, "click", None)
-
-        def test_extra(bare_installation, datarobot_emulator): ...
     """
     result = run(tests)
-    result.assert_outcomes(errors=4)
+    result.assert_outcomes(errors=3)
     for message in (
         "datarobot_session is for async tests: mark the test anyio or asyncio*",
         "*@pytest.mark.datarobot_emulator takes keyword arguments only*",
         "*unexpected keyword argument 'deploymnets'*",
-        "*needs: pip install 'datarobot-mlops-async?emulator?'*",
     ):
         result.stdout.fnmatch_lines([message])
+
+
+def test_no_datarobot_variable_reaches_the_test(run, monkeypatch):
+    for name in ("DATAROBOT_CONFIG_FILE", "DATAROBOT_VERIFY", "DATAROBOT_WHATEVER", "datarobot_max_retries"):
+        monkeypatch.setenv(name, "/none")
+    tests = """
+        import os
+
+        def test_variables(datarobot_emulator):
+            ours = {name for name in os.environ if name.upper().startswith("DATAROBOT_")}
+            assert ours == {"DATAROBOT_ENDPOINT", "DATAROBOT_API_TOKEN"}
+
+        def test_variables_come_back():
+            assert os.environ["DATAROBOT_WHATEVER"] == "/none"
+    """
+    run(tests).assert_outcomes(passed=2)
+
+
+def test_fault_that_never_fired_is_a_warning(run):
+    tests = """
+        import pytest
+
+        @pytest.mark.filterwarnings("default::pytest.PytestWarning")
+        @pytest.mark.datarobot_emulator(faults=["GET /version/ status=503"])
+        def test_nothing(datarobot_emulator): ...
+    """
+    result = run(tests)
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*this fault never fired: GET /version/ status=503*"])
 
 
 def test_nothing_is_imported_before_a_fixture_is_used(run):

@@ -137,6 +137,8 @@ def run(arguments: Sequence[str]) -> int:
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "dr-mlops"
             return _report(usage(f"{error.format_message().rstrip('.')} (see {command} --help)"))
+        except click.ClickException as error:
+            return _report(Failure(error.format_message(), ExitCode.FAILED))
         except Exception as error:  # noqa: BLE001 - the last resort before a traceback
             return _report(_failure(error, verbose=bool({"-v", "--verbose"} & {*arguments})))
     return code if isinstance(code, int) else ExitCode.DONE

@@ -12,7 +12,7 @@ import anyio
 import click
 
 from datarobot_mlops_async.cli._command import Command, option
-from datarobot_mlops_async.cli._exits import require, usage
+from datarobot_mlops_async.cli._exits import usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +35,7 @@ def command(deployments: int, image_size: str, keep: bool) -> None:
     Lists a fleet of deployments, deactivates a few and follows the operations, downloads an image and
     verifies it.
     """
-    require("the demo", "demo", "starlette", "uvicorn")
-    # Not at the top: the check above must work without them.
+    # Not at the top: help and completion need none of them.
     from datarobot_mlops_async.cli._demo_scenes import Demo  # noqa: PLC0415 - as said
     from datarobot_mlops_async.cli._terminal import Terminal  # noqa: PLC0415 - as said
     from datarobot_mlops_async.emulator import Emulator, parse_size  # noqa: PLC0415 - as said

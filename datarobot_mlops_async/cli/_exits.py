@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from enum import IntEnum
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -113,24 +112,6 @@ def _advice(hint: Hint | None, environ: Mapping[str, str]) -> str:
 def is_expected(error: Exception) -> bool:
     """Tell whether an error is worded for people: ours, an argument's, or the system's."""
     return isinstance(error, (MLOpsError, ValueError, OSError))
-
-
-def require(what: str, extra: str, *modules: str) -> None:
-    """End the command where a module is missing that an extra of the package brings.
-
-    Args:
-        what: What needs it.
-        extra: The extra.
-        modules: The modules.
-
-    Raises:
-        Failure: One is missing.
-    """
-    if missing := [name for name in modules if find_spec(name) is None]:
-        raise Failure(
-            f"{what} needs {' and '.join(missing)}: pip install 'datarobot-mlops-async[{extra}]'",
-            ExitCode.FAILED,
-        )
 
 
 def usage(message: str) -> Failure:

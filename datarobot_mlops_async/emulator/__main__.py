@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from ._command import command
+import sys
+
+try:
+    from ._command import command
+except ModuleNotFoundError as error:
+    sys.exit(f"the emulator's command line needs {error.name}: pip install 'datarobot-mlops-async[emulator]'")
 
 command(prog_name="python -m datarobot_mlops_async.emulator")
