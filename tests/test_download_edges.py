@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,29 +12,21 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
-from datarobot_mlops_async._download._consumer import FileConsumer, Hasher
-from datarobot_mlops_async._download._controller import RateMeter
 from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
-from datarobot_mlops_async._download._fetcher import Fetcher, Transfer
 from datarobot_mlops_async._download._partial import Partial
-from datarobot_mlops_async._download._probe import Probe
-from datarobot_mlops_async._download._ranges import Validators
 from datarobot_mlops_async._download._remote import RemoteObject
-from datarobot_mlops_async._download._reorder_buffer import AbandonedError, PieceSink, ReorderBuffer
 from datarobot_mlops_async._download._resume_state import ResumeState, write_state
 from datarobot_mlops_async._redaction import Redactor
-from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async._streaming import resolve_location
 from datarobot_mlops_async.errors import (
     ConnectError,
-    DownloadError,
     IntegrityError,
     NotFoundError,
     PermissionDeniedError,
     ProtocolError,
     ReadError,
 )
-from tests.servers.clients import KIB, MIB, SMALL, artifact_at
+from tests.servers.clients import KIB, MIB, artifact_at
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.anyio
@@ -65,11 +56,30 @@ async def test_piece_that_ends_early_without_a_length_is_completed(storage, tmp_
     assert (await _download(storage, tmp_path)).sha256 == stored.sha256
 
 
-async def test_ranges_without_validators_are_used_and_checked_by_size(storage, tmp_path):
+async def test_ranges_without_validators_are_used_where_a_digest_decides(storage, tmp_path):
     stored = storage.put("image", SIZE, etag=False)
     stored.modified = "never"
     storage.fault(reset=True, after=1000, times=3)
-    assert (await _download(storage, tmp_path)).sha256 == stored.sha256
+    assert (await _download(storage, tmp_path, sha256=stored.sha256)).sha256 == stored.sha256
+    assert all(each.range for each in storage.of("store"))
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_object_that_nothing_identifies_comes_in_one_stream(storage, tmp_path, broken):
+    old = storage.put("image", SIZE, etag=False)
+    old.modified = "never"
+
+    def replace():
+        storage.put("image", bytes(SIZE), etag=False).modified = "never"
+
+    # Whenever another request came, it would get another object's bytes.
+    storage.fault(before=replace, when=lambda request: request.range is not None and request.range[0] > 0)
+    if broken:
+        storage.fault(reset=True, after=MIB, when=lambda request: request.range is None)
+    result = await _download(storage, tmp_path)
+    assert (tmp_path / "image").read_bytes() == old.data
+    assert result.sha256 == old.sha256
+    assert {each.range for each in storage.of("store")} == {(0, 256 * KIB), None}
 
 
 async def test_single_stream_of_an_object_that_changed_meanwhile_starts_over(storage, tmp_path):
@@ -243,114 +253,6 @@ def test_state_that_cannot_be_moved_leaves_no_rubbish(tmp_path, monkeypatch):
 def test_location_that_cannot_be_joined_is_refused():
     with pytest.raises(ProtocolError, match="not a URL"):
         resolve_location("http://h/", "//[")
-
-
-class _NoFile:
-    """A partial file that somebody cut to nothing."""
-
-    def write_at(self, view, offset):
-        pass
-
-    def read_at(self, view, offset):
-        return 0
-
-    def record(self, state):
-        pass
-
-
-def _buffers(spill=None, **changes):
-    fields = {"start": 0, "present": 0, "block": 10, "blocks": 2, "window": 40, "spill": spill}
-    return ReorderBuffer(**{**fields, **changes})
-
-
-def test_partial_cut_by_somebody_else_is_an_error():
-    partial = _NoFile()
-    buffers = _buffers(partial.write_at)
-    sink = PieceSink(buffers, 10, 20)
-    sink.buffer_updated(10)
-    first = PieceSink(buffers, 0, 10)
-    first.buffer_updated(10)
-    buffers.finish(20)
-    hasher = Hasher(Expectation(kind=ArtifactKind.FILE, filename=None))
-    with pytest.raises(DownloadError, match="cut short"):
-        FileConsumer(buffers, partial, hasher, state=ResumeState(), interval=9.0).run()
-
-
-def test_shelf_gives_early_blocks_back_in_order():
-    written = {}
-    buffers = _buffers(lambda view, start: written.update({start: bytes(view)}))
-    for start in (20, 10, 0):
-        sink = PieceSink(buffers, start, start + 10)
-        sink.get_buffer()[:] = bytes([start]) * 10
-        sink.buffer_updated(10)
-    buffers.finish(30)
-    starts = []
-    while (block := buffers.take()) is not None:
-        starts.append((block.start, block.length, block.buffer is None))
-        buffers.done(block)
-    assert starts == [(0, 10, False), (10, 10, True), (20, 10, True)]
-    assert written == {10: bytes([10]) * 10, 20: bytes([20]) * 10}
-    assert buffers.arrived == buffers.taken == 30
-
-
-def test_receiver_waits_for_room_until_the_download_is_abandoned():
-    buffers = _buffers()
-    assert not buffers.has_room(40)
-    results = []
-
-    def wait():
-        try:
-            buffers.wait_for_room(40)
-        except AbandonedError as error:
-            results.append(error)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    buffers.abandon(KeyError("first"))
-    buffers.abandon(KeyError("second"))
-    thread.join()
-    assert len(results) == 1
-    with pytest.raises(KeyError, match="first"):
-        buffers.take()
-    sink = PieceSink(buffers, 0, 10)
-    with pytest.raises(AbandonedError):
-        sink.buffer_updated(10)
-
-
-class _Response:
-    status = 206
-    headers: dict = {}  # noqa: RUF012 - never written to
-    url = "http://h/"
-    interrupted = 0
-
-    def interrupt(self):
-        self.interrupted += 1
-
-
-async def test_piece_that_is_slow_every_time_is_left_alone():
-    response = _Response()
-    probe = Probe(
-        response=response,
-        start=0,
-        end=10,
-        total=100,
-        ranged=True,
-        resumable=True,
-        validators=Validators(),
-        headers={},
-    )
-    fetcher = Fetcher(
-        None, probe, _buffers(), tuning=SMALL, retry=RetryPolicy(), max_connections=3, digest_decides=True
-    )
-    fetcher._rate = 1e9
-    for key, drops in ((1, 0), (2, 3)):
-        fetcher._transfers[key] = transfer = Transfer(response, PieceSink(_buffers(), 0, 10), drops)
-        transfer.meter = RateMeter(0.0)
-    fetcher._judge(0.3, starved=1.0)
-    assert response.interrupted in {0, 1}
-    assert not fetcher._transfers[2].dropped
-    fetcher._judge(1.0, starved=0.0)
-    assert fetcher.received == 0
 
 
 class _Endpoint:

@@ -334,51 +334,64 @@ def test_trickle_is_a_stall_whatever_the_peers_do():
     assert too_slow(meters, pace, None) == (set(), {1, 2})
 
 
-def _ramp(*steps, most=8):
+def _controlled(*steps, most=8, busy=1.0, latency=0.0):
     """Feed (seconds, received, starved) and return the number of workers after each."""
-    ramp = ConcurrencyController(most, now=0.0, trial=1.0, hold=5.0)
-    return [ramp.decide(now, received=received, starved=starved) for now, received, starved in steps]
-
-
-def test_connections_double_while_it_pays():
-    assert _ramp((1, 100, 0.9), (1.5, 200, 0.9), (2, 300, 0.9), (3, 700, 0.9), (4, 1500, 0.9)) == [
-        2,
-        2,
-        4,
-        8,
-        8,
+    controller = ConcurrencyController(most, now=0.0, trial=1.0, hold=5.0)
+    return [
+        controller.decide(now, received=received, starved=starved, busy=busy, latency=latency)
+        for now, received, starved in steps
     ]
 
 
+def test_connections_double_while_it_pays():
+    steps = [(1, 100, 0.9), (1.5, 200, 0.9), (2, 300, 0.9), (3, 700, 0.9), (4, 1500, 0.9)]
+    assert _controlled(*steps) == [2, 2, 4, 8, 8]
+
+
+def test_all_connections_are_tried_at_once_while_the_processor_idles():
+    steps = [(1, 100, 0.9), (2, 900, 0.9), (3, 1700, 0.9)]
+    assert _controlled(*steps, busy=0.1) == [8, 8, 8]
+
+
 def test_one_connection_is_enough_while_the_hash_is_busy():
-    assert _ramp((1, 100, 0.1), (2, 200, 0.5), (3, 300, 0.0)) == [1, 1, 1]
+    assert _controlled((1, 100, 0.1), (2, 200, 0.5), (3, 300, 0.0)) == [1, 1, 1]
 
 
 def test_connections_that_did_not_pay_are_given_up_and_tried_again_later():
-    assert _ramp((1, 100, 0.6), (2, 210, 0.6), (3, 310, 0.6), (8, 800, 0.6)) == [2, 1, 1, 2]
+    assert _controlled((1, 100, 0.6), (2, 210, 0.6), (3, 310, 0.6), (8, 800, 0.6)) == [2, 1, 1, 2]
 
 
-def test_connections_stay_where_the_network_is_the_limit():
-    assert _ramp((1, 100, 0.95), (2, 200, 0.95), (3, 300, 0.95), most=3) == [2, 3, 3]
+def test_connections_are_not_judged_before_they_can_have_begun():
+    assert _controlled((1, 100, 0.9), (3, 300, 0.9), (5.9, 590, 0.9), (6, 600, 0.9), latency=0.5) == [
+        2,
+        2,
+        2,
+        1,
+    ]
 
 
 def test_clock_that_stands_still_gives_no_rate():
-    assert _ramp((0, 100, 0.9)) == [2]
+    assert _controlled((0, 100, 0.9)) == [2]
 
 
 @pytest.mark.parametrize(
-    ("rate", "left", "workers", "length"),
+    ("rate", "latency", "left", "workers", "length"),
     [
-        (0, 1000 * MIB, 1, 4 * MIB),
-        (50 * MIB, 1000 * MIB, 8, 24 * MIB),
-        (500 * MIB, 1000 * MIB, 1, 32 * MIB),
-        (500 * MIB, 80 * MIB, 8, 8 * MIB),
-        (500 * MIB, 5 * MIB, 8, 5 * MIB),
-        (500 * MIB, 3, 8, 3),
+        (0, 0.1, 1000 * MIB, 1, 4 * MIB),
+        (50 * MIB, 0.001, 1000 * MIB, 8, 4 * MIB),
+        # A round trip of 100 ms costs less than a twentieth.
+        (10 * MIB, 0.1, 1000 * MIB, 8, 24 * MIB),
+        (500 * MIB, 0.1, 1000 * MIB, 1, 64 * MIB),
+        (500 * MIB, 0.1, 80 * MIB, 8, 8 * MIB),
+        (500 * MIB, 0.1, 5 * MIB, 8, 5 * MIB),
+        (500 * MIB, 0.1, 3, 8, 3),
     ],
 )
-def test_piece_is_long_enough_to_pay_and_short_enough_to_share(rate, left, workers, length):
-    assert piece_length(rate, left=left, workers=workers, shortest=4 * MIB, longest=32 * MIB) == length
+def test_piece_is_long_enough_to_pay_and_short_enough_to_share(rate, latency, left, workers, length):
+    found = piece_length(
+        rate, latency=latency, left=left, workers=workers, shortest=4 * MIB, longest=64 * MIB
+    )
+    assert found == length
 
 
 @given(
@@ -389,7 +402,9 @@ def test_piece_is_long_enough_to_pay_and_short_enough_to_share(rate, left, worke
     st.integers(0, 10**8),
 )
 def test_pieces_always_make_progress(rate, left, workers, shortest, more):
-    length = piece_length(rate, left=left, workers=workers, shortest=shortest, longest=shortest + more)
+    length = piece_length(
+        rate, latency=0.1, left=left, workers=workers, shortest=shortest, longest=shortest + more
+    )
     assert 0 < length <= left
 
 

@@ -56,7 +56,7 @@ async def test_slow_reader_stops_the_fetchers(storage):
             sent = storage.bytes_sent
             await anyio.sleep(0.1)
         # The window, what was begun in it, and what the sockets hold.
-        assert sent <= SMALL.memory_window + 2 * SMALL.longest_piece + 2 * MIB
+        assert sent <= SMALL.blocks * SMALL.block + 2 * SMALL.longest_piece + 2 * MIB
         await _drain(chunks)
     assert storage.bytes_sent == 8 * MIB
 

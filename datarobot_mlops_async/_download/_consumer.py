@@ -1,9 +1,8 @@
-"""The end of the line: bytes in order are hashed, written, and noted in the state."""
+"""The hash, which is the only stage of a download that is sequential: nothing else runs in its thread."""
 
 from __future__ import annotations
 
 import hashlib
-import time
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._download._reorder_buffer import Block, ReorderBuffer
     from datarobot_mlops_async._download._resume_state import ResumeState
 
-_SCRATCH = 1024 * 1024
 _MAGIC = 4
 
 
@@ -64,10 +62,10 @@ class Hasher:
         return self._sha256.hexdigest()
 
     def verify(self) -> tuple[str, ...]:
-        """Check everything at the end, and return who had promised it.
+        """Check everything at the end, and return whose digests agree.
 
         Raises:
-            IntegrityError: An expectation was not kept.
+            IntegrityError: The bytes are not the expected ones.
         """
         if self.size < _MAGIC:
             self._expectation.check_start(self._start)
@@ -75,83 +73,73 @@ class Hasher:
 
 
 class FileConsumer:
-    """Takes blocks from a reorder buffer, in a thread: hashes them, writes them to a partial file, records the state.
+    """Hashes the blocks of a file that is being written, in a thread.
 
     Args:
         buffers: Where blocks come from.
-        partial: Where they go, and where early ones are already.
+        partial: Where they are written, and what an earlier download left.
         hasher: The digest.
-        state: What to write of the object; its checkpoints describe what an earlier download left.
-        interval: Seconds between two records.
+        state: What an earlier download left, by its own account.
     """
 
     def __init__(
-        self, buffers: ReorderBuffer, partial: Partial, hasher: Hasher, *, state: ResumeState, interval: float
+        self, buffers: ReorderBuffer, partial: Partial, hasher: Hasher, *, state: ResumeState
     ) -> None:
         self._buffers = buffers
         self._partial = partial
         self._hasher = hasher
-        self._claimed = {each.offset: each.sha256 for each in state.checkpoints}
-        self._present = state.verified
+        self._found = state.checkpoints
+        self._noted: Checkpoint | None = None
+        self._scratch = memoryview(bytearray(buffers.block))
+        self._reached: Checkpoint | None = None
         self.state = evolve(state, checkpoints=())
-        """What is certain by now."""
-        self._interval = interval
-        self._saved_at = time.monotonic()
-        self._scratch = memoryview(bytearray(_SCRATCH))
+        """What is certain, as far as it was noted."""
+        self.read_back = 0
+        """Bytes that had left memory before they were hashed."""
 
     def run(self) -> None:
-        """Consume until the end.
+        """Hash what was found, then blocks until the end.
 
         Raises:
             PrefixError: What was left by an earlier download is damaged.
-            InsufficientSpaceError: The disk is full.
         """
-        try:
-            while (block := self._buffers.take()) is not None:
-                self._consume(block)
-                if time.monotonic() - self._saved_at >= self._interval:
-                    self.save()
-        finally:
-            self.save()
+        self._buffers.catching_up = bool(self._found)
+        for claim in self._found:
+            self._rehash(claim)
+        self._buffers.catching_up = False
+        while (block := self._buffers.take()) is not None:
+            self._hasher.update(self._bytes_of(block))
+            self._reached = Checkpoint(offset=self._hasher.size, sha256=self._hasher.hexdigest())
+            self._buffers.release(block)
 
-    def save(self) -> None:
-        """Write down how far everything is hashed and written."""
-        self._saved_at = time.monotonic()
-        # Before that, the state that was found says more.
-        if self._hasher.size > max(self._present - 1, self.state.verified):
-            self.state = self.state.with_checkpoint(self._checkpoint())
-            self._partial.record(self.state)
+    def note(self) -> ResumeState | None:
+        """Return how far everything is written and hashed; ``None`` while that is no more than before."""
+        reached = self._reached
+        if reached is None or reached is self._noted:
+            return None
+        self._noted = reached
+        self.state = self.state.with_checkpoint(reached)
+        return self.state
 
-    def _consume(self, block: Block) -> None:
-        if block.buffer is None:
-            self._buffers.done(self._consume_written(block))
-            return
-        view = memoryview(block.buffer)[: block.length]
-        # In this order: what is hashed is on disk, and the state may say so.
-        self._partial.write_at(view, block.start)
-        self._hasher.update(view)
-        self._buffers.done(block)
-
-    def _consume_written(self, block: Block) -> Block:
-        found = block.start < self._present
-        end = min(block.start + block.length, block.start + len(self._scratch))
-        if found:
-            end = min([end, *(offset for offset in self._claimed if offset > block.start)])
-        view = self._scratch[: end - block.start]
-        count = (self._partial.read_found if found else self._partial.read_at)(view, block.start)
-        if not count and not found:
-            raise DownloadError("the partial file was cut short by somebody else")
-        self._hasher.update(view[:count])
-        if found:
-            self._check_claim(block.start, block.start + count, end)
-        return evolve(block, length=count)
-
-    def _check_claim(self, start: int, reached: int, end: int) -> None:
-        claimed = self._claimed.get(reached)
-        if reached == start or (reached == end and claimed not in {None, self._hasher.hexdigest()}):
+    def _rehash(self, claim: Checkpoint) -> None:
+        while (at := self._hasher.size) < claim.offset:
+            self._buffers.check()
+            count = self._partial.read_found(self._scratch[: claim.offset - at], at)
+            if not count:
+                break
+            self._hasher.update(self._scratch[:count])
+        if (self._hasher.size, self._hasher.hexdigest()) != (claim.offset, claim.sha256):
             raise PrefixError(self.state.verified)
-        if claimed is not None:
-            self.state = self.state.with_checkpoint(Checkpoint(offset=reached, sha256=claimed))
+        self.state = self.state.with_checkpoint(claim)
 
-    def _checkpoint(self) -> Checkpoint:
-        return Checkpoint(offset=self._hasher.size, sha256=self._hasher.hexdigest())
+    def _bytes_of(self, block: Block) -> memoryview:
+        if block.buffer is not None:
+            return block.buffer[: block.length]
+        filled = 0
+        while filled < block.length:
+            count = self._partial.read_at(self._scratch[filled : block.length], block.start + filled)
+            if not count:
+                raise DownloadError("the partial file was cut short by somebody else")
+            filled += count
+        self.read_back += filled
+        return self._scratch[:filled]

@@ -14,6 +14,7 @@ from datarobot_mlops_async._download._names import filename_from_disposition, fi
 from datarobot_mlops_async._download._probe import open_object
 from datarobot_mlops_async._download._ranges import Validators
 from datarobot_mlops_async._download._remote import RemoteObject
+from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
 from datarobot_mlops_async._download._retry_state import RetryState
 from datarobot_mlops_async._streaming import StreamingClient
 from datarobot_mlops_async.errors import APIStatusError, IntegrityError, TransportError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._api import Api
     from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
     from datarobot_mlops_async._download._probe import Probe
-    from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
     from datarobot_mlops_async._download._tuning import Tuning
 
 logger = logging.getLogger("datarobot_mlops_async")
@@ -137,6 +137,7 @@ class DownloadContext:
                     start=start,
                     length=2 * self.tuning.shortest_piece,
                     validators=validators or Validators(),
+                    digest_known=bool(self.metadata.sha256 or self.expected_sha256),
                 )
             except (TransportError, APIStatusError) as error:
                 await anyio.sleep(retries.delay_after(error, progressed=False))
@@ -170,17 +171,30 @@ class DownloadContext:
             )
         return expectation
 
+    def reorder_buffer(self, *, start: int, window: int | None = None) -> ReorderBuffer:
+        """Return an empty buffer; without a window of a file's, one whose blocks are all in memory."""
+        span = self.tuning.block * self.tuning.blocks
+        return ReorderBuffer(start=start, block=self.tuning.block, span=span, window=window or span)
+
     def fetcher(
-        self, remote: RemoteObject, probe: Probe, buffers: ReorderBuffer, expectation: Expectation
+        self,
+        remote: RemoteObject,
+        probe: Probe,
+        buffers: ReorderBuffer,
+        expectation: Expectation,
+        *,
+        write: Callable[[memoryview, int], None] | None = None,
     ) -> Fetcher:
         """Return the workers for an opened object."""
         fetcher = Fetcher(
             remote,
             probe,
             buffers,
+            write=write,
             tuning=self.tuning,
             retry=self.api.options.retry,
             max_connections=self.max_connections,
+            pace=None,
             digest_decides=expectation.digest is not None,
         )
         self._stats.append(fetcher.stats)

@@ -89,77 +89,81 @@ class ConcurrencyController:
 
     One connection to a fast server feeds the hash, and more of them only compete with it for processor
     time; object stores limit each connection, and there eight bring eight times as much. So while the hash
-    waits for bytes the number is doubled on trial, and stays only where it paid.
+    waits for bytes more of them are tried, and stay only where that paid: all that are allowed at once where this
+    process all but sleeps, else twice as many.
 
     Args:
         most: The caller's limit.
-        trial: Seconds after which a number is judged.
+        trial: Seconds after which a number is judged, at least.
         hold: Seconds after which a number that did not pay is tried again.
     """
 
-    def __init__(
-        self, most: int, *, now: float, received: int = 0, trial: float = 0.1, hold: float = 5.0
-    ) -> None:
+    def __init__(self, most: int, *, now: float, trial: float = 0.1, hold: float = 5.0) -> None:
         self._most = most
         self._trial = trial
         self._hold = hold
         self._judge_at = now
         self._grow_at = now
-        self._mark = (now, received)
+        self._mark = (now, 0)
         self._before: tuple[int, float] | None = None
         self.workers = 1
 
-    def decide(self, now: float, *, received: int, starved: float) -> int:
+    def decide(self, now: float, *, received: int, starved: float, busy: float, latency: float = 0.0) -> int:
         """Return how many connections should fetch from now on.
 
         Args:
             now: Seconds.
             received: Bytes received so far, by all of them.
             starved: Share of the last interval in which the hash waited for bytes, 0 to 1.
+            busy: Processor seconds that this process spent in a second.
+            latency: How long an answer takes to begin, seconds; a connection takes several times that to get going.
         """
         if now < self._judge_at:
             return self.workers
         then, before = self._mark
         rate = (received - before) / (now - then) if now > then else 0.0
         self._mark = (now, received)
-        self._judge_at = now + self._trial
+        self._judge_at = now + max(self._trial, _WARM_UP * latency)
         if self._before is not None:
-            self._settle(now, rate, starved)
+            self._settle(now, rate)
         if self.workers < self._most and now >= self._grow_at and starved > 0.5:
             self._before = (self.workers, rate)
-            self.workers = min(self._most, self.workers * 2)
+            self.workers = self._most if busy < _IDLE else min(self._most, self.workers * 2)
         return self.workers
 
-    def _settle(self, now: float, rate: float, starved: float) -> None:
+    def _settle(self, now: float, rate: float) -> None:
         workers, rate_before = self._before or (1, 0.0)
         self._before = None
-        # A hash that all but sleeps leaves processor time for any number of connections.
-        if rate < _WORTHWHILE * rate_before and starved < 0.8:
+        if rate < _WORTHWHILE * rate_before:
             self.workers = workers
             self._grow_at = now + self._hold
 
 
-# A doubling that brings less than this costs more than it brings.
+# More connections that bring less than this cost more than they bring.
 _WORTHWHILE = 1.2
+_IDLE = 0.5
+_WARM_UP = 10
 
 
-def piece_length(
-    rate: float, *, left: int, workers: int, shortest: int, longest: int, seconds: float = 0.5
-) -> int:
+def piece_length(rate: float, *, latency: float, left: int, workers: int, shortest: int, longest: int) -> int:
     """Return the length of the next piece in bytes.
 
-    Long enough that asking for it costs little against receiving it, short enough that all connections
-    end together and that a broken one costs little.
+    Long enough that waiting for it to begin costs little against receiving it, short enough that the hash finds it in
+    memory, that all connections end together and that a broken one costs little.
 
     Args:
         rate: What one connection reaches, bytes a second; 0 if unknown.
+        latency: How long an answer takes to begin, seconds.
         left: Bytes that no connection fetches yet.
         workers: Connections that share them.
         shortest: Lower bound, but for the last piece.
         longest: Upper bound.
-        seconds: How long a piece should take.
     """
-    length = max(shortest, min(int(rate * seconds), longest, left // max(1, workers)))
-    # Whole multiples keep pieces aligned with the blocks of the reorder window.
+    length = max(shortest, min(int(rate * latency * _WORTH_A_REQUEST), longest, left // max(1, workers)))
+    # Whole multiples keep pieces aligned with blocks.
     length -= length % shortest
     return left if left < length + shortest // 2 else min(left, length)
+
+
+# How much longer than its latency a piece takes.
+_WORTH_A_REQUEST = 25

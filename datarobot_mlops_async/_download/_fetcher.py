@@ -1,7 +1,7 @@
 """The workers that bring the pieces: each one connection at a time, each with its own retries.
 
-A worker asks for a piece, lets a thread receive it onto the buffers, and asks for the next. What a worker cannot do
-ends the download: the buffer is abandoned with the reason, and the consumer raises it. Workers themselves
+A worker asks for a piece, lets a thread receive it, and asks for the next. What a worker cannot do ends the
+download: the reorder buffer is abandoned with the reason, and the consumer raises it. Workers themselves
 raise nothing, so no exception group ever reaches a caller.
 """
 
@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio import CapacityLimiter
-from attrs import define, frozen
+from attrs import define, field
 
 from datarobot_mlops_async._download._controller import (
     ConcurrencyController,
@@ -34,7 +33,7 @@ from datarobot_mlops_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from anyio.abc import TaskGroup
 
@@ -49,14 +48,6 @@ if TYPE_CHECKING:
 _MAX_DROPS = 3
 
 
-@frozen
-class Piece:
-    """A byte range, fetched by one worker: from ``start`` up to ``end``, or to the end of the body."""
-
-    start: int
-    end: int | None
-
-
 @define(kw_only=True)
 class TransferStats:
     """What a fetcher did, for those who outlive it.
@@ -64,7 +55,7 @@ class TransferStats:
     Attributes:
         start: Offset that it began at.
         total: Size of the object; ``None`` if unknown.
-        received: Bytes of pieces that are over, repeated ones included.
+        received: Bytes of answers that are over, repeated ones included.
         connections: The most at the same time.
     """
 
@@ -74,17 +65,41 @@ class TransferStats:
     connections: int = 0
 
 
+@define(eq=False)
 class Transfer:
-    """One answer while it is received."""
+    """One answer while it is received.
 
-    def __init__(self, response: StreamingResponse, sink: PieceSink, drops: int) -> None:
-        self.response = response
-        self.sink = sink
-        self.started = time.monotonic()
-        self.meter = RateMeter(self.started)
-        self.droppable = drops < _MAX_DROPS
-        self.dropped = False
-        self.stalled = False
+    Attributes:
+        response: The answer.
+        sink: Where its body goes.
+        droppable: Whether a fresh connection may be tried for it.
+        before: What the sink had received when it began.
+        dropped: Whether it was broken off because it was slow.
+        stalled: Whether it was broken off because all but nothing came.
+    """
+
+    response: StreamingResponse
+    sink: PieceSink
+    droppable: bool
+    started: float = field(factory=time.monotonic)
+    before: int = field(init=False)
+    meter: RateMeter = field(init=False)
+    dropped: bool = False
+    stalled: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.before = self.sink.received
+        self.meter = RateMeter(self.started, self.before)
+
+    @property
+    def received(self) -> int:
+        """Bytes of this answer so far."""
+        return self.sink.received - self.before
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second so far."""
+        return self.received / max(1e-6, time.monotonic() - self.started)
 
     def drop(self, *, stalled: bool) -> None:
         """Break the connection off."""
@@ -93,15 +108,17 @@ class Transfer:
 
 
 class Fetcher:
-    """Fetches an opened object onto a reorder buffer, over as many connections as help.
+    """Fetches an object into a reorder buffer, over as many connections as help.
 
     Args:
         remote: Where the pieces come from.
         probe: The first answer.
         buffers: Where they go.
+        write: Writes blocks to the file; ``None`` where there is none.
         tuning: Sizes and times.
         retry: The patience with one piece.
         max_connections: Upper bound of workers.
+        pace: Called with a count of bytes received; returns how long to wait, in seconds.
         digest_decides: Whether a digest of the whole is known, which would uncover a mixture of two objects.
     """
 
@@ -111,25 +128,29 @@ class Fetcher:
         probe: Probe,
         buffers: ReorderBuffer,
         *,
+        write: Callable[[memoryview, int], None] | None,
         tuning: Tuning,
         retry: RetryPolicy,
         max_connections: int,
+        pace: Callable[[int], float] | None,
         digest_decides: bool,
     ) -> None:
         self._remote = remote
         self._probe = probe
         self._buffers = buffers
+        self._write = write
         self._tuning = tuning
         self._retry = retry
-        self._ramp = ConcurrencyController(max_connections if probe.ranged else 1, now=time.monotonic())
+        self._pace = pace
         self._digest_decides = digest_decides
+        self._controller = ConcurrencyController(max_connections if probe.ranged else 1, now=time.monotonic())
         self._next = probe.end or 0
         self._transfers: dict[int, Transfer] = {}
         self._workers: set[int] = set()
         self._workers_begun = 0
         self._rate = 0.0
+        self._latency = 0.0
         self.stats = TransferStats(start=probe.start, total=probe.total)
-        self._limiter = CapacityLimiter(max_connections + 1)
 
     @property
     def connections(self) -> int:
@@ -139,11 +160,11 @@ class Fetcher:
     @property
     def received(self) -> int:
         """Bytes that came over the network, repeated ones included."""
-        return self.stats.received + sum(each.sink.received for each in self._transfers.values())
+        return self.stats.received + sum(each.received for each in self._transfers.values())
 
     @asynccontextmanager
-    async def running(self, on_tick: Callable[[], None]) -> AsyncIterator[None]:
-        """Fetch while the body consumes the buffers; nothing is left behind afterwards.
+    async def running(self, on_tick: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Fetch while the body consumes the blocks; nothing is left behind afterwards.
 
         Args:
             on_tick: Called in the event loop a few times a second. What it raises ends the download.
@@ -153,7 +174,9 @@ class Fetcher:
             self._buffers.finish(self._probe.total)
         try:
             async with anyio.create_task_group() as group:
-                self._start_worker(group, self._probe)
+                self._start_worker(
+                    group, self._sink(self._probe.start, self._probe.end), self._probe.response
+                )
                 group.start_soon(self._conduct, group, on_tick)
                 try:
                     yield
@@ -167,19 +190,21 @@ class Fetcher:
         if failure is not None:
             raise failure
 
-    def _start_worker(self, group: TaskGroup, first: Probe | None = None) -> None:
+    def _start_worker(
+        self, group: TaskGroup, sink: PieceSink, response: StreamingResponse | None = None
+    ) -> None:
         self._workers_begun += 1
         self._workers.add(self._workers_begun)
         self.stats.connections = max(self.stats.connections, len(self._workers))
-        group.start_soon(self._worker, self._workers_begun, first)
+        group.start_soon(self._work, self._workers_begun, sink, response)
 
-    async def _worker(self, key: int, first: Probe | None) -> None:
+    async def _work(self, key: int, first: PieceSink, response: StreamingResponse | None) -> None:
+        sink: PieceSink | None = first
         try:
-            if first is not None:
-                await self._fetch(key, Piece(first.start, first.end), first.response)
-            while len(self._workers) <= self._ramp.workers and (piece := self._claim()) is not None:
-                await self._wait_for_room(piece.start)
-                await self._fetch(key, piece)
+            while sink is not None:
+                await self._fetch(key, sink, response)
+                response = None
+                sink = self._claim() if len(self._workers) <= self._controller.workers else None
         except AbandonedError:
             pass
         except Exception as error:  # noqa: BLE001 - the consumer raises it
@@ -187,58 +212,50 @@ class Fetcher:
         finally:
             self._workers.discard(key)
 
-    def _claim(self) -> Piece | None:
+    def _claim(self) -> PieceSink | None:
+        """Return the next piece to fetch; ``None`` when all are taken."""
         left = (self._probe.total or 0) - self._next
         if not self._probe.ranged or left <= 0:
             return None
-        tuning = self._tuning
         length = piece_length(
             self._rate,
+            latency=self._latency,
             left=left,
-            workers=len(self._workers),
-            shortest=tuning.shortest_piece,
-            longest=tuning.longest_piece,
+            workers=max(len(self._workers), self._controller.workers),
+            shortest=self._tuning.shortest_piece,
+            longest=self._tuning.longest_piece,
         )
-        piece = Piece(self._next, self._next + length)
         self._next += length
-        return piece
+        return self._sink(self._next - length, self._next)
 
-    async def _wait_for_room(self, start: int) -> None:
-        if not self._buffers.has_room(start):
-            await run_interruptible(
-                lambda: self._buffers.wait_for_room(start),
-                interrupt=self._buffers.abandon,
-                limiter=self._limiter,
-            )
+    def _sink(self, start: int, end: int | None) -> PieceSink:
+        return PieceSink(self._buffers, start, end, write=self._write, pace=self._pace)
 
-    async def _fetch(self, key: int, piece: Piece, response: StreamingResponse | None = None) -> None:
+    async def _fetch(self, key: int, sink: PieceSink, response: StreamingResponse | None) -> None:
         """Fetch one piece, whatever number of attempts it takes."""
-        position, drops, skip = piece.start, 0, 0
-        patience = RetryState(self._retry)
-        while position != piece.end:
-            transfer = None
+        retries, drops = RetryState(self._retry), 0
+        while sink.position != sink.end:
+            transfer, before = None, sink.position
             try:
-                if response is None:
-                    response, skip = await self._ask(position, piece.end)
-                sink = PieceSink(self._buffers, position, piece.end, skip=skip)
-                transfer = Transfer(response, sink, drops)
-                await self._receive(key, transfer, piece)
+                response = response or await self._ask(sink)
+                transfer = self._transfers[key] = Transfer(response, sink, drops < _MAX_DROPS)
+                await self._receive(transfer)
             except (TransportError, APIStatusError) as error:
-                before, position = position, transfer.sink.position if transfer else position
                 if transfer and transfer.dropped:
                     drops += 1
                 else:
-                    await anyio.sleep(self._delay(patience, error, transfer, progressed=position > before))
-            else:
-                return
+                    progressed = sink.position > before
+                    await anyio.sleep(self._delay(retries, error, transfer, progressed=progressed))
             finally:
+                self.stats.received += transfer.received if transfer else 0
+                self._transfers.pop(key, None)
                 if response is not None:
                     await response.aclose()
                     response = None
 
     def _delay(
         self,
-        patience: RetryState,
+        retries: RetryState,
         error: TransportError | APIStatusError,
         transfer: Transfer | None,
         *,
@@ -246,63 +263,62 @@ class Fetcher:
     ) -> float:
         if transfer is not None and transfer.stalled:
             # A trickle is no progress, or it would go on for ever.
-            trickle = TimeoutError(
-                f"{self._remote.url}: less than {self._tuning.pace.floor:g} bytes a second"
-            )
-            return patience.delay_after(trickle, progressed=False)
-        return patience.delay_after(error, progressed=progressed)
+            floor = self._tuning.pace.floor
+            trickle = TimeoutError(f"{self._remote.url}: less than {floor:g} bytes a second")
+            return retries.delay_after(trickle, progressed=False)
+        return retries.delay_after(error, progressed=progressed)
 
-    async def _receive(self, key: int, transfer: Transfer, piece: Piece) -> None:
+    async def _receive(self, transfer: Transfer) -> None:
         sink = transfer.sink
-        self._transfers[key] = transfer
-        try:
-            await transfer.response.drain(sink)
-        except TransportError:
-            await run_interruptible(sink.flush, interrupt=self._buffers.abandon, limiter=self._limiter)
-            raise
-        finally:
-            del self._transfers[key]
-            self.stats.received += sink.received
-        if piece.end is None:
-            await run_interruptible(sink.flush, interrupt=self._buffers.abandon, limiter=self._limiter)
+        await transfer.response.drain(sink)
+        if sink.end is None:
+            await run_interruptible(sink.flush, interrupt=self._buffers.abandon)
+            sink.end = sink.position
             self._buffers.finish(sink.position)
-        elif sink.position < piece.end:
-            raise ReadError(f"GET {self._remote.url}: the body ended {piece.end - sink.position} bytes early")
-        self._note_rate(sink.received / max(1e-6, time.monotonic() - transfer.started))
+        elif (missing := sink.end - sink.position) > 0:
+            raise ReadError(f"GET {self._remote.url}: the body ended {missing} bytes early")
+        self._rate = 0.5 * ((self._rate or transfer.rate) + transfer.rate)
 
-    def _note_rate(self, rate: float) -> None:
-        self._rate = rate if not self._rate else 0.5 * (self._rate + rate)
-
-    async def _ask(self, start: int, end: int | None) -> tuple[StreamingResponse, int]:
-        """Ask for bytes again or for the first time; the second item is how many to skip in the answer."""
-        probe = self._probe
+    async def _ask(self, sink: PieceSink) -> StreamingResponse:
+        """Ask for bytes again or for the first time, once there is room for them."""
+        if not sink.prepare(wait=False):
+            await run_interruptible(sink.prepare, interrupt=self._buffers.abandon)
+        probe, start, end = self._probe, sink.position, sink.end
         headers = {}
         if probe.ranged or (probe.resumable and start):
             headers["Range"] = range_header(start, end)
             if condition := probe.validators.if_range():
                 headers["If-Range"] = condition
+        asked = time.monotonic()
         response = await self._remote.get(headers)
+        # The least there was: the rest is this machine's own.
+        self._latency = min(self._latency or 1e9, time.monotonic() - asked)
         try:
-            if read_piece(response, start, end or 0, probe.validators):
-                return response, 0
-            if probe.ranged or not (start == 0 or self._digest_decides or probe.validators.identify):
-                raise ChangedError
+            sink.skip = 0
+            if not read_piece(response, start, end or 0, probe.validators):
+                if probe.ranged or not (start == 0 or self._digest_decides or probe.validators.identify):
+                    raise ChangedError
+                sink.skip = start
         except BaseException:
             await response.aclose()
             raise
-        return response, start
+        return response
 
-    async def _conduct(self, group: TaskGroup, on_tick: Callable[[], None]) -> None:
+    async def _conduct(self, group: TaskGroup, on_tick: Callable[[], Awaitable[None]]) -> None:
         """Look after the workers: more of them while the hash waits, fresh connections for slow ones."""
-        then, waited, judged = time.monotonic(), self._buffers.waited(), 0.0
+        then, waited, busy, judged = time.monotonic(), self._buffers.waited(), time.process_time(), 0.0
         try:
             while True:
                 await anyio.sleep(self._tuning.tick)
-                now, waited_now = time.monotonic(), self._buffers.waited()
-                starved = 1.0 if self._buffers.is_catching_up else (waited_now - waited) / (now - then)
-                then, waited = now, waited_now
-                on_tick()
-                self._grow(group, self._ramp.decide(now, received=self.received, starved=starved))
+                now, waited_now, busy_now = time.monotonic(), self._buffers.waited(), time.process_time()
+                starved = 1.0 if self._buffers.catching_up else (waited_now - waited) / (now - then)
+                share = (busy_now - busy) / (now - then)
+                then, waited, busy = now, waited_now, busy_now
+                await on_tick()
+                wanted = self._controller.decide(
+                    now, received=self.received, starved=starved, busy=share, latency=self._latency
+                )
+                self._grow(group, wanted)
                 if now - judged > self._tuning.pace.window / 10:
                     judged = now
                     self._judge(now, starved)
@@ -310,19 +326,17 @@ class Fetcher:
             self._buffers.abandon(error)
 
     def _grow(self, group: TaskGroup, wanted: int) -> None:
-        if self._next < (self._probe.total or 0):
-            for _ in range(len(self._workers), wanted):
-                self._start_worker(group)
+        while len(self._workers) < wanted and (sink := self._claim()) is not None:
+            self._start_worker(group, sink)
 
     def _judge(self, now: float, starved: float) -> None:
         pace = self._tuning.pace
-        if starved < 0.5:
-            # Whoever waits for the hash, or for a slow reader of the stream, is not slow.
-            for transfer in self._transfers.values():
-                transfer.meter = RateMeter(now, transfer.sink.received)
-            return
         for transfer in self._transfers.values():
-            transfer.meter.sample(now, transfer.sink.received, max(pace.window, pace.floor_window))
+            if starved < 0.5 or transfer.sink.waiting:
+                # Whoever waits for the hash, or for a slow reader of the stream, is not slow.
+                transfer.meter = RateMeter(now, transfer.sink.received)
+            else:
+                transfer.meter.sample(now, transfer.sink.received, max(pace.window, pace.floor_window))
         meters = {key: transfer.meter for key, transfer in self._transfers.items()}
         slow, stalled = too_slow(meters, pace, self._rate or None)
         for key in slow | stalled:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from datarobot_mlops_async._download._digests import offered_digests
 from datarobot_mlops_async._download._ranges import (
     Validators,
     is_encoded,
@@ -60,42 +61,51 @@ class Probe:
         return is_encoded(self.headers)
 
 
-async def open_object(remote: RemoteObject, *, start: int, length: int, validators: Validators) -> Probe:
+async def open_object(
+    remote: RemoteObject, *, start: int, length: int, validators: Validators, digest_known: bool
+) -> Probe:
     """Ask for a first range and learn about the object from the answer.
+
+    An object that neither a digest nor validators identify comes in one stream: its pieces might be of two.
 
     Args:
         remote: Where the object is.
         start: Bytes that are here already, from an earlier download.
         length: How many bytes to ask for.
         validators: Of the object those bytes belong to.
+        digest_known: Whether metadata or caller name a digest.
     """
     headers = {"Range": range_header(start, start + length)}
     condition = validators.if_range()
     if start and condition:
         headers["If-Range"] = condition
     response = await remote.get(headers)
-    probe = _read(response, start, start + length, validators)
+    probe = _read(response, start, start + length, validators, digest_known=digest_known)
     if probe is not None:
         return probe
     await response.aclose()
     if start:
-        return await open_object(remote, start=0, length=length, validators=Validators())
-    return await _open_whole(remote)
+        return await open_object(
+            remote, start=0, length=length, validators=Validators(), digest_known=digest_known
+        )
+    return await _open_whole(remote, digest_known=digest_known)
 
 
-async def _open_whole(remote: RemoteObject) -> Probe:
+async def _open_whole(remote: RemoteObject, *, digest_known: bool) -> Probe:
     """Open an object whose ranges cannot be used."""
     response = await remote.get({})
     if response.status != 200:
         await response.aclose()
         raise ProtocolError(f"GET {remote.url}: answered {response.status} to a request without a range")
-    return _whole(response)
+    return _whole(response, digest_known=digest_known)
 
 
-def _read(response: StreamingResponse, start: int, end: int, validators: Validators) -> Probe | None:
+def _read(
+    response: StreamingResponse, start: int, end: int, validators: Validators, *, digest_known: bool
+) -> Probe | None:
     """Read an answer to a ranged request; ``None`` when it is of no use."""
     if response.status == 200:
-        return _whole(response)
+        return _whole(response, digest_known=digest_known)
     content_range = response.headers.get("content-range", "")
     if response.status == 416:
         return _empty(response) if start == 0 and unsatisfied_total(content_range) == 0 else None
@@ -103,10 +113,11 @@ def _read(response: StreamingResponse, start: int, end: int, validators: Validat
     if found is None or found.total is None or is_encoded(response.headers):
         return None
     total = found.total
-    if (found.start, found.end) != (start, min(end, total)):
-        return None
     fresh = Validators.of(response.headers, total)
-    if start and not fresh.agree_with(validators):
+    is_elsewhere = (found.start, found.end) != (start, min(end, total))
+    is_other = start and not fresh.agree_with(validators)
+    is_any = found.end < total and not _is_identified(response, fresh, digest_known=digest_known)
+    if is_elsewhere or is_other or is_any:
         return None
     return Probe(
         response=response,
@@ -120,25 +131,32 @@ def _read(response: StreamingResponse, start: int, end: int, validators: Validat
     )
 
 
-def _whole(response: StreamingResponse) -> Probe:
+def _is_identified(response: StreamingResponse, validators: Validators, *, digest_known: bool) -> bool:
+    offered = offered_digests(response.headers, whole=response.status == 200)
+    return digest_known or validators.identify or bool(offered)
+
+
+def _whole(response: StreamingResponse, *, digest_known: bool) -> Probe:
     length = response.headers.get("content-length")
     framed = "transfer-encoding" in response.headers
     total = int(length) if length is not None and length.isdecimal() and not framed else None
-    encoded = is_encoded(response.headers)
+    validators = Validators.of(response.headers, total)
+    resumable = (
+        total is not None
+        and not is_encoded(response.headers)
+        and response.headers.get("accept-ranges", "").strip().lower() == "bytes"
+        and _is_identified(response, validators, digest_known=digest_known)
+    )
     return Probe(
         response=response,
         start=0,
         end=total,
         total=total,
         ranged=False,
-        resumable=total is not None and not encoded and _accepts_ranges(response),
-        validators=Validators.of(response.headers, total),
+        resumable=resumable,
+        validators=validators,
         headers=response.headers,
     )
-
-
-def _accepts_ranges(response: StreamingResponse) -> bool:
-    return response.headers.get("accept-ranges", "").strip().lower() == "bytes"
 
 
 def _empty(response: StreamingResponse) -> Probe:

@@ -1,10 +1,8 @@
-"""Where blocks wait for the hash, which wants them in order.
+"""Blocks between the threads that receive and the one that hashes, which wants them in order.
 
-Threads that receive put blocks in; one consumer takes them out in order. A block at the frontier, the end of
-what is there without a gap, is handed over in memory and hashed while it is in the processor's cache. With a
-file underneath, a block that came early is written where it belongs at once and read back when its turn
-comes, so that a late piece costs no memory; without one (``spill`` is ``None``) early blocks stay in
-memory, and receivers wait at the end of the window.
+Blocks up to a span behind the hash are kept in memory. What comes further ahead is in the file only (it was written
+by the thread that received it) and read back when its turn comes: then a late piece costs no memory. But nobody
+runs that far ahead while the hash has work; waiting costs nothing then.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,120 +21,105 @@ class AbandonedError(Exception):
     """The download is over, for whatever reason, and nobody wants blocks any more."""
 
 
-@frozen
+@define
 class Block:
-    """Bytes whose turn has come.
+    """Bytes on their way to the hash.
 
     Attributes:
         start: Their offset.
+        buffer: They themselves, at its beginning; ``None`` when they are in the file only.
         length: How many they are.
-        buffer: They themselves, at its beginning; ``None`` when they are in the file.
+        kept: Whether they stay in memory until they are hashed.
     """
 
     start: int
-    length: int
-    buffer: bytearray | None
+    buffer: memoryview | None
+    kept: bool
+    length: int = 0
 
 
 class ReorderBuffer:
-    """Blocks between the receivers and the hash.
+    """Puts blocks in order, in bounded memory.
 
     Args:
-        start: Offset of the first byte that will be taken.
-        present: Offset up to which the file already holds the bytes.
-        block: Size of a buffer, bytes.
-        blocks: How many buffers lie between receivers and consumer when there is a file.
-        window: How far ahead of the consumer pieces may lie, bytes.
-        spill: Writes bytes to their offset in the file; ``None`` to keep everything in memory.
+        start: Offset of the first byte that will be received.
+        block: Size of a block, bytes; all but the object's last one are that long.
+        span: How far ahead of the hash blocks are kept in memory, bytes.
+        window: How far ahead of the hash blocks may be at all; more than ``span`` only where there is a file.
     """
 
-    def __init__(
-        self,
-        *,
-        start: int,
-        present: int,
-        block: int,
-        blocks: int,
-        window: int,
-        spill: Callable[[memoryview, int], None] | None,
-    ) -> None:
-        self._changed = threading.Condition()
-        self._taken = start
-        self._present = present
-        self._frontier = present
-        self._block = block
+    def __init__(self, *, start: int, block: int, span: int, window: int) -> None:
+        self.block = block
+        self.taken = start
+        """Offset up to which bytes are hashed."""
+        self.arrived = start
+        """Bytes here, in file or memory, each counted once."""
+        self.catching_up = False
+        """Whether the hash is still busy with what an earlier download left."""
+        self._span = span
         self._window = window
-        self._spill = spill
-        self._free = [bytearray(block) for _ in range(blocks)] if spill else []
-        self._held: dict[int, tuple[bytearray, int]] = {}
-        self._early: dict[int, int] = {}
+        self._changed = threading.Condition()
+        self._free: list[memoryview] = []
+        self._ready: dict[int, Block] = {}
         self._end: int | None = None
         self._abandoned = False
         self._reason: BaseException | None = None
         self._waiting_since: float | None = None
         self._waited = 0.0
-        self.arrived = present
-        """Bytes here, in file or memory, each counted once."""
 
-    def new_buffer(self) -> bytearray:
-        """Return a buffer for a receiver's first block."""
-        with self._changed:
-            return self._free.pop() if self._spill is None and self._free else bytearray(self._block)
-
-    def wait_for_room(self, start: int) -> None:
-        """Block until a piece that starts here lies within the window."""
-        with self._changed:
-            self._wait_while(lambda: start >= max(self._taken, self._present) + self._window)
-
-    def has_room(self, start: int) -> bool:
-        """Tell whether `wait_for_room` would return at once."""
-        with self._changed:
-            return start < max(self._taken, self._present) + self._window
-
-    def put(self, run: int, start: int, buffer: bytearray, length: int) -> bytearray:
-        """Take over a received block and return the buffer for the next one.
+    def claim(self, start: int, *, wait: bool = True) -> Block | None:
+        """Return an empty block for the bytes at an offset.
 
         Args:
-            run: Offset at which this receiver began; from there to ``start`` it has put everything.
-            start: The block's offset.
-            buffer: The block is at its beginning.
-            length: Bytes in it.
+            start: The offset.
+            wait: Whether to block until the hash is near enough; ``None`` is returned otherwise.
         """
         with self._changed:
-            if self._spill is None:
-                return self._hold_in_memory(run, start, buffer, length)
-            if start == self._frontier:
-                # Everything before this block is here, so the consumer has work and will free a buffer.
-                self._wait_while(lambda: not self._free)
-                replacement = self._free.pop()
-                self._held[start] = (buffer, length)
-                self._advance(run, start, length)
-                return replacement
-            self._raise_if_abandoned()
-        self._spill(memoryview(buffer)[:length], start)
-        with self._changed:
-            self._advance(run, start, length)
-        return buffer
+            if not wait and not self._has_room(start):
+                return None
+            self._wait_while(lambda: not self._has_room(start))
+            buffer = self._free.pop() if self._free else memoryview(bytearray(self.block))
+            return Block(start, buffer, kept=start < self.taken + self._span)
 
-    def take(self) -> Block | None:
-        """Block until the next bytes in order are here; ``None`` at the end."""
+    def put(self, block: Block) -> None:
+        """Hand over a block that is full and, where there is a file, written."""
         with self._changed:
-            self._waiting_since = time.monotonic()
-            self._await_block()
+            self._raise_if_abandoned()
+            if not block.kept and block.buffer is not None:
+                self._free.append(block.buffer)
+                block.buffer = None
+            self._ready[block.start] = block
+            self.arrived += block.length
+            self._changed.notify_all()
+
+    def take(self, *, stop: Callable[[], bool] = lambda: False) -> Block | None:
+        """Block until the next bytes in order are here; ``None`` at the end, or when told to stop.
+
+        Raises:
+            AbandonedError: The download is over; its reason is raised in place of this where there is one.
+        """
+        with self._changed:
+            if self.taken not in self._ready:
+                self._wait_for_next(stop)
+            return None if stop() else self._ready.pop(self.taken, None)
+
+    def _wait_for_next(self, stop: Callable[[], bool]) -> None:
+        self._waiting_since = time.monotonic()
+        # Whoever waits for the hash may run ahead of it now.
+        self._changed.notify_all()
+        try:
+            self._wait_while(lambda: self.taken not in self._ready and self.taken != self._end and not stop())
+        except AbandonedError:
+            # Receivers just stop; the consumer's caller learns why.
+            raise self._reason or AbandonedError() from None
+        finally:
             self._waited += time.monotonic() - self._waiting_since
             self._waiting_since = None
-            if self._taken == self._end:
-                return None
-            if self._taken in self._held:
-                buffer, length = self._held.pop(self._taken)
-                return Block(self._taken, length, buffer)
-            until = min(self._held, default=self._frontier)
-            return Block(self._taken, min(until - self._taken, self._block), None)
 
-    def done(self, block: Block) -> None:
-        """Say that a taken block is hashed and, with a file underneath, in it."""
+    def release(self, block: Block) -> None:
+        """Say that a taken block is hashed."""
         with self._changed:
-            self._taken = block.start + block.length
+            self.taken = block.start + block.length
             if block.buffer is not None:
                 self._free.append(block.buffer)
             self._changed.notify_all()
@@ -147,6 +130,11 @@ class ReorderBuffer:
             self._end = end
             self._changed.notify_all()
 
+    def wake(self) -> None:
+        """Make everybody who waits look again."""
+        with self._changed:
+            self._changed.notify_all()
+
     def abandon(self, reason: BaseException | None = None) -> None:
         """Make every waiting and later call raise; the consumer gets ``reason``. The first reason stays."""
         with self._changed:
@@ -154,15 +142,19 @@ class ReorderBuffer:
                 self._abandoned, self._reason = True, reason
             self._changed.notify_all()
 
-    @property
-    def taken(self) -> int:
-        """Offset up to which bytes are hashed."""
-        return self._taken
+    def check(self) -> None:
+        """Raise what `take` would raise if the download is over."""
+        with self._changed:
+            if self._abandoned:
+                raise self._reason or AbandonedError
 
-    @property
-    def is_catching_up(self) -> bool:
-        """Whether the consumer still hashes what an earlier download left."""
-        return self._taken < self._present
+    def sleep(self, seconds: float) -> None:
+        """Block for a time, unless the download is over before."""
+        until = time.monotonic() + seconds
+        with self._changed:
+            while (left := until - time.monotonic()) > 0:
+                self._raise_if_abandoned()
+                self._changed.wait(left)
 
     def waited(self) -> float:
         """Return the seconds that the consumer has waited for bytes, in all."""
@@ -170,29 +162,10 @@ class ReorderBuffer:
             current = 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
             return self._waited + current
 
-    def _hold_in_memory(self, run: int, start: int, buffer: bytearray, length: int) -> bytearray:
-        self._wait_while(lambda: start >= self._taken + self._window)
-        self._held[start] = (buffer, length)
-        self._advance(run, start, length)
-        return self._free.pop() if self._free else bytearray(self._block)
-
-    def _advance(self, run: int, start: int, length: int) -> None:
-        self.arrived += length
-        if start == self._frontier:
-            self._frontier = start + length
-        else:
-            self._early[run] = start + length
-        # A run that the frontier has entered is continued by its own receiver.
-        while self._frontier in self._early:
-            self._frontier = self._early.pop(self._frontier)
-        self._changed.notify_all()
-
-    def _await_block(self) -> None:
-        try:
-            self._wait_while(lambda: self._frontier <= self._taken != self._end)
-        except AbandonedError:
-            # Receivers just stop; the consumer's caller learns why.
-            raise self._reason or AbandonedError() from None
+    def _has_room(self, start: int) -> bool:
+        near = start < self.taken + self._span
+        hash_idles = self._waiting_since is not None or self.catching_up
+        return near or (hash_idles and start < self.taken + self._window)
 
     def _wait_while(self, condition: Callable[[], bool]) -> None:
         self._raise_if_abandoned()
@@ -206,54 +179,90 @@ class ReorderBuffer:
 
 
 class PieceSink:
-    """Fills the blocks of one piece and puts them on the buffers.
+    """Receives one piece: fills blocks, writes each where it belongs, hands it over to the hash.
 
     Args:
-        buffers: Where the blocks go.
+        buffers: Where blocks come from and go to.
         start: The piece's first byte.
         end: The byte behind its last; ``None`` when only the end of the body tells.
-        skip: Bytes of the body to leave out first: they are here from an earlier attempt.
+        write: Writes bytes to their offset in the file; ``None`` where there is none.
+        pace: Called with a count of bytes that were received; returns how long to wait, in seconds.
     """
 
-    def __init__(self, buffers: ReorderBuffer, start: int, end: int | None, *, skip: int = 0) -> None:
+    def __init__(
+        self,
+        buffers: ReorderBuffer,
+        start: int,
+        end: int | None,
+        *,
+        write: Callable[[memoryview, int], None] | None,
+        pace: Callable[[int], float] | None = None,
+    ) -> None:
         self._buffers = buffers
-        self._run = start
-        self._end = end
-        self._skip = skip
-        self._buffer = buffers.new_buffer()
-        self._filled = 0
-        self.position = start
-        """Offset up to which blocks are on the buffers."""
+        self._next = start
+        self._block: Block | None = None
+        self._write = write
+        self._pace = pace
+        self.end = end
+        self.skip = 0
+        """Bytes of the body to leave out first: they are here from an earlier attempt."""
         self.received = 0
         """Bytes received, for rates."""
+        self.waiting = False
+        """Whether the piece waits for the hash, which no connection is to blame for."""
+
+    @property
+    def position(self) -> int:
+        """Offset of the next byte that is wanted."""
+        return self._next + (self._block.length if self._block else 0)
+
+    def prepare(self, *, wait: bool = True) -> bool:
+        """See to room for the next byte; tell whether there is."""
+        if self._block is None:
+            self.waiting = wait
+            self._block = self._buffers.claim(self._next, wait=wait)
+            self.waiting = False
+        return self._block is not None
 
     def get_buffer(self) -> memoryview:
         """Return where the next bytes go; empty at the piece's end."""
-        view = memoryview(self._buffer)
-        if self._skip:
-            return view[: self._skip]
-        until = len(self._buffer)
-        if self._end is not None:
-            until = min(until, self._end - self.position)
-        return view[self._filled : until]
+        if self.position == self.end:
+            return memoryview(b"")
+        self.prepare()
+        block = self._block
+        if block is None or block.buffer is None:  # pragma: no cover - for the type checker
+            raise AssertionError
+        room = block.buffer[block.length : self._limit()]
+        return room[: self.skip] if self.skip else room
 
     def buffer_updated(self, count: int) -> None:
-        """Accept bytes; a full block goes on the buffers."""
+        """Accept bytes; a full block is written and handed over."""
         self.received += count
-        if self._skip:
-            self._skip -= count
-            return
-        self._filled += count
-        if self._filled == len(self._buffer) or self.position + self._filled == self._end:
-            self.flush()
+        if self._pace is not None and (delay := self._pace(count)):
+            self.waiting = True
+            self._buffers.sleep(delay)
+            self.waiting = False
+        if self.skip:
+            self.skip -= count
+        elif self._block is not None:
+            self._block.length += count
+            if self._block.length == self._limit():
+                self.flush()
 
     def abandon(self) -> None:
-        """Wake a thread that waits at the buffers: the task that waits for it was cancelled."""
+        """Wake a thread that waits for the hash: the task that waits for it was cancelled."""
         self._buffers.abandon()
 
     def flush(self) -> None:
-        """Put what there is of a block on the buffers: it is good, whatever happens to the connection."""
-        if self._filled:
-            self._buffer = self._buffers.put(self._run, self.position, self._buffer, self._filled)
-            self.position += self._filled
-            self._filled = 0
+        """Write and hand over what there is of a block."""
+        block, self._block = self._block, None
+        if block is None or not block.length or block.buffer is None:
+            return
+        if self._write is not None:
+            self._write(block.buffer[: block.length], block.start)
+        self._next = block.start + block.length
+        self._buffers.put(block)
+
+    def _limit(self) -> int:
+        block = self._buffers.block
+        return block if self.end is None else min(block, self.end - self._next)

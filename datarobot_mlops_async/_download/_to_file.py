@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +17,6 @@ from datarobot_mlops_async._download._digests import digest_file
 from datarobot_mlops_async._download._disk import system_errors
 from datarobot_mlops_async._download._partial import Partial, exists_error
 from datarobot_mlops_async._download._probe import ChangedError
-from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
 from datarobot_mlops_async._download._results import DownloadResult
 from datarobot_mlops_async._download._resume_state import source_of
 from datarobot_mlops_async._threads import run_interruptible
@@ -245,35 +245,46 @@ class FileDownload:
         hasher: Hasher,
     ) -> None:
         tuning = self._context.tuning
-        buffers = ReorderBuffer(
-            start=0,
-            present=state.verified,
-            block=tuning.block,
-            blocks=tuning.blocks,
-            window=tuning.window,
-            spill=partial.write_at,
-        )
-        consumer = FileConsumer(buffers, partial, hasher, state=state, interval=tuning.checkpoint)
+        buffers = self._context.reorder_buffer(start=state.verified, window=tuning.window)
+        consumer = FileConsumer(buffers, partial, hasher, state=state)
         if probe is None:
             buffers.finish(state.verified)
             await run_interruptible(consumer.run, interrupt=buffers.abandon)
             return
-        fetcher = self._context.fetcher(self._remote, probe, buffers, expectation)
+        fetcher = self._context.fetcher(self._remote, probe, buffers, expectation, write=partial.write_at)
+        recorded = time.monotonic()
 
-        def report() -> None:
+        async def record() -> None:
+            # Not in the thread that hashes.
+            if (noted := consumer.note()) is not None:
+                await run_interruptible(functools.partial(partial.record, noted))
+
+        async def look() -> None:
+            nonlocal recorded
             self._reporter.update(
                 fetched=buffers.arrived,
-                verified=buffers.taken,
+                verified=hasher.size,
                 total=state.validators.size,
                 connections=fetcher.connections,
             )
+            if time.monotonic() - recorded >= tuning.checkpoint:
+                await record()
+                recorded = time.monotonic()
 
         try:
-            async with fetcher.running(report):
+            async with fetcher.running(look):
                 await run_interruptible(consumer.run, interrupt=buffers.abandon)
         finally:
+            with anyio.CancelScope(shield=True):
+                await record()
             partial.state = consumer.state
             self._received += fetcher.received
+            logger.debug(
+                "download: %d bytes fetched over %d connections, %d of them read back for the hash",
+                fetcher.received,
+                fetcher.stats.connections,
+                consumer.read_back,
+            )
 
     async def _commit(
         self, partial: Partial, expectation: Expectation, hasher: Hasher, verified_by: tuple[str, ...]

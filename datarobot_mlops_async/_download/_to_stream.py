@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async._download._consumer import Hasher
 from datarobot_mlops_async._download._probe import ChangedError
-from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
 from datarobot_mlops_async._download._results import DownloadResult
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import IntegrityError, ObjectChangedError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._download._probe import Probe
     from datarobot_mlops_async._download._progress import Reporter
     from datarobot_mlops_async._download._remote import RemoteObject
+    from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
 
 
 class ChunkStream:
@@ -35,6 +36,7 @@ class ChunkStream:
         self._context = context
         self._buffers = buffers
         self._hasher = hasher
+        self._chunk: bytes | None = None
         self._over = False
         self.total = total
         self.verified_by: tuple[str, ...] = ()
@@ -43,14 +45,25 @@ class ChunkStream:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._over:
+        """Return the next chunk. Cancelling this loses nothing: the next call goes on."""
+        if self._chunk is None and not self._over:
+            await self._advance()
+        chunk, self._chunk = self._chunk, None
+        if chunk is None:
             raise StopAsyncIteration
+        return chunk
+
+    async def _advance(self) -> None:
+        stop = threading.Event()
+
+        def interrupt() -> None:
+            stop.set()
+            self._buffers.wake()
+
         try:
-            chunk = await run_interruptible(self._next, interrupt=self._buffers.abandon)
-            if chunk is None:
-                self._over = True
+            await run_interruptible(lambda: self._take(stop), interrupt=interrupt)
+            if self._over:
                 self.verified_by = self._hasher.verify()
-                raise StopAsyncIteration
         except ChangedError:
             raise ObjectChangedError(
                 f"{self._context.filename or 'the artifact'} changed on the server while it was fetched",
@@ -59,17 +72,15 @@ class ChunkStream:
         except IntegrityError as error:
             await self._context.explain(error)
             raise
-        return chunk
 
-    def _next(self) -> bytes | None:
-        block = self._buffers.take()
-        if block is None or block.buffer is None:
-            return None
-        view = memoryview(block.buffer)[: block.length]
-        self._hasher.update(view)
-        chunk = bytes(view)
-        self._buffers.done(block)
-        return chunk
+    def _take(self, stop: threading.Event) -> None:
+        block = self._buffers.take(stop=stop.is_set)
+        if block is not None and block.buffer is not None:
+            view = block.buffer[: block.length]
+            self._hasher.update(view)
+            self._chunk = bytes(view)
+            self._buffers.release(block)
+        self._over = block is None and not stop.is_set()
 
     @property
     def size(self) -> int:
@@ -98,17 +109,14 @@ class StreamDownload:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[ChunkStream]:
         """Give the stream; the connections are closed at the end."""
-        tuning = self._context.tuning
         async with AsyncExitStack() as stack:
             remote = await stack.enter_async_context(self._context.connected())
             probe, expectation = await self._open(remote)
-            buffers = ReorderBuffer(
-                start=0, present=0, block=tuning.block, blocks=0, window=tuning.memory_window, spill=None
-            )
+            buffers = self._context.reorder_buffer(start=0)
             fetcher = self._context.fetcher(remote, probe, buffers, expectation)
             self._reporter.begin(resumed_from=0, total=probe.total)
 
-            def report() -> None:
+            async def report() -> None:
                 self._reporter.update(
                     fetched=buffers.arrived,
                     verified=buffers.taken,

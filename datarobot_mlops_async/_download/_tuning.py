@@ -16,11 +16,10 @@ class Tuning:
     Attributes:
         block: What is received, hashed and written at a time: large enough that handing it from thread to
             thread costs nothing to speak of.
-        blocks: Blocks in memory between the two.
+        blocks: How many stay in memory until they are hashed.
         shortest_piece: Lower bound of a piece.
         longest_piece: Upper bound of a piece.
         window: How far ahead of the hash pieces are fetched to a file: what a crash can lose.
-        memory_window: The same where there is no file and the window is memory.
         tick: Between two looks at rates and progress.
         checkpoint: Between two records.
         restarts: How often a download starts over because the object changed.
@@ -29,11 +28,10 @@ class Tuning:
     """
 
     block: int = _MIB
-    blocks: int = 4
+    blocks: int = 40
     shortest_piece: int = 4 * _MIB
-    longest_piece: int = 32 * _MIB
-    window: int = 256 * _MIB
-    memory_window: int = 64 * _MIB
+    longest_piece: int = 64 * _MIB
+    window: int = 512 * _MIB
     tick: float = 0.05
     checkpoint: float = 0.5
     restarts: int = 2

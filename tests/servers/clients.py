@@ -17,11 +17,10 @@ MIB = 1024 * KIB
 # Everything a thousand times smaller than in production, so that a few MiB make many pieces.
 SMALL = Tuning(
     block=32 * KIB,
-    blocks=4,
+    blocks=8,
     shortest_piece=128 * KIB,
     longest_piece=256 * KIB,
     window=2 * MIB,
-    memory_window=1 * MIB,
     tick=0.01,
     checkpoint=0.02,
     lock_poll=0.02,

@@ -1,0 +1,177 @@
+"""What moves the bytes: order in bounded memory, many downloads at a time, slow pieces, cancelled reads."""
+
+from __future__ import annotations
+
+import threading
+
+import anyio
+import pytest
+from anyio import to_thread
+from attrs import evolve
+
+from datarobot_mlops_async._download._consumer import FileConsumer, Hasher
+from datarobot_mlops_async._download._expectation import Expectation
+from datarobot_mlops_async._download._reorder_buffer import AbandonedError, PieceSink, ReorderBuffer
+from datarobot_mlops_async._download._resume_state import ResumeState
+from datarobot_mlops_async.errors import DownloadError
+from tests.servers.clients import KIB, MIB, SMALL, artifact_at
+from tests.waiting import cancelled_when
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = pytest.mark.anyio
+
+SIZE = 3 * MIB + 12_345
+
+
+class File:
+    """As much of a partial file as receivers and hash need."""
+
+    def __init__(self, cut=False):
+        self.written = {}
+        self._cut = cut
+
+    def write_at(self, view, offset):
+        self.written[offset] = bytes(view)
+
+    def read_at(self, view, offset):
+        data = b"" if self._cut else self.written[offset][:3]
+        view[: len(data)] = data
+        return len(data)
+
+
+def buffer(**changes):
+    return ReorderBuffer(**{"start": 0, "block": 3, "span": 6, "window": 12, **changes})
+
+
+def receive(buffers, start, file=None):
+    """Receive one block."""
+    sink = PieceSink(buffers, start, start + 3, write=file and file.write_at)
+    sink.get_buffer()[:] = bytes([start]) * 3
+    sink.buffer_updated(3)
+
+
+def idle(buffers):
+    """Let the hash wait for its first block, as it does when the network is slow."""
+    thread = threading.Thread(target=lambda: buffers.release(buffers.take()))
+    thread.start()
+    while not buffers.claim(6, wait=False):
+        pass
+    return thread
+
+
+def test_blocks_far_ahead_of_the_hash_leave_memory_and_come_back_in_order():
+    file, buffers = File(), buffer()
+    waiting = idle(buffers)
+    for start in (9, 6, 3, 0):
+        receive(buffers, start, file)
+    waiting.join()
+    buffers.finish(12)
+    hasher = Hasher(Expectation())
+    hasher.update(memoryview(b"\x00\x00\x00"))
+    consumer = FileConsumer(buffers, file, hasher, state=ResumeState())
+    consumer.run()
+    expected = Hasher(Expectation())
+    expected.update(memoryview(b"".join(bytes([start]) * 3 for start in (0, 3, 6, 9))))
+    assert hasher.hexdigest() == expected.hexdigest()
+    assert sorted(file.written) == [0, 3, 6, 9]
+    assert consumer.read_back == 6
+    assert consumer.note().verified == 12
+    assert consumer.note() is None
+    assert buffers.arrived == buffers.taken == 12
+
+
+def test_partial_cut_by_somebody_else_is_an_error():
+    file, buffers = File(cut=True), buffer()
+    waiting = idle(buffers)
+    for start in (6, 3, 0):
+        receive(buffers, start, file)
+    waiting.join()
+    with pytest.raises(DownloadError, match="cut short"):
+        FileConsumer(buffers, file, Hasher(Expectation()), state=ResumeState()).run()
+
+
+def test_nobody_runs_ahead_of_a_hash_that_has_work():
+    buffers = buffer()
+    assert buffers.claim(5, wait=False)
+    assert buffers.claim(6, wait=False) is None
+    # What an earlier download left has to be hashed first, and the network should not wait for that.
+    buffers.catching_up = True
+    assert buffers.claim(6, wait=False)
+    assert buffers.claim(12, wait=False) is None
+
+
+def test_receiver_waits_for_the_hash_until_the_download_is_abandoned():
+    buffers = buffer()
+    sink = PieceSink(buffers, 6, 9, write=None)
+    errors = []
+
+    def wait():
+        try:
+            sink.prepare()
+        except AbandonedError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while not sink.waiting:
+        pass
+    buffers.abandon(KeyError("first"))
+    buffers.abandon(KeyError("second"))
+    thread.join()
+    assert len(errors) == 1
+    for ask in (buffers.take, buffers.check):
+        with pytest.raises(KeyError, match="first"):
+            ask()
+    with pytest.raises(AbandonedError):
+        receive(buffers, 0)
+    with pytest.raises(AbandonedError):
+        buffers.sleep(60)
+
+
+async def test_piece_that_is_slow_on_every_connection_is_left_alone(storage, tmp_path):
+    stored = storage.put("image", 2 * MIB)
+    last = 2 * MIB - 128 * KIB
+    storage.fault(after=127 * KIB, trickle=0.002, when=lambda request: request.range[0] == last)
+    storage.fault(after=1, trickle=0.002, times=100, when=lambda request: request.range[0] > last)
+    tuning = evolve(SMALL, longest_piece=128 * KIB, pace=evolve(SMALL.pace, floor=1.0))
+    async with artifact_at(storage.endpoint, "files/image", tuning=tuning) as artifact:
+        await artifact.download(tmp_path / "image")
+    assert (tmp_path / "image").read_bytes() == stored.data
+    assert len([each for each in storage.of("store") if each.range[0] >= last]) == 4
+
+
+async def test_cancelled_read_of_a_stream_loses_nothing(storage):
+    stored = storage.put("image", SIZE)
+    gate = threading.Event()
+    storage.fault(before=gate.wait, when=lambda request: request.range[0] > 0, times=100)
+    data = b""
+    async with artifact_at(storage.endpoint, "files/image") as artifact, artifact.stream() as chunks:
+        while len(data) < 256 * KIB:
+            data += await anext(chunks)
+        for _ in range(3):
+            async with cancelled_when(lambda: len(storage.of("store")) > 1) as scope:
+                data += await anext(chunks)
+            assert scope.cancelled_caught
+        gate.set()
+        async for chunk in chunks:
+            data += chunk
+    assert data == stored.data
+
+
+async def test_many_downloads_at_a_time_take_no_thread_that_others_share(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    gate = threading.Event()
+    storage.fault(before=gate.wait, when=lambda request: request.range[0] > 0, times=1000)
+    limiter = to_thread.current_default_thread_limiter()
+    limiter.total_tokens = 2
+    async with artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact:
+        async with anyio.create_task_group() as group:
+            for number in range(12):
+                group.start_soon(artifact.download, tmp_path / f"image{number}")
+            while len({each.range for each in storage.of("store")}) < 2:  # noqa: ASYNC110 - on a server
+                await anyio.sleep(0.002)
+            assert limiter.borrowed_tokens == 0
+            await to_thread.run_sync(gate.set)
+        async with artifact.stream() as chunks:
+            assert b"".join([chunk async for chunk in chunks]) == stored.data
+    assert {each.read_bytes() for each in tmp_path.iterdir()} == {stored.data}
