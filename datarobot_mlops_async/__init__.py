@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         read_journal,
     )
     from datarobot_mlops_async.errors import MLOpsError
-    from datarobot_mlops_async.operations import Operation, OperationStatus
+    from datarobot_mlops_async.operations import Operation, OperationStatus, PollPolicy
     from datarobot_mlops_async.pagination import Page, Paginator
     from datarobot_mlops_async.resources import UNSET, RawValue
     from datarobot_mlops_async.session import AsyncSession, SessionView
@@ -52,6 +52,7 @@ __all__ = [
     "Page",
     "Paginator",
     "PlannedRequest",
+    "PollPolicy",
     "Progress",
     "RawValue",
     "RetryPolicy",
@@ -76,6 +77,7 @@ _HOMES = {
     "MLOpsError": "errors",
     "Operation": "operations",
     "OperationStatus": "operations",
+    "PollPolicy": "operations",
     "Outcome": "bulk",
     "OutcomeState": "bulk",
     "Page": "pagination",

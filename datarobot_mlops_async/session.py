@@ -13,7 +13,7 @@ from datarobot_mlops_async._limiter import Limiter
 from datarobot_mlops_async._retry import LONGEST_PAUSE, RetryPolicy
 from datarobot_mlops_async._transport import HTTPClient
 from datarobot_mlops_async.bulk import BulkStream, Run, planned_requests
-from datarobot_mlops_async.operations import Operation, Poller
+from datarobot_mlops_async.operations import Operation, Poller, PollPolicy
 from datarobot_mlops_async.resources import (
     CustomModelDeployments,
     DeletedDeployments,
@@ -265,6 +265,7 @@ class AsyncSession(SessionView):
         max_concurrency: The most requests in flight at a time; further ones wait their turn.
         strict: Raise `DecodeError` for everything that is tolerated by default: missing or unknown fields,
             unknown enum values, nulls and fractions where the API page promises otherwise.
+        polling: How often to ask for the status of operations that are waited for.
         transport: An httpx transport to use instead of real connections, for tests. The session closes it.
 
     Raises:
@@ -284,12 +285,15 @@ class AsyncSession(SessionView):
         retry: RetryPolicy | int | None = None,
         max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
         strict: bool = False,
+        polling: PollPolicy | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         settings = Settings.load(
             endpoint, token, token_type=token_type, config_file=config_file, verify=verify, proxy=proxy
         )
-        self._start(settings, timeout, retry, max_concurrency, strict=strict, transport=transport)
+        self._start(
+            settings, timeout, retry, max_concurrency, strict=strict, polling=polling, transport=transport
+        )
 
     @classmethod
     def from_settings(
@@ -300,6 +304,7 @@ class AsyncSession(SessionView):
         retry: RetryPolicy | int | None = None,
         max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
         strict: bool = False,
+        polling: PollPolicy | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> Self:
         """Make a session from another one's settings, for example in a worker process.
@@ -312,7 +317,13 @@ class AsyncSession(SessionView):
         """
         session = cls.__new__(cls)
         session._start(  # noqa: SLF001 - a constructor
-            settings.with_token(), timeout, retry, max_concurrency, strict=strict, transport=transport
+            settings.with_token(),
+            timeout,
+            retry,
+            max_concurrency,
+            strict=strict,
+            polling=polling,
+            transport=transport,
         )
         return session
 
@@ -324,6 +335,7 @@ class AsyncSession(SessionView):
         max_concurrency: int,
         *,
         strict: bool,
+        polling: PollPolicy | None,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         if max_concurrency < 1:
@@ -340,7 +352,7 @@ class AsyncSession(SessionView):
                 timeout=_check_timeout(timeout) or DEFAULT_TIMEOUT, retry=_policy(retry, RetryPolicy())
             ),
         )
-        super().__init__(api, Poller(api))
+        super().__init__(api, Poller(api, polling or PollPolicy()))
 
     async def __aenter__(self) -> Self:
         self._api.lifetime.enter()

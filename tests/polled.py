@@ -7,7 +7,7 @@ from collections import Counter
 
 from attrs import define, field
 
-from datarobot_mlops_async import AsyncSession
+from datarobot_mlops_async import AsyncSession, PollPolicy
 from tests.scripted import Answer, ScriptedServer
 
 RUNNING = Answer(body=b'{"status": "RUNNING"}')
@@ -53,12 +53,15 @@ def serve(statuses):
     return ScriptedServer(statuses)
 
 
-def session_for(server, *, delays=quickly, polls_per_second=10_000.0, max_concurrency=4, **options):
+def session_for(server, *, delays=quickly, per_second=10_000.0, max_concurrency=4, **options):
     """Return a session that polls quickly, over few connections: each is a thread of the server's."""
-    session = AsyncSession(server.endpoint, "polled-test-token", max_concurrency=max_concurrency, **options)
-    session._poller._delays = delays
-    session._poller._pace.per_second = polls_per_second
-    return session
+    return AsyncSession(
+        server.endpoint,
+        "polled-test-token",
+        max_concurrency=max_concurrency,
+        polling=PollPolicy(delays=delays, per_second=per_second, per_place=10_000.0),
+        **options,
+    )
 
 
 def operations_server(statuses, *, accept=None):

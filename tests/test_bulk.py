@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from datarobot_mlops_async import AsyncSession, Outcome, OutcomeState, RetryPolicy
+from datarobot_mlops_async import AsyncSession, Outcome, OutcomeState, PollPolicy, RetryPolicy
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import (
     ConflictError,
@@ -608,8 +608,8 @@ async def test_overload_loses_nothing_and_repeats_nothing():
     with Emulator(deployments=60, operation_seconds=0.05, image_size=None) as emulator:
         emulator.fault("PATCH /deployments/*/status/ status=429 retry-after=0.01 probability=0.2")
         emulator.fault("* /** status=503 retry-after=0.01 probability=0.05")
-        async with AsyncSession(emulator.endpoint, emulator.token, retry=20) as session:
-            session._poller._delays = quickly
+        polling = PollPolicy(delays=quickly)
+        async with AsyncSession(emulator.endpoint, emulator.token, retry=20, polling=polling) as session:
             ids = [each.id for each in await session.deployments.list(status="active").collect()]
             outcomes = await session.bulk(session.deployments.begin_deactivate, ids, max_concurrency=12)
             assert [each.item for each in outcomes] == ids

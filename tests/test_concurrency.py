@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 from blockbuster import BlockingError
 
-from datarobot_mlops_async import AsyncSession, OutcomeState, read_journal
+from datarobot_mlops_async import AsyncSession, OutcomeState, PollPolicy, read_journal
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import NotFoundError, OperationTimeoutError
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
@@ -37,9 +37,7 @@ async def _no_task_is_left():
 
 
 def session_for(emulator, **options):
-    session = AsyncSession(emulator.endpoint, emulator.token, **options)
-    session._poller._delays = quickly
-    return session
+    return AsyncSession(emulator.endpoint, emulator.token, polling=PollPolicy(delays=quickly), **options)
 
 
 async def toggle(session, deployment):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async.operations._status import next_delay
-from datarobot_mlops_async.operations._timeline import Pace, Timeline
+from datarobot_mlops_async.operations._timeline import RateLimiter, Timeline
 
 moments = st.floats(0, 1000)
 
@@ -68,7 +68,7 @@ def test_dropping_what_has_come_is_harmless():
 
 @given(st.floats(1, 1000), st.lists(st.floats(0.0, 0.3), min_size=1, max_size=200))
 def test_pace_is_never_exceeded_by_more_than_two_ticks_and_reached_when_asked_often(rate, sleeps):
-    pace = Pace(rate)
+    pace = RateLimiter(rate)
     now = spent = 0.0
     for sleep in sleeps:
         while not pace.pause(now):
@@ -79,7 +79,7 @@ def test_pace_is_never_exceeded_by_more_than_two_ticks_and_reached_when_asked_of
 
 
 def test_pace_catches_up_what_a_late_timer_missed():
-    pace = Pace(100.0)
+    pace = RateLimiter(100.0)
     now, spent = 0.0, 0
     while now < 10.0:
         while not pace.pause(now):

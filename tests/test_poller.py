@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import random
 import threading
 import time
@@ -9,7 +8,7 @@ import time
 import anyio
 import pytest
 
-from datarobot_mlops_async import AsyncSession
+from datarobot_mlops_async import AsyncSession, PollPolicy
 from datarobot_mlops_async.errors import (
     AuthenticationError,
     DecodeError,
@@ -20,7 +19,6 @@ from datarobot_mlops_async.errors import (
     ProtocolError,
     SessionStateError,
 )
-from datarobot_mlops_async.operations import Poller
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
 from tests.polled import COMPLETED, RUNNING, Statuses, quickly, serve, session_for
 from tests.scripted import Answer
@@ -386,7 +384,7 @@ async def test_polls_a_second_are_bounded_for_all_waits_together():
     statuses = Statuses(running=3)
     ids = [f"s{number}" for number in range(30)]
     with serve(statuses) as server:
-        async with session_for(server, polls_per_second=400.0) as session:
+        async with session_for(server, per_second=400.0) as session:
             started = time.monotonic()
             await wait_for(session, *ids)
             elapsed = time.monotonic() - started
@@ -399,7 +397,7 @@ async def test_polls_a_second_are_bounded_for_all_waits_together():
 async def test_those_who_leave_while_they_wait_for_their_turn_are_passed_over():
     statuses = Statuses(running=0)
     with serve(statuses) as server:
-        async with session_for(server, polls_per_second=4.0) as session:
+        async with session_for(server, per_second=4.0) as session:
             async with anyio.create_task_group() as group:
                 scopes = [anyio.CancelScope() for _ in range(4)]
 
@@ -537,8 +535,27 @@ async def test_thousand_waits_use_no_thread_and_no_task_of_the_sessions_own():
             assert is_idle(session)
 
 
-def test_sessions_poller_has_the_documented_bound():
-    session = AsyncSession("https://h", "t")
-    assert isinstance(session._poller, Poller)
-    assert session._poller._pace.per_second == 500.0
-    assert math.isinf(session._poller._driver_rests_until)
+async def test_rate_of_polls_follows_what_the_session_may_send():
+    def count(polls):
+        statuses = Statuses(running=0)
+        ids = [f"s{number}" for number in range(polls)]
+        return statuses, ids
+
+    for places, refusals in ((8, 0), (8, 2)):
+        statuses, ids = count(40)
+        for each in ids[:refusals]:
+            statuses.answers[each] = [Answer(status=503), COMPLETED]
+        policy = PollPolicy(delays=quickly, per_place=25.0)
+        with serve(statuses) as server:
+            async with AsyncSession(server.endpoint, "t", max_concurrency=places, polling=policy) as session:
+                started = time.monotonic()
+                await wait_for(session, *ids)
+                elapsed = time.monotonic() - started
+        assert statuses.polls.total() <= 25.0 * places * elapsed + 9
+
+
+def test_bounds_of_polling_are_checked():
+    assert (PollPolicy().per_second, PollPolicy().per_place) == (4000.0, 100.0)
+    for bad in ({"per_second": 0}, {"per_place": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            PollPolicy(**bad)

@@ -15,13 +15,14 @@ import anyio
 
 from datarobot_mlops_async._api import readable
 from datarobot_mlops_async.errors import OperationError, OperationFailedError, OperationTimeoutError
-from datarobot_mlops_async.operations._poller import DeadlineError, Poller
+from datarobot_mlops_async.operations._poller import DeadlineError, PollPolicy
+from datarobot_mlops_async.operations._poller import Poller as Poller
 from datarobot_mlops_async.operations._status import OperationStatus, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-__all__ = ["DEFAULT_WAIT", "Operation", "OperationStatus", "Poller", "State"]
+__all__ = ["DEFAULT_WAIT", "Operation", "OperationStatus", "PollPolicy", "State"]
 
 T = TypeVar("T")
 DEFAULT_WAIT = 3600.0

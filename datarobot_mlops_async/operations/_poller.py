@@ -16,6 +16,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 import anyio
+from attrs import field, frozen, validators
 
 from datarobot_mlops_async._api import retry_after
 from datarobot_mlops_async._retry import RetryPolicy
@@ -28,7 +29,7 @@ from datarobot_mlops_async.operations._status import (
     next_delay,
     read_status,
 )
-from datarobot_mlops_async.operations._timeline import Entry, Pace, Timeline
+from datarobot_mlops_async.operations._timeline import Entry, RateLimiter, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +37,26 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._api import Api
     from datarobot_mlops_async._telemetry import Telemetry
 
-POLLS_PER_SECOND = 500.0
-"""The most polls a second for a whole session, however many operations it waits for."""
+
+@frozen(kw_only=True)
+class PollPolicy:
+    """How often a session asks for the status of the operations that it waits for.
+
+    Attributes:
+        delays: Decides when one operation is asked next; called with the seconds since the wait began, the number
+            of polls so far, the server's ``Retry-After`` (or ``None``) and ``remaining=``, the seconds until the
+            first of those who wait gives up. By default after a quarter, a half and three quarters of a
+            second, then after a twentieth of the time gone by, from 1 s to 10 s.
+        per_second: The most polls a second for the whole session, however many operations it waits for.
+        per_place: The most polls a second for each of the requests that the session may have in flight;
+            a server that refuses some (429, 503) lowers their number, and so the rate. Polls beyond it
+            are put off, each in its turn.
+    """
+
+    delays: Callable[..., float] = next_delay
+    per_second: float = field(default=4000.0, validator=validators.gt(0))
+    per_place: float = field(default=100.0, validator=validators.gt(0))
+
 
 _SHARE = 7 / 8
 _MOST_MOVES = 10
@@ -125,23 +144,16 @@ class Poller:
 
     Args:
         api: The session's way to the service.
-        polls_per_second: The bound for all waits together; polls beyond it are put off, each in its turn.
-        delays: Decides when an operation is asked next, as `next_delay` does.
+        policy: How often to ask.
     """
 
-    def __init__(
-        self,
-        api: Api,
-        *,
-        polls_per_second: float = POLLS_PER_SECOND,
-        delays: Callable[..., float] = next_delay,
-    ) -> None:
+    def __init__(self, api: Api, policy: PollPolicy) -> None:
         self._api = api
-        self._delays = delays
+        self._policy = policy
         # A failed poll is followed by the next one, so it is not retried besides, and it
         # does not queue for a pause to end: it is due again when that is over.
         self._once = api.with_options(retry=RetryPolicy(max_retries=0, budget=0.0))
-        self._pace = Pace(polls_per_second)
+        self._pace = RateLimiter()
         self._watches: dict[str, _Watch] = {}
         self._due: Timeline[_Watch] = Timeline()
         self._deadlines: Timeline[_Wait] = Timeline()
@@ -203,7 +215,7 @@ class Poller:
         if deadline < math.inf:
             wait.alarm = self._deadlines.add(deadline, wait)
         now = time.monotonic()
-        first_look = now + self._delays(0.0, 0, watch.asked, remaining=deadline - now)
+        first_look = now + self._policy.delays(0.0, 0, watch.asked, remaining=deadline - now)
         # Whoever joins a long wait gets an early look of their own.
         if len(watch.waits) == 1 or (watch.due.item is not None and first_look < watch.due.when):
             self._schedule(watch, first_look)
@@ -258,7 +270,9 @@ class Poller:
     def _hand_out_turns(self, now: float) -> float:
         """Give turns to those who are ready; return the seconds until more can be given."""
         # The rest of the places stays free for calls that nobody wants to wait for polls.
-        most = max(1, int(self._api.limiter.bound * _SHARE))
+        places = self._api.limiter.bound
+        most = max(1, int(places * _SHARE))
+        self._pace.per_second = min(self._policy.per_second, self._policy.per_place * places)
         while self._ready:
             self._places_taken = self._in_flight >= most
             if self._places_taken:
@@ -295,7 +309,7 @@ class Poller:
             with anyio.move_on_after(wait.deadline - time.monotonic()):
                 await self._ask(watch)
                 now = time.monotonic()
-                next_in = self._delays(
+                next_in = self._policy.delays(
                     now - watch.started, watch.polls, watch.asked, remaining=watch.remaining(now)
                 )
         finally:

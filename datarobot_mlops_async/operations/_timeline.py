@@ -69,14 +69,14 @@ class Timeline(Generic[T]):
         return due
 
 
-class Pace:
+class RateLimiter:
     """Spreads polls evenly: so many a second, and no more than those of two ticks at once.
 
-    Args:
-        per_second: Polls a second.
+    Attributes:
+        per_second: Polls a second; may change at any time.
     """
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float = math.inf) -> None:
         self.per_second = per_second
         self._next = -math.inf
 
