@@ -116,6 +116,8 @@ def test_socks_proxy_without_its_package_says_what_to_install():
 
 
 class Recorded:
+    reusable = True
+
     def __init__(self):
         self.closed = False
 

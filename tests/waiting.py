@@ -12,8 +12,7 @@ async def cancelled_when(condition):
     """Cancel the block as soon as a condition holds, as a caller would who goes away at that moment."""
 
     async def watch():
-        while not condition():  # noqa: ASYNC110 - what happens is on a server, in another thread
-            await anyio.sleep(0.002)
+        await wait_until(condition)
         scope.cancel()
 
     async with anyio.create_task_group() as group:
@@ -21,3 +20,9 @@ async def cancelled_when(condition):
         with anyio.CancelScope() as scope:
             yield scope
         group.cancel_scope.cancel()
+
+
+async def wait_until(condition):
+    """Wait for what happens on a server, in another thread."""
+    while not condition():  # noqa: ASYNC110
+        await anyio.sleep(0.002)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MOST_HEAD = 128 * 1024
 """The most bytes of heads for one request: informational answers, the answer's own and its trailers."""
-MOST_BODY = 256 * 1024 * 1024
+MOST_BODY = 64 * 1024 * 1024
 """The most bytes of one body, before and after its encoding is undone."""
 _FIELD_COST = 32  # what a header field costs beside its text
 _TLS_ALERT = b"\x15\x03"

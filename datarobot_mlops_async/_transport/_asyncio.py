@@ -61,7 +61,7 @@ class AsyncioExchanger:
         return response.status_code, response.headers, b"".join(cast("httpx.ByteStream", response.stream))
 
     async def aclose(self) -> None:
-        """Close all connections; requests on their way end with `SessionStateError`."""
+        """Close all connections; requests on their way fail."""
         await self._transport.aclose()
 
 
@@ -104,7 +104,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
 
     async def aclose(self) -> None:
-        """Close all connections; requests on their way end with `SessionStateError`."""
+        """Close all connections; requests on their way fail."""
         for pool in self._pools.values():
             await pool.aclose()
 

@@ -12,10 +12,10 @@ from datarobot_mlops_async._transport._content import decode_content
 from datarobot_mlops_async._transport._failures import name_request
 from datarobot_mlops_async._transport._network import check_network, proxy_for
 from datarobot_mlops_async._transport._route import Route
-from datarobot_mlops_async.errors import TransportError
+from datarobot_mlops_async.errors import SessionStateError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     import httpx
 
@@ -59,6 +59,8 @@ class HTTPClient:
         self.foreign_transport = transport
         """The caller's own transport; downloads use it too, in place of connections of their own."""
         self._exchanger: _Exchanger | None = None
+        self._guard = self._closing()
+        self._closed = False
         if transport is None:
             check_network(settings)
 
@@ -77,35 +79,52 @@ class HTTPClient:
 
         Raises:
             TransportError: No whole answer arrived.
+            SessionStateError: The client was closed meanwhile.
         """
-        exchanger = self._exchanger or self._choose()
+        if self._closed:
+            raise SessionStateError("the session is closed")
         try:
+            exchanger = self._exchanger or await self._open()
             status, fields, body = await exchanger.exchange(method, url, headers, content, timeout)
             encoding = fields.get("content-encoding")
             if encoding is not None:
                 body = await decode_content(body, encoding)
         except TransportError as error:
+            if self._closed:
+                raise SessionStateError("the session was closed while the request was on its way") from None
             raise name_request(error, method, url)  # noqa: B904 - the same error
         return Response(status=status, headers=fields, content=body)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; requests on their way end with `SessionStateError`."""
+        self._closed = True
+        await self._guard.aclose()
         if self._exchanger is None and self.foreign_transport is not None:
-            self._choose()
-        if self._exchanger is not None:
-            await self._exchanger.aclose()
+            await self.foreign_transport.aclose()
+
+    async def _open(self) -> _Exchanger:
+        exchanger = self._exchanger = self._choose()
+        await anext(self._guard)
+        return exchanger
+
+    async def _closing(self) -> AsyncGenerator[None, None]:
+        # Once begun it is ended by `aclose`, or by its event loop, which ends asynchronous generators as long as
+        # it can still close their sockets.
+        try:
+            yield
+        finally:
+            if self._exchanger is not None:
+                await self._exchanger.aclose()
 
     def _choose(self) -> _Exchanger:
         # Here and not above: httpx is a third of the time that importing this library takes.
         if self.foreign_transport is not None or not self._is_direct():
             from datarobot_mlops_async._transport._httpx import HttpxExchanger  # noqa: PLC0415
 
-            self._exchanger = HttpxExchanger(self._settings, self.foreign_transport)
-        else:
-            from datarobot_mlops_async._transport._asyncio import AsyncioExchanger  # noqa: PLC0415
+            return HttpxExchanger(self._settings, self.foreign_transport)
+        from datarobot_mlops_async._transport._asyncio import AsyncioExchanger  # noqa: PLC0415
 
-            self._exchanger = AsyncioExchanger(self._settings)
-        return self._exchanger
+        return AsyncioExchanger(self._settings)
 
     def _is_direct(self) -> bool:
         if os.environ.get("DATAROBOT_MLOPS_TRANSPORT") == "httpx":

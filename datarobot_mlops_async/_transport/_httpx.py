@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import builtins
 import time
 from collections import deque
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import httpx
 
+from datarobot_mlops_async._transport._answer import AnswerReader
 from datarobot_mlops_async._transport._network import proxy_for, tls_context
-from datarobot_mlops_async._transport._pool import KEEP_IDLE
 from datarobot_mlops_async._transport._quiet import quiet
 from datarobot_mlops_async._transport._translate import translate_error
 from datarobot_mlops_async.errors import (
@@ -25,19 +27,25 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async._config import Settings
 
+KEEP_IDLE = 30.0
+"""Seconds for which an idle connection is kept."""
+# Of the same generation as httpx, and without types that mypy could follow.
+httpcore: Any = import_module(httpx.__name__.replace("httpx", "httpcore"))
+
 
 class HttpxExchanger:
-    """Exchanges with one origin.
+    """Exchanges with one origin over httpx transports.
 
-    It drives httpx transports and not an `httpx.AsyncClient`: the client's own redirects, cookies and
-    INFO log of whole URLs are the things that leak a token, and its request building is most of the
-    cost of a small request.
+    Args:
+        settings: For proxies, trusted authorities and the connect timeout.
+        foreign_transport: The caller's own transport.
     """
 
     def __init__(self, settings: Settings, foreign_transport: httpx.AsyncBaseTransport | None) -> None:
-        self._connect_timeout = settings.connect_timeout
+        self._settings = settings
         self._foreign = foreign_transport
-        self._pool = TransportPool(lambda: _transport(settings))
+        self._pool: TransportPool | None = None
+        self._running: set[anyio.CancelScope] = set()
 
     async def exchange(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes, timeout: float
@@ -45,7 +53,7 @@ class HttpxExchanger:
         """Send a request and read its answer; as `AsyncioExchanger.exchange`."""
         # The limiter before the pool keeps requests from ever waiting in it.
         timeouts = {
-            "connect": min(timeout, self._connect_timeout),
+            "connect": min(timeout, self._settings.connect_timeout),
             "read": timeout,
             "write": timeout,
             "pool": None,
@@ -54,30 +62,41 @@ class HttpxExchanger:
             request = httpx.Request(
                 method, url, headers=headers, content=content or None, extensions={"timeout": timeouts}
             )
-            with quiet(), anyio.fail_after(timeout):
-                return await self._exchange(request)
-        except httpx.HTTPError as error:
-            raise translate_error(error, method=method, url=url) from error
         except httpx.InvalidURL:
             raise ProtocolError("the address cannot be sent") from None
-        except builtins.TimeoutError as error:
-            raise TimeoutError(f"no whole answer within {timeout:g} s") from error
+        with quiet(), anyio.move_on_after(timeout) as scope:
+            self._running.add(scope)
+            try:
+                return await self._exchange(request)
+            except httpx.HTTPError as error:
+                raise translate_error(error, method=method, url=url) from error
+            finally:
+                self._running.discard(scope)
+        raise TimeoutError(f"no whole answer within {timeout:g} s")
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; requests on their way fail."""
+        for scope in self._running:
+            scope.cancel()
+        while self._running:
+            await anyio.lowlevel.checkpoint()
         with quiet():
             if self._foreign is not None:
                 await self._foreign.aclose()
-            await self._pool.aclose()
+            if self._pool is not None:
+                await self._pool.aclose()
 
     async def _exchange(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
         if self._foreign is not None:
-            return await _exchange(self._foreign, request)
+            return await _read_whole(self._foreign, request)
+        if self._pool is None:
+            # Reading the system's authorities takes 20 to 40 ms.
+            self._pool = await anyio.to_thread.run_sync(_pool_for, self._settings)
         async with self._pool.connection() as transport:
-            return await _exchange(transport, request)
+            return await _read_whole(transport, request)
 
 
-async def _exchange(
+async def _read_whole(
     transport: httpx.AsyncBaseTransport, request: httpx.Request
 ) -> tuple[int, httpx.Headers, bytes]:
     response = await transport.handle_async_request(request)
@@ -85,20 +104,43 @@ async def _exchange(
         # Nothing else may fail while the stream is being read: its generators would stay unfinished.
         raw = b"".join([chunk async for chunk in cast("httpx.AsyncByteStream", response.stream)])
     finally:
-        # Cancelled or not, the connection is kept for the next request or closed.
         with anyio.CancelScope(shield=True):
             await response.aclose()
     return response.status_code, response.headers, raw
 
 
-def _transport(settings: Settings) -> httpx.AsyncBaseTransport:
-    proxy = proxy_for(settings.endpoint, settings)
-    # A plain-http endpoint never needs the 20 ms that reading the authorities takes.
-    verify = (
-        tls_context(settings, settings.endpoint) if settings.endpoint.startswith("https:") or proxy else False
-    )
-    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_IDLE)
-    return httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False, limits=limits)
+def _pool_for(settings: Settings) -> TransportPool:
+    url = settings.endpoint
+    proxy = proxy_for(url, settings)
+    # A plain-http endpoint never needs the time that reading the authorities takes.
+    context = tls_context(settings, url) if url.startswith("https:") else None
+    proxy_options = {}
+    if proxy is not None:
+        parts = httpx.Proxy(proxy)
+        tls = tls_context(settings, proxy) if proxy.startswith("https:") else None
+        proxy_options["proxy"] = httpcore.Proxy(str(parts.url), auth=parts.raw_auth, ssl_context=tls)
+    return TransportPool(lambda: SingleTransport(ssl_context=context, **proxy_options))
+
+
+class SingleTransport(httpx.AsyncHTTPTransport):
+    """httpx's transport with one connection, which must not be used again when `reusable` is false."""
+
+    def __init__(self, **options: Any) -> None:
+        self._backend = _Backend()
+        # httpx's own constructor gives no way to the network, nor to a proxy's TLS.
+        self._pool = httpcore.AsyncConnectionPool(
+            max_connections=1, keepalive_expiry=KEEP_IDLE, network_backend=self._backend, **options
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; the answer's body is read by the caller."""
+        self._backend.expect(request.method)
+        return await super().handle_async_request(request)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the last answer was whole and nothing came behind it."""
+        return self._backend.reader.reusable
 
 
 class TransportPool:
@@ -113,31 +155,94 @@ class TransportPool:
     """
 
     def __init__(
-        self, make: Callable[[], httpx.AsyncBaseTransport], clock: Callable[[], float] = time.monotonic
+        self, make: Callable[[], SingleTransport], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._make = make
         self._clock = clock
         # From the one idle for longest to the one used last.
-        self._idle: deque[tuple[float, httpx.AsyncBaseTransport]] = deque()
+        self._idle: deque[tuple[float, SingleTransport]] = deque()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[httpx.AsyncBaseTransport]:
-        """Check out a transport; after any exception it is closed and forgotten."""
+    async def connection(self) -> AsyncIterator[SingleTransport]:
+        """Check out a transport. After anything but a clean answer it is closed and forgotten."""
         transport = self._idle.pop()[1] if self._idle else self._make()
         try:
             yield transport
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await transport.aclose()
+            await _close(transport)
             raise
         now = self._clock()
-        self._idle.append((now, transport))
-        if self._idle[0][0] < now - KEEP_IDLE:
+        if not transport.reusable:
+            await _close(transport)
+        else:
+            self._idle.append((now, transport))
+        if self._idle and self._idle[0][0] < now - KEEP_IDLE:
             # One a request is enough to shrink again after a burst.
-            with anyio.CancelScope(shield=True):
-                await self._idle.popleft()[1].aclose()
+            await _close(self._idle.popleft()[1])
 
     async def aclose(self) -> None:
         """Close all connections."""
         while self._idle:
             await self._idle.pop()[1].aclose()
+
+
+async def _close(transport: SingleTransport) -> None:
+    # A cancelled task must still close its sockets.
+    with anyio.CancelScope(shield=True):
+        await transport.aclose()
+
+
+class _Backend:
+    """The network as httpcore wants it, with what passes looked at by the reader that asyncio has too.
+
+    h11 takes bytes behind an answer for the next one, and reads informational answers without end.
+    """
+
+    def __init__(self) -> None:
+        self._network = httpcore.AnyIOBackend()
+        self.expect("")
+
+    def expect(self, method: str) -> None:
+        """Get ready for the answer to a request with this method."""
+        self.method = method
+        self.reader = AnswerReader()
+        self.reader.expect(method)
+
+    async def connect_tcp(self, *args: Any, **options: Any) -> _Stream:
+        return _Stream(await self._network.connect_tcp(*args, **options), self)
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+
+class _Stream:
+    """A stream of httpcore's."""
+
+    def __init__(self, stream: Any, backend: _Backend) -> None:
+        self._stream = stream
+        self._backend = backend
+        self._is_http = False
+        self.aclose = stream.aclose
+        self.get_extra_info = stream.get_extra_info
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data: bytes = await self._stream.read(max_bytes, timeout)
+        if self._is_http and data:
+            self._backend.reader.feed(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        # What is said to a SOCKS proxy is no text.
+        self._is_http = self._is_http or buffer[:1].isalpha()
+        await self._stream.write(buffer, timeout)
+
+    async def start_tls(self, *args: Any, **options: Any) -> _Stream:
+        # So far only a proxy has answered.
+        self._backend.expect(self._backend.method)
+        try:
+            return _Stream(await self._stream.start_tls(*args, **options), self._backend)
+        except BaseException:
+            # Cancelled, httpcore leaves the socket open.
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+            raise

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from datarobot_mlops_async._transport._connection import Connection
 from datarobot_mlops_async._transport._dialing import dial_route
 from datarobot_mlops_async._transport._failures import handshake_failed
-from datarobot_mlops_async.errors import ConnectTimeoutError, SessionStateError
+from datarobot_mlops_async.errors import ConnectTimeoutError, ReadError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from datarobot_mlops_async._transport._connection import RawAnswer
     from datarobot_mlops_async._transport._route import Route
@@ -38,8 +38,6 @@ class ConnectionPool:
         self._open: set[Connection] = set()
         self._connecting: set[asyncio.Timeout] = set()
         self._loop = asyncio.get_running_loop()
-        self._closed = False
-        self._guard, self._guarded = self._close_with_loop(), False
 
     async def exchange(
         self, method: str, head: bytes, body: bytes, *, connect_timeout: float, timeout: float
@@ -57,7 +55,6 @@ class ConnectionPool:
 
         Raises:
             TransportError: No whole answer came.
-            SessionStateError: The pool was closed meanwhile.
         """
         ends = self._loop.time() + timeout
         connection = self._take() or await self._connect(ends, connect_timeout)
@@ -67,11 +64,14 @@ class ConnectionPool:
         return answer
 
     async def aclose(self) -> None:
-        """Close all connections; requests on their way end with `SessionStateError`."""
-        self._closed = True
-        self._abort()
-        await self._guard.aclose()
-        while self._loop is asyncio.get_running_loop() and (self._open or self._connecting):  # noqa: ASYNC110
+        """Close all connections; requests on their way fail."""
+        self._idle.clear()
+        for connection in list(self._open):
+            connection.close(ReadError("the connection was closed"))
+        for clock in self._connecting:
+            if not clock.expired():
+                clock.reschedule(self._loop.time())
+        while self._open or self._connecting:  # noqa: ASYNC110 - a few turns of the loop
             await asyncio.sleep(0)
 
     def _take(self) -> Connection | None:
@@ -98,15 +98,9 @@ class ConnectionPool:
                 finally:
                     self._connecting.discard(clock)
         except builtins.TimeoutError:
-            if self._closed:
-                raise _closed() from None
             raise ConnectTimeoutError(f"no connection within {connect_timeout:g} s") from None
 
     async def _open_connection(self) -> Connection:
-        if not self._guarded:
-            self._guarded = True
-            # Begun, it is told when the loop ends.
-            await anext(self._guard)
         address = self.route.address
         context = await self._tls_context() if address.scheme == "https" else None
         sock = await dial_route(self.route)
@@ -120,22 +114,3 @@ class ConnectionPool:
         except (OSError, ValueError) as error:
             raise handshake_failed(error, address.host) from error
         return connection
-
-    async def _close_with_loop(self) -> AsyncGenerator[None, None]:
-        # An event loop finishes its asynchronous generators before it closes, as long as it can close sockets.
-        try:
-            yield
-        finally:
-            self._abort()
-
-    def _abort(self) -> None:
-        self._idle.clear()
-        for connection in list(self._open):
-            connection.close(_closed())
-        for clock in self._connecting:
-            if not clock.expired():
-                clock.reschedule(self._loop.time())
-
-
-def _closed() -> SessionStateError:
-    return SessionStateError("the session was closed while the request was on its way")

@@ -1,0 +1,400 @@
+"""The transport of API calls: what odd servers say, on every event loop and over both transports."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import socket
+import threading
+import zlib
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from datarobot_mlops_async import AsyncSession
+from datarobot_mlops_async._config import Settings
+from datarobot_mlops_async._transport import HTTPClient
+from datarobot_mlops_async._transport._answer import MOST_BODY
+from datarobot_mlops_async.errors import ProtocolError, ReadError, SessionStateError, TimeoutError
+from tests.conftest import BACKENDS
+from tests.scripted import Answer, ScriptedServer
+from tests.servers.odd import OddServer, says
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.anyio
+OK = b"HTTP/1.1 200 OK\r\n"
+HEADERS = {"authorization": "Bearer t", "accept": "application/json"}
+TRANSPORTS = ("own", "httpx")
+
+
+@pytest.fixture(params=TRANSPORTS)
+def over(request, monkeypatch, anyio_backend_name):
+    """Run a test over our transport and over httpx's; on trio both are httpx's."""
+    if request.param == "httpx":
+        if anyio_backend_name == "trio":
+            pytest.skip("trio has no other")
+        monkeypatch.setenv("DATAROBOT_MLOPS_TRANSPORT", "httpx")
+    return request.param
+
+
+@asynccontextmanager
+async def client_for(server, **options):
+    client = HTTPClient(Settings.load(server.origin, "t", **options))
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def send(client, server, *, method="GET", path="/api/v2/x/", content=b"", timeout=10.0):
+    return client.send(method, server.origin + path, headers=HEADERS, content=content, timeout=timeout)
+
+
+# What the bytes are, what comes of them (a body, or an error), and whether the connection may be used again.
+ODD_ANSWERS = {
+    "length": (OK + b"Content-Length: 2\r\n\r\nhi", "keep", b"hi"),
+    "no reason": (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", "keep", b"hi"),
+    "empty field": (OK + b"X-Empty:\r\nContent-Length: 2\r\n\r\nhi", "keep", b"hi"),
+    "chunked": (OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n", "keep", b"hi"),
+    "chunk extension and trailers": (
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nX-Trailer: t\r\n\r\n",
+        "keep",
+        b"hi",
+    ),
+    "until the end": (OK + b"\r\nhi", "close", b"hi"),
+    "until the end, HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\nhi", "close", b"hi"),
+    "kept HTTP/1.0": (
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi",
+        "keep",
+        b"hi",
+    ),
+    "connection: close": (OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi", "close", b"hi"),
+    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", "keep", b""),
+    "no content, with a length": (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "keep", b""),
+    "not modified, with a length": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "keep", b""),
+    "informational": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\nContent-Length: 9\r\n\r\n"
+        + OK
+        + b"Content-Length: 2\r\n\r\nhi",
+        "keep",
+        b"hi",
+    ),
+    "other bytes than ASCII": (OK + b"X-Name: \xe9\r\nContent-Length: 2\r\n\r\nhi", "keep", b"hi"),
+    "upgrade offered": (
+        OK + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi",
+        "keep",
+        b"hi",
+    ),
+    "gzip": (
+        OK
+        + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(gzip.compress(b"hi"))
+        + gzip.compress(b"hi"),
+        "keep",
+        b"hi",
+    ),
+    "deflate": (
+        OK + b"Content-Encoding: deflate\r\nContent-Length: 10\r\n\r\n" + zlib.compress(b"hi"),
+        "keep",
+        b"hi",
+    ),
+    "raw deflate": (
+        OK + b"Content-Encoding: deflate\r\nContent-Length: 4\r\n\r\n" + zlib.compress(b"hi")[2:-4],
+        "keep",
+        b"hi",
+    ),
+    "both lengths": (
+        OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        "close",
+        None,
+    ),
+    "two lengths": (OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi!", "close", None),
+    "a negative length": (OK + b"Content-Length: -2\r\n\r\nhi", "close", None),
+    "a length with a sign": (OK + b"Content-Length: +2\r\n\r\nhi", "close", None),
+    "a length of 2^80": (OK + b"Content-Length: 1208925819614629174706176\r\n\r\nhi", "close", None),
+    "another transfer encoding": (
+        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        "close",
+        None,
+    ),
+    "a damaged chunk": (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhi\r\n0\r\n\r\n", "close", None),
+    "a short body": (OK + b"Content-Length: 9\r\n\r\nhi", "close", None),
+    "a short chunked body": (OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\nhi", "close", None),
+    "folded": (OK + b"X-Folded: a\r\n b\r\nContent-Length: 2\r\n\r\nhi", "close", None),
+    "a blank before the colon": (OK + b"X-Odd : a\r\nContent-Length: 2\r\n\r\nhi", "close", None),
+    "NUL": (OK + b"X-Odd: a\0b\r\nContent-Length: 2\r\n\r\nhi", "close", None),
+    "no colon": (OK + b"X-Odd\r\nContent-Length: 2\r\n\r\nhi", "close", None),
+    "ICY": (b"ICY 200 OK\r\nContent-Length: 2\r\n\r\nhi", "close", None),
+    "HTTP/2": (b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "close", None),
+    "status 99": (b"HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\nhi", "close", None),
+    "status 1000": (b"HTTP/1.1 1000 Odd\r\nContent-Length: 2\r\n\r\nhi", "close", None),
+    "a line before": (b"\r\n" + OK + b"Content-Length: 2\r\n\r\nhi", "close", None),
+    "switching protocols": (
+        b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhi",
+        "close",
+        None,
+    ),
+    "no HTTP": (b"220 smtp.example ESMTP\r\n", "close", None),
+    "nothing": (b"", "close", None),
+    "a reset": (OK + b"Content-Length: 9\r\n\r\nhi", "reset", None),
+    "endless fields": (OK + b"X-Odd: a\r\n" * 20_000 + b"\r\n", "close", None),
+    "an endless field": (OK + b"X-Odd: " + b"a" * 300_000 + b"\r\n\r\n", "close", None),
+    "endless informational answers": (b"HTTP/1.1 100 Continue\r\n\r\n" * 40_000, "close", None),
+    "gzip in gzip": (
+        OK + b"Content-Encoding: gzip, gzip\r\nContent-Length: 2\r\n\r\nhi",
+        "keep",
+        None,
+    ),
+    "damaged gzip": (OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nhi", "keep", None),
+    "half of a gzip": (
+        OK + b"Content-Encoding: gzip\r\nContent-Length: 12\r\n\r\n" + gzip.compress(b"hi")[:12],
+        "keep",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "bytewise"])
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+async def test_odd_answers_are_read_or_refused(name, over, bytewise):
+    data, then, body = ODD_ANSWERS[name]
+    if bytewise and len(data) > 1000:
+        data = data[:400_000]
+    parts = [data[i : i + 1] for i in range(len(data))] if bytewise and len(data) < 1000 else [data]
+    with OddServer(says(*parts, then=then)) as server:
+        async with client_for(server) as client:
+            if body is None:
+                with pytest.raises((ProtocolError, ReadError)) as caught:
+                    await send(client, server)
+                assert caught.value.url == f"{server.origin}/api/v2/x/"
+            else:
+                assert (await send(client, server)).content == body
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, body) in ODD_ANSWERS.items() if body is not None])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_answers_that_are_read_mean_to_httpx_the_same(name):
+    data, then, body = ODD_ANSWERS[name]
+    with OddServer(says(data, then=then)) as server:
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(), trust_env=False) as client:
+            assert (await client.get(server.origin)).content == body
+
+
+@pytest.mark.parametrize(
+    "name", ["length", "chunked", "no content", "not modified, with a length", "informational"]
+)
+async def test_connection_is_kept_after_a_whole_answer(name, over):
+    data, _, body = ODD_ANSWERS[name]
+    with OddServer(says(data, then="keep")) as server:
+        async with client_for(server) as client:
+            for _ in range(5):
+                assert (await send(client, server)).content == body
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b"x", OK + b"Content-Length: 4\r\n\r\nevil", b"HTTP/1.1 500", b"\x00" * 9],
+    ids=["a byte", "an answer", "half an answer", "zeros"],
+)
+@pytest.mark.parametrize("late", [False, True], ids=["with the answer", "later"])
+async def test_bytes_behind_an_answer_are_never_the_next_one(junk, late, over):
+    def answer(connection, request, number):
+        good = OK + b"Content-Length: 2\r\n\r\n%02d" % number
+        if late:
+            connection.sendall(good)
+            answered.acquire(timeout=10)
+            connection.sendall(junk)
+            said.append(number)
+        else:
+            connection.sendall(good + junk)
+
+    answered, said = threading.Semaphore(0), []
+    with OddServer(answer) as server:
+        async with client_for(server) as client:
+            for number in range(1, 4):
+                assert (await send(client, server)).content == b"%02d" % number
+                if late:
+                    answered.release()
+                    await wait_until(lambda number=number: number in said)
+        assert server.connections == 3
+
+
+async def test_head_of_an_answer_to_head_is_no_promise_of_a_body(over):
+    with OddServer(says(OK + b"Content-Length: 5\r\n\r\n", then="keep")) as server:
+        async with client_for(server) as client:
+            for _ in range(2):
+                answer = await send(client, server, method="HEAD")
+                assert (answer.status, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_idle_connection_that_the_server_closed_is_replaced(method, over):
+    with OddServer(says(OK + b"Content-Length: 2\r\n\r\nhi", then="close")) as server:
+        async with client_for(server) as client:
+            for _ in range(3):
+                assert (await send(client, server, method=method, content=b"{}")).content == b"hi"
+                await wait_until(lambda: not server.open)
+        assert len(server.requests) == server.connections == 3
+
+
+async def test_request_whose_answer_is_lost_is_not_sent_again(over):
+    def answer(connection, request, number):
+        if number == 2:
+            return False
+        connection.sendall(OK + b"Content-Length: 2\r\n\r\nhi")
+        return True
+
+    with OddServer(answer) as server:
+        async with client_for(server) as client:
+            await send(client, server)
+            with pytest.raises(ReadError):
+                await send(client, server, method="POST", content=b"{}")
+            assert (await send(client, server)).content == b"hi"
+        assert [each.split(b" ")[0] for each in server.requests] == [b"GET", b"POST", b"GET"]
+
+
+async def test_refusal_before_the_whole_body_was_sent_is_an_answer(over):
+    body = b"x" * 30_000_000
+
+    def refuse():
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+            while connection.recv(1_000_000):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        client = HTTPClient(Settings.load(origin, "t"))
+        answer = await client.send("POST", f"{origin}/x", headers=HEADERS, content=body, timeout=20)
+        await client.aclose()
+        thread.join()
+    assert (answer.status, answer.content) == (413, b"no")
+
+
+async def test_large_body_arrives_whole(over):
+    body = bytes(range(256)) * 40_000
+    with OddServer(says(OK + b"Content-Length: 2\r\n\r\nhi", then="keep")) as server:
+        async with client_for(server) as client:
+            await send(client, server, method="PUT", content=body, timeout=30)
+            await send(client, server, method="PUT", content=b"")
+        assert server.requests[0].endswith(b"\r\n\r\n" + body)
+        assert b"content-length: 0\r\n" in server.requests[1].lower()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("layers", [1, 2])
+async def test_small_answer_that_unpacks_to_a_giant_is_refused(layers):
+    packed, encoding = gzip.compress(bytes(MOST_BODY + 1), 1), b"gzip"
+    if layers == 2:
+        packed, encoding = gzip.compress(packed, 9), b"gzip, gzip"
+    data = OK + b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (encoding, len(packed)) + packed
+    with OddServer(says(data)) as server:
+        async with client_for(server) as client:
+            with pytest.raises(ProtocolError, match="larger than|one that was asked for"):
+                await send(client, server)
+
+
+async def test_time_for_an_attempt_covers_the_whole_answer(over):
+    def dribble(connection, request, number):
+        connection.sendall(OK + b"Content-Length: 100000\r\n\r\n")
+        while not server.release.wait(0.02):
+            connection.sendall(b"x")
+
+    with OddServer(dribble) as server:
+        async with client_for(server) as client:
+            with pytest.raises(TimeoutError, match="no whole answer within 0.3 s"):
+                await send(client, server, timeout=0.3)
+
+
+async def test_flood_of_informational_answers_leaves_the_loop_to_others(over):
+    def flood(connection, request, number):
+        while not server.release.is_set():
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+    with OddServer(flood) as server:
+        async with client_for(server) as client:
+            with pytest.raises(ProtocolError, match="bytes of header fields"):
+                await send(client, server, timeout=30)
+
+
+async def test_session_closed_with_requests_in_flight_leaves_no_socket(over):
+    def hang(connection, request, number):
+        server.release.wait(10)
+
+    with OddServer(hang) as server:
+        session = AsyncSession(server.origin, "t")
+        await session.__aenter__()
+        ended = []
+
+        async def call():
+            with pytest.raises(SessionStateError, match="closed while"):
+                await session.deployments.get("d1")
+            ended.append(1)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(call)
+            await wait_until(lambda: len(server.requests) >= 8)
+            await session.aclose()
+            assert_no_socket_to(server.port)
+        assert len(ended) == 8
+
+
+async def test_client_that_is_closed_while_it_connects_leaves_no_socket(over):
+    # Nobody accepts, and the second connection waits for room in the backlog.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        client = HTTPClient(Settings.load(f"https://127.0.0.1:{port}", "t", verify=False))
+
+        async def call():
+            with pytest.raises(SessionStateError):
+                await client.send(
+                    "GET", f"https://127.0.0.1:{port}/", headers=HEADERS, content=b"", timeout=30
+                )
+
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(call)
+            await wait_until(lambda: sockets_to(port))
+            await client.aclose()
+            assert_no_socket_to(port)
+
+
+def sockets_to(port):
+    """Return this process's own sockets whose other end is a port."""
+    lines = Path("/proc/self/net/tcp").read_text().splitlines()[1:]
+    inodes = {line.split()[9] for line in lines if int(line.split()[2].split(":")[1], 16) == port}
+    links = []
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            links.append(str(each.readlink()))
+    return [each for each in links if each.removeprefix("socket:[").rstrip("]") in inodes]
+
+
+def assert_no_socket_to(port):
+    assert sockets_to(port) == []
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_session_that_outlives_its_loop_leaves_no_socket_and_closes_quietly(backend, transport, monkeypatch):
+    if transport == "httpx":
+        monkeypatch.setenv("DATAROBOT_MLOPS_TRANSPORT", "httpx")
+    name, options = BACKENDS[backend]
+
+    async def use():
+        await session.__aenter__()
+        await session.deployments.get("d1")
+
+    with ScriptedServer(Answer(body=b'{"id": "d1"}')) as server:
+        session = AsyncSession(server.endpoint, "t")
+        anyio.run(use, backend=name, backend_options=options)
+        assert_no_socket_to(server.port)
+        anyio.run(session.aclose, backend=name, backend_options=options)
