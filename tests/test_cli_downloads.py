@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from datarobot_mlops_async.artifacts import DownloadResult, Progress
-from datarobot_mlops_async.cli import _docker, _progress
+from datarobot_mlops_async.cli import _containers, _progress
 from datarobot_mlops_async.cli._downloading import CleanLines
 from datarobot_mlops_async.cli._terminal import Terminal
 from tests.command_line import Here
@@ -187,7 +187,7 @@ def test_engine_that_does_not_answer_is_told_before_anything_is_downloaded(
 
 def test_engine_that_hangs_does_not_answer(dr, docker, monkeypatch):
     docker(info="exec sleep 5")
-    monkeypatch.setattr(_docker, "_PATIENCE", 0.1)
+    monkeypatch.setattr(_containers, "_PATIENCE", 0.1)
     assert "timed out" in dr("pps-image", "load").error
 
 

@@ -136,8 +136,19 @@ def together(
     return decorate
 
 
-def with_session(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Make a command of a coroutine function. It gets an `Invocation`, whose session is open meanwhile."""
+def with_session(
+    work: Callable[..., Awaitable[None]] | None = None,
+    *,
+    when: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> Callable[..., Any]:
+    """Make a command of a coroutine function. It gets an `Invocation`, whose session is open meanwhile.
+
+    Args:
+        work: The coroutine function; left out where arguments are given.
+        when: Tells from the options whether a session is needed at all.
+    """
+    if work is None:
+        return functools.partial(with_session, when=when)
 
     @click.pass_obj
     @functools.wraps(work)
@@ -145,7 +156,7 @@ def with_session(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         # Not at the top: a session costs an import that help and completion need not pay.
         from datarobot_mlops_async.cli._invocation import Invocation  # noqa: PLC0415 - as said
 
-        Invocation(**settings).run(functools.partial(work, **options))
+        Invocation(**settings).run(functools.partial(work, **options), with_session=when(options))
 
     return command
 

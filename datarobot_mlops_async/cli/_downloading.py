@@ -6,6 +6,7 @@ import codecs
 import sys
 from typing import TYPE_CHECKING, Any
 
+from datarobot_mlops_async.artifacts import verify_file
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._messages import clean
@@ -14,7 +15,9 @@ from datarobot_mlops_async.cli._terminal import can_redraw
 from datarobot_mlops_async.errors import IntegrityError, ObjectChangedError
 
 if TYPE_CHECKING:
-    from datarobot_mlops_async.artifacts import Artifact, DownloadResult
+    from pathlib import Path
+
+    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, VerifiedFile
     from datarobot_mlops_async.cli._terminal import Terminal
 
 GO_ON = "what is here was kept: the same command goes on from there"
@@ -39,6 +42,22 @@ async def download_to(terminal: Terminal, artifact: Artifact, destination: str, 
     if result.path is not None:
         terminal.write_path(result.path)
     return result
+
+
+async def verify_here(terminal: Terminal, path: Path, **what: Any) -> VerifiedFile:
+    """Check a file again, show how far it is, and print its path as the result.
+
+    Args:
+        terminal: Where progress and result go.
+        path: The file.
+        what: Further arguments of `verify_file`.
+    """
+    with DownloadView(terminal.err, live=terminal.live) as view:
+        verified = await verify_file(path, on_progress=view.update, **what)
+        view.finish(verified)
+    terminal.say(f"SHA-256 verified by {', '.join(verified.verified_by)}: {verified.sha256}")
+    terminal.write_path(path)
+    return verified
 
 
 async def stream_to_stdout(terminal: Terminal, artifact: Artifact, **how: Any) -> None:

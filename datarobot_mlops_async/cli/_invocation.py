@@ -15,7 +15,13 @@ from attrs import define, field
 
 from datarobot_mlops_async.cli._bulk import BulkAction
 from datarobot_mlops_async.cli._confirm import confirm
-from datarobot_mlops_async.cli._downloading import GO_ON, download_to, print_log, stream_to_stdout
+from datarobot_mlops_async.cli._downloading import (
+    GO_ON,
+    download_to,
+    print_log,
+    stream_to_stdout,
+    verify_here,
+)
 from datarobot_mlops_async.cli._exits import ExitCode, Failure
 from datarobot_mlops_async.cli._options import STDIN, STDOUT, OutputFormat
 from datarobot_mlops_async.cli._printing import Printer
@@ -29,7 +35,7 @@ from datarobot_mlops_async.session import DEFAULT_TIMEOUT, AsyncSession
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from datarobot_mlops_async.artifacts import Artifact, DownloadResult
+    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, VerifiedFile
     from datarobot_mlops_async.operations import Operation
 
 T = TypeVar("T")
@@ -69,8 +75,8 @@ class Invocation:
     session: AsyncSession = field(init=False)
     go_on: Callable[[], str] = field(init=False, default=lambda: "")
 
-    def run(self, work: Callable[[Self], Awaitable[None]]) -> None:
-        """Open a session, await the work, close the session.
+    def run(self, work: Callable[[Self], Awaitable[None]], *, with_session: bool = True) -> None:
+        """Open a session if the work needs one, await the work, close the session.
 
         On asyncio alone: a program has one event loop and nobody to choose another, and Ctrl-C is asyncio's
         own there: it cancels the work, which then leaves what can be resumed.
@@ -80,6 +86,9 @@ class Invocation:
         """
 
         async def main() -> None:
+            if not with_session:
+                await work(self)
+                return
             async with self._session() as self.session:
                 server = urlsplit(self.session.settings.endpoint).netloc
                 handlers: list[logging.Handler] = [WaitingHandler(self.terminal.status, server)]
@@ -127,6 +136,10 @@ class Invocation:
         if how.get("resume"):
             self.go_on = lambda: GO_ON
         return await download_to(self.terminal, artifact, destination, **how)
+
+    async def verify_file(self, path: Path, **what: Any) -> VerifiedFile:
+        """Check a file again; ``what`` are further arguments of `verify_file`."""
+        return await verify_here(self.terminal, path, **what)
 
     async def print_log(self, artifact: Artifact) -> None:
         """Write a log to stdout."""

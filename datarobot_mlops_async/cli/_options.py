@@ -176,3 +176,10 @@ download_options = together(
     ),
 )
 """How a file is downloaded; the command gets it as keyword arguments of `Artifact.download`."""
+beside_options = together(
+    "beside",
+    _as_given,
+    option("--sidecar", is_flag=True, help="Write FILE.sha256 beside it, for sha256sum -c."),
+    option("--manifest", is_flag=True, help="Write FILE.manifest.json beside it, which says what it is."),
+)
+"""What is written beside a download; the command gets it as keyword arguments of `Artifact.download`."""

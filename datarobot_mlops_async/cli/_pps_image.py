@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from datarobot_mlops_async.cli._command import Group, option, with_session
-from datarobot_mlops_async.cli._docker import Engine
-from datarobot_mlops_async.cli._options import OutputFormat, as_json, destination, download_options
+from datarobot_mlops_async.cli._command import Group, argument, option, together, with_session
+from datarobot_mlops_async.cli._containers import Engine, RegistryTool
+from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
+from datarobot_mlops_async.cli._options import (
+    FILE,
+    OutputFormat,
+    as_json,
+    beside_options,
+    destination,
+    download_options,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.cli._invocation import Invocation
 
 
@@ -29,24 +42,82 @@ async def metadata(cli: Invocation, as_json: bool) -> None:
 
 @command.command()
 @destination(made=" (made if it ends in /)")
+@beside_options
 @download_options
 @with_session
-async def download(cli: Invocation, destination: str, how: dict[str, Any]) -> None:
+async def download(cli: Invocation, destination: str, beside: dict[str, Any], how: dict[str, Any]) -> None:
     """Download the latest image. It appears at DEST when it is whole and its SHA-256 is right, not before.
 
     With - the bytes go to stdout as they come, and are verified with the last one: whoever reads them must
     look at the exit code before using them. (dr-mlops pps-image load does.)
     """
-    with cli.terminal.status.busy("asking for the image"):
-        artifact = await cli.session.pps_image.artifact()
-    await cli.download(artifact, destination, **how)
+    await cli.download(await _artifact(cli), destination, **beside, **how)
 
 
 @command.command()
-@option(
-    "--directory", default="./", metavar="DIR", help="Where the image's file goes first; it needs the room."
-)
-@option("--keep", is_flag=True, help="Keep the file when it is loaded.")
+@argument("path", metavar="FILE", type=FILE, help="The image's file.")
+@option("--against", type=FILE, metavar="FILE", help="A sidecar (sha256sum) or manifest that lies elsewhere.")
+@option("--sha256", metavar="HEX", help="What the SHA-256 should be.")
+@option("--service", is_flag=True, help="Ask the service what the latest image should be.")
+@with_session(when=lambda options: options["service"])
+async def verify(
+    cli: Invocation, path: Path, against: Path | None, sha256: str | None, service: bool
+) -> None:
+    """Check a file again: against what download --sidecar or --manifest wrote beside it, which needs no network."""
+    if service and against is not None:
+        raise usage("--service and --against exclude each other")
+    artifact = await _artifact(cli) if service else None
+    await cli.verify_file(path, against=artifact or against, expected_sha256=sha256)
+
+
+def _handing_over(purpose: str) -> Callable[[Any], Any]:
+    """Declare where the image comes from that a program is to get; the command gets it as ``source``."""
+    return together(
+        "source",
+        dict,
+        option(
+            "--directory",
+            default="./",
+            metavar="DIR",
+            help="Where the image's file goes first; it needs the room.",
+        ),
+        option("--keep", is_flag=True, help=f"Keep the file when it is {purpose}."),
+        option(
+            "--file",
+            type=FILE,
+            metavar="FILE",
+            help="Take this file, verified as by 'verify', and download nothing.",
+        ),
+    )
+
+
+def _is_downloaded(options: dict[str, Any]) -> bool:
+    return options["source"]["file"] is None
+
+
+async def _artifact(cli: Invocation) -> Artifact:
+    with cli.terminal.status.busy("asking for the image"):
+        return await cli.session.pps_image.artifact()
+
+
+@asynccontextmanager
+async def _image(
+    cli: Invocation, how: dict[str, Any], *, directory: str, keep: bool, file: Path | None
+) -> AsyncIterator[tuple[Path, str | None]]:
+    """Give a verified file and its Docker image id; what was downloaded is removed when all went well."""
+    if file is not None:
+        yield file, (await cli.verify_file(file)).docker_image_id
+        return
+    result = await cli.download(await _artifact(cli), f"{directory}/", **how)
+    # A directory's download always has a path.
+    assert result is not None and result.path is not None  # noqa: S101, PT018 - for the type checker
+    yield result.path, result.docker_image_id
+    if not keep:
+        result.path.unlink()
+
+
+@command.command()
+@_handing_over("loaded")
 @option(
     "--engine",
     default="docker",
@@ -56,19 +127,50 @@ async def download(cli: Invocation, destination: str, how: dict[str, Any]) -> No
     help="docker, podman, or the path of one that takes 'load'.",
 )
 @download_options
-@with_session
-async def load(cli: Invocation, directory: str, keep: bool, engine: Engine, how: dict[str, Any]) -> None:
+@with_session(when=_is_downloaded)
+async def load(cli: Invocation, source: dict[str, Any], engine: Engine, how: dict[str, Any]) -> None:
     """Download the latest image, verify it, and load it into the container engine.
 
     The image goes to a file first and not straight into the engine: an engine takes layers over while it reads
     them, and the last byte's hash would come too late. Nothing reaches it that is not verified. Whether an
     engine answers is asked before anything is downloaded.
     """
-    with cli.terminal.status.busy("asking for the image"):
-        artifact = await cli.session.pps_image.artifact()
-    result = await cli.download(artifact, f"{directory}/", **how)
-    # A directory's download always has a path.
-    assert result is not None and result.path is not None  # noqa: S101, PT018 - for the type checker
-    await engine.load(cli.terminal, result.path)
-    if not keep:
-        result.path.unlink()
+    async with _image(cli, how, **source) as (image, _):
+        await engine.load(cli.terminal, image)
+
+
+@command.command()
+@argument("reference", metavar="REGISTRY/NAME:TAG", help="Where the image goes.")
+@_handing_over("pushed")
+@option(
+    "--tool",
+    metavar="COMMAND",
+    callback=lambda ctx, _, given: given if ctx.resilient_parsing else RegistryTool.find(given),
+    help="skopeo or crane; by default the first that is here.",
+)
+@option(
+    "--insecure-registry", is_flag=True, help="The registry has no TLS, or a certificate that nobody knows."
+)
+@download_options
+@with_session(when=_is_downloaded)
+async def push(
+    cli: Invocation,
+    reference: str,
+    *,
+    source: dict[str, Any],
+    tool: RegistryTool,
+    insecure_registry: bool,
+    how: dict[str, Any],
+) -> None:
+    """Download the latest image, verify it, and push it to a registry. It needs no container engine.
+
+    The credentials are those that skopeo or crane know (skopeo login, docker login). Done means: the image that
+    the registry has then has the Docker image id that the service names.
+    """
+    async with _image(cli, how, **source) as (image, image_id):
+        pushed = await tool.push(cli.terminal, image, reference, insecure=insecure_registry)
+        if image_id is None:
+            cli.terminal.say("nobody says what the Docker image id should be: it was not compared")
+        elif pushed.removeprefix("sha256:") != image_id.removeprefix("sha256:"):
+            raise Failure(f"{reference} has the image {pushed} and should have {image_id}", ExitCode.DOWNLOAD)
+        cli.terminal.write(f"{reference} {pushed}")

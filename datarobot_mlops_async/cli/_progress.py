@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from datarobot_mlops_async.artifacts import DownloadResult, Progress
+    from datarobot_mlops_async.artifacts import DownloadResult, Progress, VerifiedFile
 
 LINE_EVERY = 10.0
 """Seconds between two lines of a log."""
@@ -84,7 +84,7 @@ class DownloadView:
             self._next_line += LINE_EVERY
             self._console.print(describe(progress), soft_wrap=True)
 
-    def finish(self, result: DownloadResult) -> None:
+    def finish(self, result: DownloadResult | VerifiedFile) -> None:
         """Show that it is done, and whether what came was compared with what was promised."""
         if self._live:
             self._bar.update(
@@ -114,9 +114,10 @@ def describe(progress: Progress) -> str:
     return f"{share}{amount}, {messages.rate(progress.rate)}, {time_left(progress) or 'time left unknown'}"
 
 
-def speed_of(result: DownloadResult) -> str:
+def speed_of(result: DownloadResult | VerifiedFile) -> str:
     """Word a finished download's speed."""
-    return messages.rate((result.size - result.resumed_from) / result.elapsed) if result.elapsed > 0 else ""
+    done = result.size - getattr(result, "resumed_from", 0)
+    return messages.rate(done / result.elapsed) if result.elapsed > 0 else ""
 
 
 def verdict(result: DownloadResult) -> str:
