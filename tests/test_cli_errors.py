@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import ssl
 import sys
 
 import pytest
 import trustme
 
+from datarobot_mlops_async import Hint
 from datarobot_mlops_async.cli import _app, main
 from datarobot_mlops_async.cli._exits import ExitCode, failure_of
 from datarobot_mlops_async.errors import ConfigError, ConnectError, OperationTimeoutError
@@ -262,3 +264,70 @@ def test_program_ends_with_the_exit_code(datarobot_emulator):
     ran = there("deployments", "get", "nope")
     assert ran.code == 4
     assert ran.error.startswith("dr-mlops: GET ")
+
+
+def test_other_file_at_the_destination_names_the_option_that_replaces_it(dr, datarobot_emulator, tmp_path):
+    (tmp_path / "image").write_text("mine")
+    ran = dr("pps-image", "download", tmp_path / "image")
+    assert ran.code == 7
+    assert "--overwrite replaces it" in ran.err
+    assert "overwrite=True" not in ran.err
+
+
+def test_dead_proxy_is_what_is_to_be_checked(dr, datarobot_emulator):
+    with ScriptedServer() as nobody:
+        proxy = f"http://127.0.0.1:{nobody.port}"
+    ran = dr("--proxy", proxy, "--retries", 0, *LIST)
+    assert ran.code == 5
+    assert "check --proxy" in ran.error
+    assert "set HTTPS_PROXY" not in ran.error
+
+
+def test_https_to_a_port_without_it_says_so_at_once(dr, datarobot_emulator, token_file):
+    endpoint = datarobot_emulator.endpoint.replace("http:", "https:")
+    ran = dr("--endpoint", endpoint, "--token-file", token_file, *LIST)
+    assert ran.code == 5
+    assert "does not speak TLS there: use http://" in ran.error
+
+
+def test_certificate_of_another_name_does_not_advise_another_authority(dr, token_file, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("other.example").configure_cert(context)
+    with ScriptedServer(tls=context) as server:
+        where = ("--endpoint", server.endpoint, "--token-file", token_file, "--ca-file", tmp_path / "ca.pem")
+        ran = dr(*where, *LIST)
+    assert ran.code == 5
+    assert "use a host name that the certificate has" in ran.error
+    assert "--ca-file" not in ran.error
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "is not there"), ("no certificate", "is not a usable CA file")]
+)
+def test_bad_ca_file_is_named_and_no_setting_of_another_file(
+    dr, datarobot_emulator, tmp_path, content, words
+):
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    endpoint = datarobot_emulator.endpoint.replace("http:", "https:")
+    (tmp_path / "token").write_text("token")
+    ran = dr("--endpoint", endpoint, "--token-file", tmp_path / "token", "--ca-file", path, *LIST)
+    assert ran.code == 3
+    assert f"{path} {words}" in ran.error
+    assert "ssl_verify" not in ran.error
+
+
+@pytest.mark.parametrize("hint", Hint)
+def test_every_hint_is_worded_for_the_command_line(hint):
+    said = failure_of(ConnectError("GET http://x: cannot connect", hint=hint), {}).message
+    assert said.startswith("GET http://x: cannot connect; ")
+    # No argument of Python's.
+    assert not re.search(r"\b[a-z_]+=|session\.|await ", said), said
+
+
+def test_error_of_the_system_is_words_and_no_number():
+    assert failure_of(PermissionError(13, "Permission denied", "/x/y")).message == "/x/y: Permission denied"
+    assert failure_of(OSError(28, "No space left on device")).message == "No space left on device"

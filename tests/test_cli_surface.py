@@ -136,3 +136,24 @@ def test_completion_behind_a_dash_reads_no_ids(capfd, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert "--status" in complete(capfd, monkeypatch, "deployments deactivate - --stat")
     assert "--keep" in complete(capfd, monkeypatch, "pps-image load --engine nosuch --ke")
+
+
+def test_ids_that_were_seen_are_completed(capfd, monkeypatch, tmp_path, datarobot_emulator):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert complete(capfd, monkeypatch, "deployments get 6") == []
+    monkeypatch.delenv("_DR_MLOPS_COMPLETE")
+    here = Here(capfd, monkeypatch)
+    ids = here("deployments", "list", "--columns", "id").lines
+    here("deployments", "list", terminal=True)
+    begin = ids[0][:2]
+    expected = [each for each in ids if each.startswith(begin)]
+    assert complete(capfd, monkeypatch, f"deployments get {begin}") == expected
+    assert complete(capfd, monkeypatch, f"deployments delete x {begin}") == expected
+    (tmp_path / "dr-mlops" / "deployment.json").write_text("[1]")
+    assert complete(capfd, monkeypatch, f"deployments get {begin}") == []
+
+
+def test_cache_that_cannot_be_written_is_not_missed(capfd, monkeypatch, tmp_path, datarobot_emulator):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert Here(capfd, monkeypatch)("deployments", "list", terminal=True).code == 0

@@ -95,5 +95,5 @@ def bulk_options(command: Callable[..., Any]) -> Callable[..., Any]:
             )
         return command(*context, ids=ids, filters=filters, options=options, **more)
 
-    decorated: Callable[..., Any] = ids("Deployments")(_bulk_options(deployment_filters(checked)))
+    decorated: Callable[..., Any] = ids("deployment")(_bulk_options(deployment_filters(checked)))
     return decorated

@@ -8,6 +8,7 @@ import click
 
 from datarobot_mlops_async.cli._command import Group, argument, option, with_session
 from datarobot_mlops_async.cli._options import OutputFormat, as_json, completing, output_format, words
+from datarobot_mlops_async.cli._recent import recent
 from datarobot_mlops_async.models import ResourceBundleUseCase
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ async def list_(cli: Invocation, use_cases: tuple[Any, ...], output: OutputForma
 
 
 @command.command()
-@argument("bundle_id", metavar="ID", help="The bundle's id.")
+@argument("bundle_id", metavar="ID", help="The bundle's id.", shell_complete=recent("bundle"))
 @as_json
 @with_session
 async def get(cli: Invocation, bundle_id: str, as_json: bool) -> None:

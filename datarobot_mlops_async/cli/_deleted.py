@@ -38,7 +38,7 @@ async def list_(cli: Invocation, output: OutputFormat) -> None:
 @together(
     "named",
     _named,
-    ids("Deleted deployments"),
+    ids("deleted deployment"),
     option("--all", "everything", is_flag=True, help="Every deleted deployment."),
 )
 @yes

@@ -20,17 +20,15 @@ _SECTION = "Filters (together they narrow; one that is repeated widens)"
 
 
 def _filter(
-    name: str,
-    metavar: str,
-    help_: str,
-    enum: type[StrEnum] | None = None,
-    *,
-    several: bool = False,
-    **more: Any,
+    name: str, metavar: str, help_: str, enum: type[StrEnum] | None = None, **more: Any
 ) -> Callable[[Any], Any]:
     if enum is not None:
-        help_, more = f"{help_} {words(enum)}", {"shell_complete": completing(enum)}
-    return option(name, metavar=metavar, help=help_, multiple=several, section=_SECTION, **more)
+        help_, more["shell_complete"] = f"{help_} {words(enum)}", completing(enum)
+    return option(name, metavar=metavar, help=help_, section=_SECTION, **more)
+
+
+def _several(*arguments: Any) -> Callable[[Any], Any]:
+    return _filter(*arguments, multiple=True)
 
 
 def _moment(_ctx: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
@@ -47,69 +45,38 @@ def _moment(_ctx: click.Context, parameter: click.Parameter, text: str | None) -
 
 
 def _given(**filters: Any) -> dict[str, Any]:
-    """Return the filters that were given, as keyword arguments of ``session.deployments.list``."""
     return {name: value for name, value in filters.items() if value is not None and value != ()}
 
 
+# fmt: off
 deployment_filters = together(
     "filters",
     _given,
     _filter("--search", "TEXT", "In label or description, in any case."),
-    _filter("--status", "STATUS", "Status.", enums.DeploymentStatus, several=True),
-    _filter(
-        "--service-health", "HEALTH", "Whether predictions are served well.", enums.HealthFilter, several=True
-    ),
-    _filter("--model-health", "HEALTH", "Whether the data has drifted.", enums.HealthFilter, several=True),
-    _filter(
-        "--accuracy-health", "HEALTH", "Whether predictions come true.", enums.HealthFilter, several=True
-    ),
-    _filter("--importance", "LEVEL", "Importance.", enums.Importance, several=True),
+    _several("--status", "STATUS", "Status.", enums.DeploymentStatus),
+    _several("--service-health", "HEALTH", "Whether predictions are served well.", enums.HealthFilter),
+    _several("--model-health", "HEALTH", "Whether the data has drifted.", enums.HealthFilter),
+    _several("--accuracy-health", "HEALTH", "Whether predictions come true.", enums.HealthFilter),
+    _several("--importance", "LEVEL", "Importance.", enums.Importance),
     _filter("--role", "ROLE", "Your role on it.", enums.Role),
-    _filter("--tag-keys", "NAME", "With a tag of this name.", several=True),
-    _filter("--tag-values", "VALUE", "With a tag of this value.", several=True),
-    option(
-        "--created-by-me/--created-by-others",
-        default=None,
-        help="Only your own, or only those of others.",
-        section=_SECTION,
-    ),
+    _several("--tag-keys", "NAME", "With a tag of this name."),
+    _several("--tag-values", "VALUE", "With a tag of this value."),
+    _filter("--created-by-me/--created-by-others", "", "Only your own, or only those of others.", default=None),
     _filter("--created-by", "ID", "By the user with this id."),
-    _filter(
-        "--last-prediction-timestamp-start",
-        "MOMENT",
-        "Last prediction at or after this moment, for example 2026-01-31T12:00+01:00.",
-        callback=_moment,
-    ),
-    _filter(
-        "--last-prediction-timestamp-end", "MOMENT", "Last prediction before this moment.", callback=_moment
-    ),
+    _filter("--last-prediction-timestamp-start", "MOMENT",
+            "Last prediction at or after this moment, for example 2026-01-31T12:00+01:00.", callback=_moment),
+    _filter("--last-prediction-timestamp-end", "MOMENT",
+            "Last prediction before this moment.", callback=_moment),
     _filter("--prediction-usage-daily-avg-greater-than", "N", "More predictions a day than this.", type=int),
     _filter("--prediction-usage-daily-avg-less-than", "N", "Fewer predictions a day than this.", type=int),
-    _filter("--default-prediction-server-id", "ID", "On the prediction server with this id.", several=True),
-    _filter(
-        "--build-environment-type",
-        "NAME",
-        "What the model was built with.",
-        enums.BuildEnvironmentType,
-        several=True,
-    ),
-    _filter(
-        "--execution-environment-type",
-        "NAME",
-        "Where predictions are made.",
-        enums.ExecutionEnvironmentType,
-        several=True,
-    ),
-    _filter(
-        "--prediction-environment-platform",
-        "NAME",
-        "The environment's platform.",
-        enums.PredictionEnvironmentPlatform,
-        several=True,
-    ),
-    _filter(
-        "--champion-model-execution-type", "NAME", "How the champion is executed.", enums.ModelExecutionType
-    ),
+    _several("--default-prediction-server-id", "ID", "On the prediction server with this id."),
+    _several("--build-environment-type", "NAME", "What the model was built with.", enums.BuildEnvironmentType),
+    _several("--execution-environment-type", "NAME", "Where predictions are made.",
+             enums.ExecutionEnvironmentType),
+    _several("--prediction-environment-platform", "NAME", "The environment's platform.",
+             enums.PredictionEnvironmentPlatform),
+    _filter("--champion-model-execution-type", "NAME", "How the champion is executed.", enums.ModelExecutionType),
     _filter("--champion-model-target-type", "NAME", "The champion's target type, for example Binary."),
 )
+# fmt: on
 """The command gets those that were given, as keyword arguments of ``session.deployments.list``."""

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from datarobot_mlops_async.cli._command import argument, option, together
 from datarobot_mlops_async.cli._exits import usage
+from datarobot_mlops_async.cli._recent import recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 STDIN = STDOUT = "-"
 FILE = click.Path(path_type=Path)
-deployment_id = argument("deployment_id", metavar="ID", help="The deployment's id.")
+deployment_id = argument(
+    "deployment_id", metavar="ID", help="The deployment's id.", shell_complete=recent("deployment")
+)
 yes = option("--yes", "-y", is_flag=True, help="Do not ask.")
 dry_run = option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 as_json = option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -68,14 +71,14 @@ def completing(enum: type[StrEnum]) -> Callable[..., list[str]]:
     return complete
 
 
-def ids(what: str) -> Callable[[Any], Any]:
+def ids(kind: str) -> Callable[[Any], Any]:
     """Declare the ids of the things to act on, each once; a lone ``-`` stands for stdin's lines.
 
     Of a line the first field counts, so that the lines of a list can be piped in. The command gets ``None`` when
     neither is given.
 
     Args:
-        what: Their name in the help.
+        kind: What they are, for example ``deployment``.
     """
 
     def read(ctx: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> list[str] | None:
@@ -86,7 +89,12 @@ def ids(what: str) -> Callable[[Any], Any]:
         return ids_in(sys.stdin)
 
     return argument(
-        "ids", nargs=-1, metavar="[ID]...", help=f"{what}, or - to read ids from stdin.", callback=read
+        "ids",
+        nargs=-1,
+        metavar="[ID]...",
+        help=f"{kind.capitalize()}s, or - to read ids from stdin.",
+        shell_complete=recent(kind),
+        callback=read,
     )
 
 

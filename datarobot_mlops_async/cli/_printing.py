@@ -12,6 +12,7 @@ from rich.text import Text
 
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._fields import field_text, style_of, to_json, value_at
+from datarobot_mlops_async.cli._recent import remember
 from datarobot_mlops_async.cli._terminal import plain
 from datarobot_mlops_async.cli._views import DEPLOYMENTS, Column, Styled, View
 from datarobot_mlops_async.models import Record
@@ -93,6 +94,7 @@ class Printer:
 
     def table(self, things: Sequence[object], total: int | None = None) -> None:
         """Print a table, and how many rows it has, of how many."""
+        remember(self.view.noun, things)
         if things:
             print_table(self.terminal, self._view.columns, things, chosen=bool(self.output.columns))
         of = f"{len(things):,} of " if total is not None and total > len(things) else ""
@@ -105,7 +107,7 @@ class Printer:
     def _line(self, thing: object) -> str:
         if self.output.as_lines:
             return to_json(thing)
-        return "\t".join(field_text(value_at(thing, path)) for path in self._view.paths)
+        return "\t".join(field_text(value_at(thing, path)) for path in self._view.fields.split())
 
 
 def print_table(

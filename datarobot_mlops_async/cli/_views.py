@@ -56,18 +56,18 @@ class View:
         noun: What one of them is called.
         record: Its class.
         columns: For people.
-        paths: Attribute paths of the fields for programs; the first one identifies the thing.
+        fields: Attribute paths of the fields for programs, a blank between them; the first one identifies the thing.
     """
 
     noun: str
     record: type[Record]
     columns: tuple[Column, ...]
-    paths: tuple[str, ...]
+    fields: str
 
     def choose(self, paths: Sequence[str]) -> View:
         """Return the view with just these fields, for people and programs alike."""
         columns = tuple(Column(path, path, wide=path in {"label", "description"}) for path in paths)
-        return evolve(self, columns=columns, paths=tuple(paths)) if paths else self
+        return evolve(self, columns=columns, fields=" ".join(paths)) if paths else self
 
     def every_path(self) -> list[str]:
         """Return the paths of all attributes that can be shown."""
@@ -139,23 +139,15 @@ DEPLOYMENTS = View(
         Column("Predictions/day", daily_predictions, from_width=120, right=True),
         Column("Last prediction", last_prediction, from_width=100),
     ),
-    (
-        "id",
-        "label",
-        "status",
-        "service_health.status",
-        "model_health.status",
-        "accuracy_health.status",
-        "importance",
-        "prediction_usage.last_timestamp",
-    ),
+    "id label status service_health.status model_health.status accuracy_health.status importance "
+    "prediction_usage.last_timestamp",
 )
 
 DELETED = View(
     "deleted deployment",
     models.DeletedDeployment,
     (Column("Id", "id"), Column("Label", "label", wide=True), Column("Deleted", "deleted_at")),
-    ("id", "label", "deleted_at"),
+    "id label deleted_at",
 )
 
 CUSTOM_MODELS = View(
@@ -169,16 +161,7 @@ CUSTOM_MODELS = View(
         Column("Environment", "execution_environment.name", from_width=130),
         Column("Deployed", "deployed"),
     ),
-    (
-        "id",
-        "label",
-        "status",
-        "testing_status",
-        "custom_model.name",
-        "execution_environment.name",
-        "deployed",
-        "deployed_by",
-    ),
+    "id label status testing_status custom_model.name execution_environment.name deployed deployed_by",
 )
 
 FEATURES = View(
@@ -191,7 +174,7 @@ FEATURES = View(
         Column("Known in advance", "known_in_advance", from_width=100),
         Column("Date format", "date_format", from_width=100),
     ),
-    ("name", "feature_type", "importance", "known_in_advance", "date_format"),
+    "name feature_type importance known_in_advance date_format",
 )
 
 
@@ -209,14 +192,14 @@ HISTORY = View(
         Column("Replaced because", "replacement_reason"),
         Column("Package id", "model_package.id", from_width=110),
     ),
-    ("model_package.id", "model_package.name", "start_date", "end_date", "replacement_reason"),
+    "model_package.id model_package.name start_date end_date replacement_reason",
 )
 
 CAPABILITIES = View(
     "capability",
     models.DeploymentCapability,
     (Column("Name", "name"), Column("Supported", "supported"), Column("Why", "messages", wide=True)),
-    ("name", "supported", "messages"),
+    "name supported messages",
 )
 
 
@@ -241,10 +224,10 @@ BUNDLES = View(
         Column("GPUs", _gpu),
         Column("Use cases", "use_cases", wide=True),
     ),
-    ("id", "name", "cpu_count", "memory_bytes", "gpu_count", "gpu_maker", "use_cases"),
+    "id name cpu_count memory_bytes gpu_count gpu_maker use_cases",
 )
 
-IMAGE = View("image", models.PPSImageMetadata, (), ("filename",))
+IMAGE = View("image", models.PPSImageMetadata, (), "filename")
 
 VIEWS = {
     "deployments": DEPLOYMENTS,
