@@ -283,9 +283,10 @@ def test_dead_proxy_is_what_is_to_be_checked(dr, datarobot_emulator):
     assert "set HTTPS_PROXY" not in ran.error
 
 
-def test_https_to_a_port_without_it_says_so_at_once(dr, datarobot_emulator, token_file):
-    endpoint = datarobot_emulator.endpoint.replace("http:", "https:")
-    ran = dr("--endpoint", endpoint, "--token-file", token_file, *LIST)
+def test_https_to_a_port_without_it_says_so_at_once(dr, token_file):
+    with ScriptedServer(Answer(status=400)) as server:
+        endpoint = server.endpoint.replace("http:", "https:")
+        ran = dr("--endpoint", endpoint, "--token-file", token_file, *LIST)
     assert ran.code == 5
     assert "does not speak TLS there: use http://" in ran.error
 
