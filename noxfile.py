@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import nox
@@ -62,6 +64,21 @@ def tests_httpx2(session: nox.Session) -> None:
     session.install("--quiet", "httpx2")
     options = session.posargs or IN_PARALLEL
     session.run("pytest", "-k", "not uvloop and not trio", *options, env={"TEST_WITH_HTTPX2": "1"})
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Try arbitrary answers, files and cancellations: ``-- SECONDS`` (60), or one round again with ``-- 0 SEED``."""
+    _install(session, "test")
+    seconds, *seeds = [int(each) for each in session.posargs] or [60]
+    end = time.monotonic() + seconds
+    while True:
+        seed = seeds[0] if seeds else random.randrange(2**32)  # noqa: S311 - no secret
+        session.log(f"seed {seed}: again with nox -s fuzz -- 0 {seed}")
+        files = sorted(str(each) for each in Path("tests").glob("test_*fuzz*.py"))
+        session.run("pytest", "-q", f"--hypothesis-seed={seed}", *files, env={"FUZZ_FACTOR": "5"})
+        if time.monotonic() >= end:
+            break
 
 
 @nox.session

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async import AsyncSession, RetryPolicy
@@ -22,14 +22,13 @@ from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async._streaming._http import exchange_heads
 from datarobot_mlops_async.artifacts import Artifact
 from datarobot_mlops_async.errors import MLOpsError, ProtocolError
+from tests.fuzzing import fuzzed
 
 pytestmark = pytest.mark.anyio
 HOME = "https://home.example:8443/api/v2"
 NO_RETRIES = RetryPolicy(max_retries=0)
 _MOST_REQUESTS = 250
 
-# A function-scoped fixture sets the backend, which no example changes. How long one takes is not for a test to say.
-fuzzed = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 # Found here, rarely by chance; the tests at the end have them for certain.
 # Header values as httpx and h11 hand them over: Latin-1 without line breaks.
@@ -70,7 +69,7 @@ def at_home(request):
     return request.url.host == "home.example"
 
 
-@fuzzed
+@fuzzed(50)
 @given(nexts=st.lists(ANY_ADDRESS | st.none(), min_size=1, max_size=4), rows=st.integers(0, 3))
 async def test_any_next_is_followed_at_home_or_is_our_error(nexts, rows):
     numbers, ids = count(), count()
@@ -87,7 +86,7 @@ async def test_any_next_is_followed_at_home_or_is_our_error(nexts, rows):
             await session.deployments.list(limit=50).collect()
 
 
-@fuzzed
+@fuzzed(50)
 @given(status=st.sampled_from([300, 301, 302, 303, 304, 307, 308]), location=ANY_ADDRESS)
 async def test_any_redirect_of_a_call_is_our_error(status, location):
     async with session_for(lambda request: redirect(status, location)) as session:
@@ -99,7 +98,7 @@ def redirect(status, location):
     return httpx.Response(status, headers={"location": location.encode("latin-1", "replace")})
 
 
-@fuzzed
+@fuzzed(50)
 @given(
     begun=ANY_ADDRESS,
     status=st.sampled_from([200, 202, 302, 303, 307]),
@@ -221,7 +220,7 @@ def digest_of(content, *, promised):
     return hashlib.sha256(content).hexdigest() if promised else None
 
 
-@fuzzed
+@fuzzed(50)
 @given(**objects)
 async def test_any_answers_to_a_download_give_a_whole_file_in_its_directory_or_our_error(
     content, deviating, promised
@@ -241,7 +240,7 @@ async def test_any_answers_to_a_download_give_a_whole_file_in_its_directory_or_o
         assert [each.name for each in result.path.parent.iterdir()] == [result.path.name]
 
 
-@fuzzed
+@fuzzed(50)
 @given(**objects)
 async def test_any_answers_to_a_stream_give_its_bytes_or_our_error(content, deviating, promised):
     async with session_for(Store(content, deviating)) as session:
@@ -288,7 +287,7 @@ class Buffer:
         raise AssertionError("nobody abandons it")
 
 
-@fuzzed
+@fuzzed(50)
 @given(sent=heads | st.binary(max_size=60))
 def test_any_bytes_of_a_server_are_an_answer_or_our_error(sent):
     ours, theirs = socket.socketpair()
