@@ -22,7 +22,7 @@ from datarobot_mlops_async.emulator import Emulator
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 # Blocks that are files of their own, and not statements to type: each has a test of its own below.
-FILES = ("FastAPI(", "LocalCluster(", "def test_")
+FILES = ("FastAPI(", "LocalCluster(", "def test_", "import obstore")
 
 
 pytest_plugins = ["pytester"]
@@ -55,11 +55,7 @@ async def _names():
             if any(each.supported for each in capabilities if "scoring_code" in each.name):
                 break
 
-    async def upload_part(chunk):
-        assert chunk
-
     return {
-        "upload_part": upload_part,
         "deployment_id": deployment.id,
         "deployment_ids": [each.id for each in active if each.id != deployment.id][:5],
     }

@@ -27,6 +27,11 @@ class S3:
 
     client: Any
 
+    @property
+    def settings(self) -> list[str]:
+        """Address, access key and secret key, for a client of another kind."""
+        return [self.client.meta.endpoint_url, _KEYS["accessKey"], _KEYS["secretKey"]]
+
     def put(self, name: str, data: bytes) -> None:
         self.client.put_object(Bucket=_BUCKET, Key=name, Body=data)
 
