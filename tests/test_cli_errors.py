@@ -332,3 +332,32 @@ def test_every_hint_is_worded_for_the_command_line(hint):
 def test_error_of_the_system_is_words_and_no_number():
     assert failure_of(PermissionError(13, "Permission denied", "/x/y")).message == "/x/y: Permission denied"
     assert failure_of(OSError(28, "No space left on device")).message == "No space left on device"
+
+
+def test_token_comes_from_a_command(dr, datarobot_emulator, monkeypatch):
+    endpoint, token = datarobot_emulator.endpoint, datarobot_emulator.token
+    for name in ("DATAROBOT_ENDPOINT", "DATAROBOT_API_TOKEN"):
+        monkeypatch.delenv(name)
+    assert dr("--endpoint", endpoint, "--token-command", f"printf '%s\\n' {token}", *LIST).code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "part"),
+    [
+        ("no-such-program read", "cannot be run: No such file"),
+        ("'", "cannot be run: No closing quotation"),
+        ("", "cannot be run"),
+        ("false", "false failed with exit code 1"),
+        ("true", "the output of --token-command true is empty"),
+    ],
+)
+def test_command_that_gives_no_token_is_told(dr, command, part):
+    ran = dr("--endpoint", "http://127.0.0.1", "--token-command", command, *LIST)
+    assert ran.code == 3
+    assert part in ran.error
+
+
+def test_one_source_of_the_token_is_enough(dr, token_file):
+    ran = dr("--token-file", token_file, "--token-command", "true", *LIST)
+    assert ran.code == 2
+    assert "exclude" in ran.error

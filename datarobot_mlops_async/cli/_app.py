@@ -22,6 +22,7 @@ from datarobot_mlops_async.errors import InsecureConnectionWarning, ServerDeprec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _COMMANDS = {
     "deployments": "List, read and change deployments.",
@@ -96,6 +97,11 @@ class _Root(Group):
     help="File with the API token, - for the first line of stdin. There is no --token: everyone on this machine "
     "could read it in the list of processes.",
 )
+@option(
+    "--token-command",
+    metavar="COMMAND",
+    help="Command that prints the token, for example 'vault read -field=token secret/datarobot'.",
+)
 @option("--config-file", type=FILE, metavar="FILE", help="A drconfig.yaml to read.")
 @option("--verify/--insecure", default=None, help="Check the server's certificate, or trust any server.")
 @option(
@@ -107,13 +113,24 @@ class _Root(Group):
     help="Proxy; by default that of HTTPS_PROXY and NO_PROXY, which is the place for one with a password.",
 )
 @option("--timeout", type=float, metavar="SECONDS", help="For one attempt of a request.")
-@option("--retries", type=int, metavar="N", help="Attempts after a request's first.")
+@option("--retries", "retry", type=int, metavar="N", help="Attempts after a request's first.")
 @option("--strict", is_flag=True, help="Fail on answers that are not as the API's page promises.")
 @option("--verbose", "-v", is_flag=True, help="Log every request on stderr; never a token.")
 @click.version_option(__version__, prog_name="dr-mlops", message="%(prog)s %(version)s")
 @completion_options
 @click.pass_context
-def app(ctx: click.Context, /, *, verify: bool | None, ca_file: Any, **settings: Any) -> None:
+def app(
+    ctx: click.Context,
+    /,
+    *,
+    endpoint: str | None,
+    token_file: str | None,
+    token_command: str | None,
+    verify: bool | None,
+    ca_file: Path | None,
+    verbose: bool,
+    **options: Any,
+) -> None:
     """DataRobot's deployments from the command line.
 
     Endpoint and token come from the environment (DATAROBOT_ENDPOINT, DATAROBOT_API_TOKEN) or from
@@ -121,7 +138,16 @@ def app(ctx: click.Context, /, *, verify: bool | None, ca_file: Any, **settings:
     """
     if verify is False and ca_file is not None:
         raise usage("--insecure and --ca-file exclude each other")
-    ctx.obj = {**settings, "verify": ca_file or verify}
+    if token_file is not None and token_command is not None:
+        raise usage("--token-file and --token-command exclude each other")
+    options["verify"] = ca_file or verify
+    ctx.obj = {
+        "endpoint": endpoint,
+        "token_file": token_file,
+        "token_command": token_command,
+        "verbose": verbose,
+        "options": {name: value for name, value in options.items() if value is not None},
+    }
 
 
 def run(arguments: Sequence[str]) -> int:

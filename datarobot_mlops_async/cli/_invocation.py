@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,6 +12,7 @@ from attrs import define, field
 
 from datarobot_mlops_async.cli._bulk import BulkAction
 from datarobot_mlops_async.cli._confirm import confirm
+from datarobot_mlops_async.cli._credentials import credentials
 from datarobot_mlops_async.cli._downloading import (
     GO_ON,
     download_to,
@@ -23,24 +21,23 @@ from datarobot_mlops_async.cli._downloading import (
     verify_here,
 )
 from datarobot_mlops_async.cli._exits import ExitCode, Failure
-from datarobot_mlops_async.cli._options import STDIN, STDOUT, OutputFormat
+from datarobot_mlops_async.cli._options import STDOUT, OutputFormat
 from datarobot_mlops_async.cli._printing import Printer
 from datarobot_mlops_async.cli._status import WaitingHandler
 from datarobot_mlops_async.cli._terminal import Terminal, plain
 from datarobot_mlops_async.cli._views import VIEWS
 from datarobot_mlops_async.cli._wait import how_to_wait_again, leave, wait_for
-from datarobot_mlops_async.errors import ConfigError
-from datarobot_mlops_async.session import DEFAULT_TIMEOUT, AsyncSession
+from datarobot_mlops_async.session import AsyncSession
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, VerifiedFile
     from datarobot_mlops_async.operations import Operation
 
 T = TypeVar("T")
 _LOGGER = logging.getLogger("datarobot_mlops_async")
-_HALVES = {"endpoint": "DATAROBOT_ENDPOINT", "token": "DATAROBOT_API_TOKEN"}
 
 
 @define(kw_only=True)
@@ -49,13 +46,9 @@ class Invocation:
 
     Attributes:
         endpoint: Base URL; ``None`` for the session's own sources.
-        token_file: File with the token, ``-`` for stdin's first line; ``None`` for the session's own sources.
-        config_file: A ``drconfig.yaml``.
-        verify: Whether to check certificates, or a CA file; ``None`` for the session's own sources.
-        proxy: Proxy URL.
-        timeout: Seconds for one attempt of a request; ``None`` for the session's own.
-        retries: Attempts after a request's first; ``None`` for the session's own.
-        strict: Whether to refuse answers that are not as the API page promises.
+        token_file: File with the token, ``-`` for stdin's first line.
+        token_command: Command that prints the token.
+        options: Further arguments of `AsyncSession`.
         verbose: Whether to show the library's log.
         terminal: Where output goes.
         session: Open while the command's work runs.
@@ -64,12 +57,8 @@ class Invocation:
 
     endpoint: str | None
     token_file: str | None
-    config_file: Path | None
-    verify: bool | Path | None
-    proxy: str | None
-    timeout: float | None
-    retries: int | None
-    strict: bool
+    token_command: str | None
+    options: dict[str, Any]
     verbose: bool
     terminal: Terminal = field(factory=Terminal)
     session: AsyncSession = field(init=False)
@@ -150,52 +139,8 @@ class Invocation:
         await BulkAction(self, **action).run()
 
     def _session(self) -> AsyncSession:
-        endpoint, token = self._credentials(os.environ)
-        return AsyncSession(
-            endpoint,
-            token,
-            config_file=self.config_file,
-            verify=self.verify,
-            proxy=self.proxy,
-            retry=self.retries,
-            strict=self.strict,
-            timeout=DEFAULT_TIMEOUT if self.timeout is None else self.timeout,
-        )
-
-    def _credentials(self, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
-        """Return endpoint and token as far as the command line gives them.
-
-        The environment may complete one given half, but never with half of its own pair: that token belongs
-        to that endpoint.
-        """
-        given = {"endpoint": self.endpoint, "token": self._read_token()}
-        missing = [name for name, value in given.items() if value is None]
-        if len(missing) == 1:
-            (name,) = missing
-            if not all(environ.get(variable) for variable in _HALVES.values()):
-                given[name] = environ.get(_HALVES[name]) or None
-            if given[name] is None:
-                option = {"endpoint": "--endpoint", "token": "--token-file"}
-                (other,) = given.keys() - missing
-                raise ConfigError(
-                    f"{option[other]} is given and {option[name]} is not: give both, so that a token never "
-                    f"travels to another source's endpoint (or set {_HALVES[name]} and not {_HALVES[other]})"
-                )
-        return given["endpoint"], given["token"]
-
-    def _read_token(self) -> str | None:
-        if self.token_file is None:
-            return None
-        try:
-            text = (
-                Path(self.token_file).read_text("utf-8") if self.token_file != STDIN else sys.stdin.readline()
-            )
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise ConfigError(f"--token-file {self.token_file} cannot be read: {reason}") from None
-        if not text.strip():
-            raise ConfigError(f"--token-file {self.token_file} is empty")
-        return text.strip()
+        endpoint, token = credentials(self.endpoint, self.token_file, self.token_command)
+        return AsyncSession(endpoint, token, **self.options)
 
 
 class _LogHandler(logging.Handler):
