@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.operations import Operation, OperationStatus, PollPolicy
     from datarobot_mlops_async.pagination import Page, Paginator
-    from datarobot_mlops_async.resources import UNSET, RawValue
+    from datarobot_mlops_async.resources import UNSET, Change, RawValue
     from datarobot_mlops_async.session import AsyncSession, SessionView
 
 __version__ = "0.1.0"
@@ -41,6 +41,7 @@ __all__ = [
     "Artifact",
     "AsyncSession",
     "BulkStream",
+    "Change",
     "DownloadResult",
     "Hint",
     "Journal",
@@ -71,6 +72,7 @@ _HOMES = {
     "Artifact": "artifacts",
     "AsyncSession": "session",
     "BulkStream": "bulk",
+    "Change": "resources",
     "DownloadResult": "artifacts",
     "Hint": "_hints",
     "Journal": "bulk",

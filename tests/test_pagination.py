@@ -611,6 +611,7 @@ class OddServer:
         return found
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_any_server_is_read_as_its_next_says_however_it_is_read():
     for seed in range(40):
         odd = OddServer(seed)

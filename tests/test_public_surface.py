@@ -11,7 +11,7 @@ from datarobot_mlops_async import AsyncSession, errors
 
 PROMISED = {
     "deployments": [
-        "list", "get", "update", "delete", "begin_create_from_learning_model", "begin_set_status",
+        "list", "watch", "get", "update", "delete", "begin_create_from_learning_model", "begin_set_status",
         "begin_activate", "begin_deactivate", "capabilities", "features", "model_history", "begin_report",
         "begin_scoring_code_build", "scoring_code",
     ],

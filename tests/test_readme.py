@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import os
 import re
 import signal
@@ -18,11 +19,12 @@ import pytest
 
 from datarobot_mlops_async import AsyncSession, Outcome
 from datarobot_mlops_async.emulator import Emulator
+from tests.scripted import Answer, ScriptedServer
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 # Blocks that are files of their own, and not statements to type: each has a test of its own below.
-FILES = ("FastAPI(", "LocalCluster(", "def test_", "import obstore")
+FILES = ("FastAPI(", "LocalCluster(", "def test_", "import obstore", "webhook")
 
 
 pytest_plugins = ["pytester"]
@@ -101,6 +103,25 @@ def test_fastapi_recipe_serves_from_one_session(prepared):
     assert first.status_code == 200
     assert first.json()
     assert first.json() == second.json()
+
+
+def test_webhook_recipe_tells_who_fails_and_who_has_recovered(emulator, prepared, tmp_path):
+    namespace = {}
+    with ScriptedServer(Answer()) as hook:
+        block = block_with("webhook").replace("https://chat.example.com/hook", f"{hook.origin}/hook")
+        exec(block.replace("interval=60", "interval=0.05"), namespace)
+
+        async def serve():
+            async with namespace["lifespan"](None):
+                while not (tmp_path / "watch.state").exists():
+                    await anyio.sleep(0.01)
+                    emulator.drift(20)
+
+        anyio.run(serve)
+        told = [json.loads(each.body)["text"] for each in hook.asked]
+    assert told
+    assert all(text.endswith((" fails", " has recovered")) for text in told)
+    assert (tmp_path / "watch.state").read_text().startswith('{"watch": 1')
 
 
 def test_dask_recipe_spreads_a_bulk_run_over_processes(prepared, tmp_path):

@@ -305,7 +305,9 @@ def test_words_of_a_type_are_those_of_its_enumeration(name):
     assert get_args(words) == tuple(member.value for member in enum)
 
 
-@pytest.mark.parametrize("name", [name for name in resources.__all__ if not name.endswith(("Word", "More"))])
+@pytest.mark.parametrize(
+    "name", ["CustomModelDeployments", "DeletedDeployments", "Deployments", "PPSImage", "ResourceBundles"]
+)
 def test_example_of_a_resource_runs_as_it_is_printed(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     example = inspect.getdoc(getattr(resources, name)).split("::\n\n", 1)[1].split("\n\n")[0]

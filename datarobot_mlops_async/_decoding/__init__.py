@@ -13,6 +13,7 @@ from attrs import frozen
 
 from datarobot_mlops_async._decoding._body import fast_parser, parse
 from datarobot_mlops_async._decoding._converter import hooks
+from datarobot_mlops_async._decoding._encoding import encode
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook
 from datarobot_mlops_async._hints import Hint
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async._decoding._body import FastParser
 
-__all__ = ["Decoder", "RawPage"]
+__all__ = ["Decoder", "RawPage", "encode"]
 
 T = TypeVar("T")
 

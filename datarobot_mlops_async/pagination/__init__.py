@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from datarobot_mlops_async._api import route_path
 from datarobot_mlops_async.pagination._plan import ListRequest as ListRequest  # noqa: TC001 - for resources
 from datarobot_mlops_async.pagination._reading import ItemIterator, Page, PageIterator, Prefetch
 
@@ -40,6 +41,12 @@ class Paginator(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._request.item_type.__name__} at /{self._request.route}>"
+
+    @property
+    def path(self) -> str:
+        """Where the list is: path and query relative to the API's root, filters included, pages not."""
+        request = self._request
+        return route_path(request.route, request.ids, request.query)
 
     def __aiter__(self) -> AsyncIterator[T]:
         return ItemIterator(self.pages())
@@ -73,7 +80,7 @@ class Paginator(Generic[T]):
         async with Prefetch(self._api, self._request, max_concurrency, keep=True) as reading:
             return await reading.rest()
 
-    def prefetch(self, pages: int = 4) -> Prefetch[T]:
+    def prefetch(self, pages: int = 4, *, reread: bool = True) -> Prefetch[T]:
         """Read ahead of the consumer: ``async with paginator.prefetch(4) as items: async for item in items: ...``
 
         Items come in the list's order; when the total has moved while the list was read, the pages that told
@@ -82,12 +89,13 @@ class Paginator(Generic[T]):
 
         Args:
             pages: How many pages to fetch concurrently and hold in memory.
+            reread: Whether to read pages again when the total has moved.
 
         Raises:
             ValueError: ``pages`` is below 1.
         """
         _check_concurrency(pages)
-        return Prefetch(self._api, self._request, pages)
+        return Prefetch(self._api, self._request, pages, reread=reread)
 
 
 def _check_concurrency(value: int) -> None:

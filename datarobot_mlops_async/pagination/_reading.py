@@ -90,12 +90,14 @@ class Prefetch(AsyncIterator[T]):
     A cancelled ``anext`` loses nothing: the next one goes on where it was.
     """
 
-    def __init__(self, api: Api, request: ListRequest[T], width: int, *, keep: bool = False) -> None:
+    def __init__(
+        self, api: Api, request: ListRequest[T], width: int, *, keep: bool = False, reread: bool = True
+    ) -> None:
         self._api = api
         self._request = request
         self._width = width
         # Where nothing identifies an item, nothing would tell what was given out already.
-        self._plan = Plan(request, keep=keep, reread=keep or request.key is not None)
+        self._plan = Plan(request, keep=keep, reread=reread and (keep or request.key is not None))
         self._slots: dict[ListQuery, _Slot] = {}
         self._items: Iterator[T] = iter(())
         self._group: TaskGroup | None = None

@@ -29,8 +29,10 @@ from datarobot_mlops_async.resources._arguments import (
 )
 from datarobot_mlops_async.resources._base import Resource, by_id, nothing
 from datarobot_mlops_async.resources._filters import query_of_filters
+from datarobot_mlops_async.resources._watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from datarobot_mlops_async.artifacts import Artifact
@@ -161,6 +163,46 @@ class Deployments(Resource):
         )
         return self._paginator(
             Deployment, "deployments/", query=query, key=by_id, page_size=page_size, limit=limit
+        )
+
+    def watch(
+        self,
+        *,
+        interval: float = 60,
+        fields: Iterable[str] | None = None,
+        state: str | None = None,
+        **filters: Any,
+    ) -> Watch:
+        """Watch what happens to deployments: ``async for change in session.deployments.watch(): ...``
+
+        The first reading is the snapshot that changes are told from: it tells none. Each further one costs one
+        listing, and one request for each deployment that is missing from it. Outages are survived: the log says how
+        old is what was seen last, further attempts come at growing intervals (up to 5 minutes, or
+        ``interval``), and then all that has changed meanwhile is told. A deadline around ``anext`` loses
+        nothing, but has to leave time for a reading.
+
+        Args:
+            interval: Seconds from the start of one reading to that of the next, where the reader asks for changes.
+            fields: The attributes of `Deployment` to compare, all by default. What is not compared is as it was
+                when the deployment was last told of.
+            state: A saved `Watch.state` of the same list, to go on from.
+            filters: As for `list`. A deployment that begins to match is added, one that no longer does removed.
+
+        Raises:
+            ValueError: An argument is out of bounds, or ``state`` is that of another list.
+        """
+        paginator = self.list(**filters)
+        unfiltered = {"order_by", "page_size"}.issuperset(
+            name for name, value in filters.items() if value is not None
+        )
+        return Watch(
+            paginator,
+            self.get,
+            source=self._api.url_of(paginator.path),
+            filtered=not unfiltered,
+            interval=interval,
+            fields=fields,
+            state=state,
         )
 
     async def get(self, deployment_id: str) -> Deployment:
