@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import contextlib
 import gzip
 import socket
@@ -9,6 +11,7 @@ import threading
 import zlib
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import anyio
 import httpx
@@ -25,6 +28,7 @@ from tests.servers.odd import OddServer, says
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
+pytest_plugins = ["tests.servers.fixtures"]
 OK = b"HTTP/1.1 200 OK\r\n"
 HEADERS = {"authorization": "Bearer t", "accept": "application/json"}
 TRANSPORTS = ("own", "httpx")
@@ -398,3 +402,53 @@ def test_session_that_outlives_its_loop_leaves_no_socket_and_closes_quietly(back
         anyio.run(use, backend=name, backend_options=options)
         assert_no_socket_to(server.port)
         anyio.run(session.aclose, backend=name, backend_options=options)
+
+
+@pytest.mark.parametrize("way", ["plain", "tls", "tunnel"])
+async def test_calls_cancelled_anywhere_leave_everything_working(way, over, tls, proxy, anyio_backend_name):
+    """Hundreds of calls are cut off at random moments: while connecting, shaking hands, sending, waiting, reading."""
+    random = Random(way)
+    body = b"x" * 20_000
+    answer = says(OK + b"Content-Length: %d\r\n\r\n" % len(body), body[:9], body[9:], then="keep")
+    context = None if way == "plain" else tls.server_context()
+    options = {"verify": str(tls.ca_file), "proxy": proxy.url if way == "tunnel" else None}
+    cut_off = 0
+
+    async def call():
+        return (await send(client, server)).content
+
+    async def cut_off_call():
+        nonlocal cut_off
+        delay = random.random() ** 2 * (0.001 if way == "plain" else 0.004)
+        how = random.choice(["scope", "wait_for", "cancel"]) if anyio_backend_name == "asyncio" else "scope"
+        if how == "scope":
+            with anyio.move_on_after(delay) as scope:
+                await call()
+            cut_off += scope.cancelled_caught
+        elif how == "wait_for":
+            with contextlib.suppress(builtins.TimeoutError):
+                await asyncio.wait_for(call(), delay)
+                cut_off -= 1
+            cut_off += 1
+        else:
+            task = asyncio.create_task(call())
+            await asyncio.sleep(delay)
+            cut_off += task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def worker():
+        for _ in range(60):
+            await cut_off_call()
+
+    with OddServer(answer, tls=context) as server:
+        async with client_for(server, **options) as client:
+            async with anyio.create_task_group() as group:
+                for _ in range(8):
+                    group.start_soon(worker)
+            assert cut_off > 50
+            async with anyio.create_task_group() as group:
+                for _ in range(32):
+                    group.start_soon(call)
+            assert await call() == body
+        assert_no_socket_to(server.port)
+        assert_no_socket_to(proxy.port)

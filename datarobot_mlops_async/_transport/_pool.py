@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from functools import partial
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async._transport._connection import Connection
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 KEEP_IDLE = 30.0
 """Seconds for which an idle connection is kept."""
+_TURNS = 100
 
 
 class ConnectionPool:
@@ -71,8 +71,12 @@ class ConnectionPool:
         for clock in self._connecting:
             if not clock.expired():
                 clock.reschedule(self._loop.time())
-        while self._open or self._connecting:  # noqa: ASYNC110 - a few turns of the loop
+        for _ in range(_TURNS):
+            # Sockets are closed in one of the loop's next turns.
             await asyncio.sleep(0)
+            if not (self._open or self._connecting):
+                break
+        await asyncio.sleep(0)
 
     def _take(self) -> Connection | None:
         while self._idle:
@@ -103,14 +107,21 @@ class ConnectionPool:
     async def _open_connection(self) -> Connection:
         address = self.route.address
         context = await self._tls_context() if address.scheme == "https" else None
+        connection = Connection(self._open)
         sock = await dial_route(self.route)
         try:
-            _, connection = await self._loop.create_connection(
-                partial(Connection, self._open),
+            await self._loop.create_connection(
+                lambda: connection,
                 sock=sock,
                 ssl=context,
                 server_hostname=address.host if context else None,
             )
-        except (OSError, ValueError) as error:
-            raise handshake_failed(error, address.host) from error
+        except BaseException as error:
+            # Cancelled when it was just made, asyncio would close it at the server's leisure, uvloop without a word.
+            if connection in self._open:
+                connection.close()
+                self._open.discard(connection)
+            if isinstance(error, (OSError, ValueError)):
+                raise handshake_failed(error, address.host) from error
+            raise
         return connection
