@@ -57,6 +57,7 @@ async def test_secure_link_that_expires_on_the_way_is_asked_for_again(nginx, sto
         pytest.skip("this nginx was built without the secure_link module")
     sha256 = nginx.put("linked", SIZE)
     lifetimes = iter([1, 60])
+    storage.put("any", 0)
     storage.redirect = lambda _: (
         f"http://127.0.0.1:{nginx.port}/store/linked?{nginx.signed_query('linked', next(lifetimes))}"
     )
@@ -68,6 +69,7 @@ async def test_presigned_s3_url_that_expires_on_the_way_is_asked_for_again(s3, s
     data = random.Random(1).randbytes(SIZE)
     s3.put("image", data)
     lifetimes = iter([1, 60])
+    storage.put("any", 0)
     storage.redirect = lambda _: s3.signed_url("image", next(lifetimes))
     await _stream_past_an_expiry(storage, hashlib.sha256(data).hexdigest())
     assert len(storage.of("api")) == 2
@@ -88,6 +90,7 @@ async def _stream_past_an_expiry(storage, sha256):
 async def test_s3_object_is_downloaded_and_resumed(s3, storage, tmp_path):
     data = random.Random(2).randbytes(SIZE)
     s3.put("resumed", data)
+    storage.put("any", 0)
     storage.redirect = lambda _: s3.signed_url("resumed", 60)
     sha256 = hashlib.sha256(data).hexdigest()
 

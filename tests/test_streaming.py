@@ -314,7 +314,7 @@ async def test_proxy_forwards_http_and_tunnels_https(storage, tls_storage, tls, 
     assert proxy.lines[0].startswith("GET http://127.0.0.1:")
     # One tunnel, used twice.
     assert [line for line in proxy.lines if line.startswith("CONNECT")] == [
-        f"CONNECT 127.0.0.1:{tls_storage._api.server_port} HTTP/1.1"
+        f"CONNECT {tls_storage.endpoint.split('/')[2]} HTTP/1.1"
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal
 
 from ._connection import Buffer
+from ._faults import FIRST
 
 if TYPE_CHECKING:
     from ._faults import Fault
@@ -37,6 +38,8 @@ class Corruption:
         self._position = offset
         self._sent = 0
         self._corrupt = None if fault is None else fault.corrupt
+        if self._corrupt == FIRST:
+            self._corrupt = offset
         self._rate = rate if fault is None or fault.rate is None else fault.rate
         self._trickle = None if fault is None else fault.trickle
         self._compressor = zlib.compressobj(level=1, wbits=31) if fault is not None and fault.gzip else None

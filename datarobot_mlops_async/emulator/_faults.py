@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ._http import Request
 
+FIRST = -1
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 _PRINTABLE = re.compile(r"[\t -~]*")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*")
@@ -61,6 +62,17 @@ def _status(value: Any) -> int:
     if not 200 <= number <= 599:
         raise ValueError(f"{value!r} is not an HTTP status from 200 to 599")
     return number
+
+
+def _offset(value: Any) -> int:
+    return FIRST if value in ("first", FIRST) else parse_size(value)
+
+
+def _rate(value: Any) -> float:
+    rate = value if isinstance(value, float) else parse_size(value)
+    if not 0 < rate < math.inf:
+        raise ValueError(f"{value!r} is not a rate in bytes a second")
+    return rate
 
 
 def _share(value: Any) -> float:
@@ -152,8 +164,10 @@ class Fault:
         parse_size, "sends byte by byte after N bytes of the body: 10 a second, or `rate`", bare=0
     )
     truncate: int | None = _word(parse_size, "closes the connection after N bytes of the body", bare=0)
-    corrupt: int | None = _word(parse_size, "sends a wrong byte at this offset of the whole object", bare=0)
-    rate: float | None = _word(parse_size, "sends at most this many bytes a second")
+    corrupt: int | None = _word(
+        _offset, "sends a wrong byte at this offset of the whole object; first: at the body's", bare=FIRST
+    )
+    rate: float | None = _word(_rate, "sends at most this many bytes a second")
     gzip: bool = _word(_flag, "compresses the body whatever the client accepts", default=False, bare=True)
     chunked: bool = _word(_flag, "sends the body in chunks, without its length", default=False, bare=True)
     unsized: bool = _word(

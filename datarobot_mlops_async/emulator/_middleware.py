@@ -101,10 +101,9 @@ async def _send(
     state: State, request: Request, answer: Answer, connection: Connection, *, logged: bool
 ) -> bool:
     async def write(chunk: Buffer) -> None:
+        framed = b"%x\r\n%b\r\n" % (len(chunk), bytes(chunk)) if answer.framing == "chunked" else chunk
+        await connection.send(framed)
         state.bytes_sent += len(chunk) if answer.content is not None else 0
-        if answer.framing == "chunked" and chunk:
-            chunk = b"%x\r\n%b\r\n" % (len(chunk), bytes(chunk))
-        await connection.send(chunk)
 
     rate = state.settings.storage_rate if request.origin == "storage" else None
     corruption = Corruption(request.fault, write, offset=answer.start, rate=rate)

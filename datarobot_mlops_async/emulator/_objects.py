@@ -70,7 +70,8 @@ def answer_range(stored: StoredObject, request: Request) -> Answer:
     if_match = request.headers.get("if-match", "*").strip()
     if if_match != "*" and stored.etag not in [tag.strip() for tag in if_match.split(",")]:
         return Answer(status=412)
-    holds = request.headers.get("if-range", stored.etag).strip() in (stored.etag, stored.last_modified)
+    validators = (None, stored.headers.get("etag"), stored.headers["last-modified"])
+    holds = request.headers.get("if-range") in validators
     if not holds or (fault is not None and (fault.ignore_range or fault.gzip)):
         return whole
     matched = _SINGLE_RANGE.fullmatch(request.headers.get("range", "").strip())

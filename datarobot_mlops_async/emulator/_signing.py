@@ -32,6 +32,8 @@ class Signer:
             # S3: a URL ends with its signer's own token, which can be earlier than its stamp says.
             f"&X-Amz-Security-Token={now:.6f}%2B{now + seconds:.6f}"
             f"&X-Amz-SignedHeaders=host&response-content-disposition={disposition}"
+            # Escapes that a client must not touch: the signature covers them.
+            "&x-id=a%2Fb%7E+c~%c3%a9&empty="
         )
         return query + _SIGNATURE + self._signature(path, query)
 
