@@ -64,7 +64,7 @@ def lock_holds(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _leave_locks_to_the_parent() -> None:
+def _leave_locks_to_the_parent() -> None:  # pragma: no cover - a forked child writes no coverage
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in _locked:
         os.dup2(null, descriptor, inheritable=False)

@@ -166,7 +166,7 @@ class Artifact:
             )
         if result.path is not None and (sidecar or manifest):
             await run_interruptible(
-                partial(write_beside, result, self.kind, sidecar=sidecar, manifest=manifest)
+                partial(write_beside, result.path, result, self.kind, sidecar=sidecar, manifest=manifest)
             )
         return result
 

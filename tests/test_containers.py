@@ -214,6 +214,20 @@ def test_push_without_a_tool_says_what_to_install(dr, tmp_path, monkeypatch):
     assert "no mine here: install mine" in dr("pps-image", "push", "r/p:1", "--tool", "mine").error
 
 
+def test_image_of_the_service_is_loaded_and_pushed(
+    dr, datarobot_emulator, docker_socket, registry, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DOCKER_HOST", docker_socket)
+    image_id = dr("pps-image", "metadata", "--json").json["docker_image_id"]
+    ran = dr("pps-image", "load", "--directory", tmp_path)
+    assert ran.code == 0, ran.err
+    assert f"sha256:{image_id.removeprefix('sha256:')}" in _images("docker")
+    ran = dr("pps-image", "push", f"{registry}/pps:1", "--directory", tmp_path, "--insecure-registry")
+    assert ran.code == 0, ran.err
+    assert image_id in ran.lines[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_file_is_verified_on_the_command_line(dr, image):
     path, _ = image()
     ran = dr("pps-image", "verify", path)

@@ -21,6 +21,7 @@ from anyio import to_thread
 from attrs import evolve
 
 from datarobot_mlops_async import Hint
+from datarobot_mlops_async._download._partial import Partial
 from datarobot_mlops_async.errors import (
     DestinationError,
     DestinationExistsError,
@@ -633,6 +634,30 @@ async def test_directory_that_cannot_be_read_is_written_to(storage, tmp_path, mo
             result = await artifact.download(tmp_path / "image")
     assert result.resumed_from == 0
     assert (tmp_path / "image").read_bytes() == stored.data
+
+
+@ASYNCIO
+@pytest.mark.parametrize("name", ["scandir", "link"])
+async def test_directory_whose_disk_breaks_is_an_error_of_ours(storage, tmp_path, monkeypatch, name):
+    storage.put("image", SIZE)
+
+    def fail(*_arguments):
+        raise OSError(errno.EIO, "the disk is broken")
+
+    # Where there are no locks the file is closed before it is moved.
+    monkeypatch.setattr(fcntl, "flock", fail)
+    monkeypatch.setattr(os, name, fail)
+    async with artifact_at(storage.endpoint, "files/image") as artifact:
+        with pytest.raises(DestinationError, match="the disk is broken"):
+            await artifact.download(tmp_path / "image")
+    assert not (tmp_path / "image").exists()
+    assert (leftovers(tmp_path) == []) == (name == "scandir")
+
+
+def test_partial_that_is_closed_says_so(tmp_path):
+    partial = Partial(tmp_path / "image")
+    with pytest.raises(DownloadError, match="is closed"):
+        partial.write_at(memoryview(b"x"), 0)
 
 
 @ASYNCIO

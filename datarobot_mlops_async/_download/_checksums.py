@@ -44,11 +44,12 @@ def manifest_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.manifest.json")
 
 
-def write_beside(result: DownloadResult, kind: str, *, sidecar: bool, manifest: bool) -> None:
+def write_beside(path: Path, result: DownloadResult, kind: str, *, sidecar: bool, manifest: bool) -> None:
     """Write the sidecar and the manifest of a verified download.
 
     Args:
-        result: The download, to a path.
+        path: The file.
+        result: Its download.
         kind: What was downloaded.
         sidecar: Whether to write a sidecar.
         manifest: Whether to write a manifest.
@@ -56,10 +57,9 @@ def write_beside(result: DownloadResult, kind: str, *, sidecar: bool, manifest: 
     Raises:
         DestinationError: The system refuses one.
     """
-    path = result.path
-    if path is not None and sidecar:
+    if sidecar:
         _write(sidecar_path(path), _sidecar(path, result.sha256))
-    if path is not None and manifest:
+    if manifest:
         _write(manifest_path(path), _manifest(path, result, kind))
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async._hints import Hint
-from datarobot_mlops_async.errors import DestinationError, FileError, InsufficientSpaceError, MLOpsError
+from datarobot_mlops_async.errors import DestinationError, FileError, InsufficientSpaceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,8 +89,6 @@ def system_errors(path: Path, *, required: int = 0, reading: bool = False) -> It
     try:
         yield
     except OSError as error:
-        if isinstance(error, MLOpsError):
-            raise
         if reading:
             raise FileError(
                 f"cannot read {path}: {error.strerror or error}", path=path, errno=error.errno

@@ -57,7 +57,7 @@ class Partial:
         self._source: PositionedFile | None = None
         self._source_path: Path | None = None
         self._is_locked = False
-        self._size: int | None = None
+        self._size = 0
         self.state = ResumeState()
         """What was found: how much of the object is here, or in the file it is copied from."""
 
@@ -281,11 +281,10 @@ class Partial:
 
     def _space(self, left: int) -> tuple[int, int]:
         """Return how many bytes the whole object still needs, and how many are free."""
-        descriptor = self._open_file.descriptor
-        required = left
-        if self._size is not None:
-            blocks = getattr(os.fstat(descriptor), "st_blocks", 0)
-            required = max(left, self._size - blocks * 512)
+        if self._file is None:
+            return left, 0
+        descriptor = self._file.descriptor
+        required = max(left, self._size - getattr(os.fstat(descriptor), "st_blocks", 0) * 512)
         if not hasattr(os, "fstatvfs"):
             import shutil  # noqa: PLC0415 - needed on Windows only
 

@@ -20,6 +20,7 @@ from datarobot_mlops_async._download._probe import ChangedError
 from datarobot_mlops_async._download._results import DownloadResult
 from datarobot_mlops_async._download._resume_state import source_of
 from datarobot_mlops_async._threads import run_interruptible
+from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import DestinationExistsError, IntegrityError, ObjectChangedError
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ class FileDownload:
         self._reporter = reporter
         self._resumed_from = 0
         self._received = 0
-        self._source = source_of(context.api.url_of(context.path))
+        # What signs an address of another host changes, and the object does not.
+        url = context.api.url_of(context.path)
+        self._source = source_of(without_query(url) if url == context.path else url)
 
     async def run(self, expectation: Expectation, probe: Probe | None) -> DownloadResult:
         """Download.
