@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COMMANDS = {
-    "deployments": "List, read and change deployments.",
-    "deleted": "Deleted deployments: list them, erase them.",
-    "custom-models": "Deployments of custom models.",
-    "bundles": "Resource bundles: the sizes of machine to choose from.",
-    "pps-image": "The Portable Prediction Server's image: look at it, download it, load it.",
-    "scoring-code": "Models as JARs, for predictions elsewhere.",
-    "logs": "Logs of custom model deployments.",
-    "reports": "Scheduled reports, run now.",
-    "operations": "Long-running operations: look at one, wait for one.",
-    "emulator": "Serve an emulated DataRobot, to try things on.",
-    "demo": "See it work, against an emulator in this process: no account, no network.",
+    "deployments": ("_deployments", "List, read and change deployments."),
+    "deleted": ("_lists", "Deleted deployments: list them, erase them."),
+    "custom-models": ("_lists", "Deployments of custom models."),
+    "bundles": ("_lists", "Resource bundles: the sizes of machine to choose from."),
+    "pps-image": ("_pps_image", "The Portable Prediction Server's image: look at it, download it, load it."),
+    "scoring-code": ("_artifacts", "Models as JARs, for predictions elsewhere."),
+    "logs": ("_artifacts", "Logs of custom model deployments."),
+    "reports": ("_operations", "Scheduled reports, run now."),
+    "operations": ("_operations", "Long-running operations: look at one, wait for one."),
+    "emulator": ("_emulator", "Serve an emulated DataRobot, to try things on."),
+    "demo": ("_demo", "See it work, against an emulator in this process: no account, no network."),
 }
-"""Each is ``command`` in the module of its name."""
+"""Each has its module, where it stands under its own name or, alone, as ``command``."""
 
 
 class _Root(Group):
@@ -53,20 +53,20 @@ class _Root(Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"datarobot_mlops_async.cli._{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
+        module = import_module(f"datarobot_mlops_async.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"), None) or module.command
         return command
 
     def sentence(self, ctx: click.Context, name: str) -> str:
         """Return what stands beside a command's name; nothing is imported for it."""
         del ctx
-        return _COMMANDS[name]
+        return _COMMANDS[name][1]
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         """Complete names, with no command imported."""
         found = [
             CompletionItem(name, help=sentence)
-            for name, sentence in _COMMANDS.items()
+            for name, (_, sentence) in _COMMANDS.items()
             if name.startswith(incomplete)
         ]
         return [*found, *Command.shell_complete(self, ctx, incomplete)]
@@ -119,18 +119,7 @@ class _Root(Group):
 @click.version_option(__version__, prog_name="dr-mlops", message="%(prog)s %(version)s")
 @completion_options
 @click.pass_context
-def app(
-    ctx: click.Context,
-    /,
-    *,
-    endpoint: str | None,
-    token_file: str | None,
-    token_command: str | None,
-    verify: bool | None,
-    ca_file: Path | None,
-    verbose: bool,
-    **options: Any,
-) -> None:
+def app(ctx: click.Context, /, *, verify: bool | None, ca_file: Path | None, **given: Any) -> None:
     """DataRobot's deployments from the command line.
 
     Endpoint and token come from the environment (DATAROBOT_ENDPOINT, DATAROBOT_API_TOKEN) or from
@@ -138,16 +127,9 @@ def app(
     """
     if verify is False and ca_file is not None:
         raise usage("--insecure and --ca-file exclude each other")
-    if token_file is not None and token_command is not None:
+    if given["token_file"] is not None and given["token_command"] is not None:
         raise usage("--token-file and --token-command exclude each other")
-    options["verify"] = ca_file or verify
-    ctx.obj = {
-        "endpoint": endpoint,
-        "token_file": token_file,
-        "token_command": token_command,
-        "verbose": verbose,
-        "options": {name: value for name, value in options.items() if value is not None},
-    }
+    ctx.obj = {**given, "verify": ca_file or verify}
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -14,8 +14,8 @@ from datarobot_mlops_async.bulk import Journal, Outcome, OutcomeState, read_jour
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk_view import BulkView, is_on_its_way, reason_of
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, usage
+from datarobot_mlops_async.cli._listing import OutputFormat
 from datarobot_mlops_async.cli._messages import clean
-from datarobot_mlops_async.cli._options import OutputFormat
 from datarobot_mlops_async.cli._printing import print_names
 from datarobot_mlops_async.errors import JournalError
 from datarobot_mlops_async.models import Deployment
@@ -32,16 +32,7 @@ _MOST_NAMED = 10
 
 @define
 class BulkAction:
-    """One action for many deployments.
-
-    Attributes:
-        cli: The command.
-        verb: What is done, for people: ``deactivate``.
-        call: The method to call with each id.
-        options: How it is carried out.
-        ids: As on the command line; ``None`` when there are none.
-        filters: As `deployments.list` takes them.
-    """
+    """One action for many deployments."""
 
     cli: Invocation
     verb: str
@@ -75,7 +66,7 @@ class BulkAction:
             return
         if not self.options.yes:
             await self._name(found)
-        await self.cli.confirm(f"{self.verb.capitalize()} {counted}?", yes=self.options.yes)
+        await self.cli.terminal.confirm(f"{self.verb.capitalize()} {counted}?", yes=self.options.yes)
         self.cli.go_on = self._how_to_go_on
         await self._act()
         self._sum_up()

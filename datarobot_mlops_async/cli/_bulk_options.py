@@ -20,19 +20,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class BulkOptions:
-    """How a bulk action is carried out.
-
-    Attributes:
-        yes: Whether not to ask.
-        dry_run: Whether to show what would be done and do nothing.
-        everything: Whether every deployment is meant when no filter is given.
-        limit: The most deployments to take of those that a filter finds.
-        resume: The journal of an earlier run to go on from; it is written on. ``None`` for a new one.
-        max_concurrency: Deployments on their way at a time.
-        stop_on_error: Whether to begin nothing new after a failure.
-        repeat_unknown: Whether to act again where an earlier run's answer was lost.
-        as_lines: Whether to print each outcome as a line of JSON.
-    """
+    """How a bulk action is carried out."""
 
     yes: bool
     dry_run: bool

@@ -20,15 +20,7 @@ _MOST_SHOWN = 20
 
 
 class BulkView:
-    """A bar with counts for a person; a line for each outcome for a program.
-
-    Args:
-        terminal: Where it is shown.
-        verb: What is done.
-        total: To how many.
-        done: How many of them an earlier run has done.
-        as_lines: Whether programs get JSON and not tab-separated lines.
-    """
+    """A bar with counts for a person; a line for each outcome for a program."""
 
     def __init__(self, terminal: Terminal, verb: str, *, total: int, done: int, as_lines: bool) -> None:
         self._terminal = terminal

@@ -31,11 +31,7 @@ class _Context(click.Context):
 
 
 class Option(click.Option):
-    """An option that stands in a section of its command's help.
-
-    Args:
-        section: The section's heading.
-    """
+    """An option that stands in a section of its command's help."""
 
     def __init__(self, *arguments: Any, section: str = "Options", **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
@@ -43,11 +39,7 @@ class Option(click.Option):
 
 
 class Argument(click.Argument):
-    """An argument with a line of help.
-
-    Args:
-        help: The line.
-    """
+    """An argument with a line of help."""
 
     section = "Arguments"
 
@@ -141,12 +133,7 @@ def with_session(
     *,
     when: Callable[[dict[str, Any]], bool] = lambda _: True,
 ) -> Callable[..., Any]:
-    """Make a command of a coroutine function. It gets an `Invocation`, whose session is open meanwhile.
-
-    Args:
-        work: The coroutine function; left out where arguments are given.
-        when: Tells from the options whether a session is needed at all.
-    """
+    """Make a command of a coroutine function. It gets an `Invocation`, whose session is open meanwhile."""
     if work is None:
         return functools.partial(with_session, when=when)
 
@@ -156,7 +143,7 @@ def with_session(
         # Not at the top: a session costs an import that help and completion need not pay.
         from datarobot_mlops_async.cli._invocation import Invocation  # noqa: PLC0415 - as said
 
-        Invocation(**settings).run(functools.partial(work, **options), with_session=when(options))
+        Invocation(settings).run(functools.partial(work, **options), with_session=when(options))
 
     return command
 

@@ -26,26 +26,20 @@ def _shell() -> str:
     return shell
 
 
-def _script(ctx: click.Context, shell: str) -> str:
-    class_ = get_completion_class(shell)
-    assert class_ is not None  # noqa: S101 - click has these three
-    return class_(ctx.find_root().command, {}, "dr-mlops", _VARIABLE).source()
-
-
-def _show(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        click.echo(_script(ctx, _shell()))
-        ctx.exit()
-
-
-def _install(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+def _complete(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Show or install what the shell must read for completion."""
     if not wanted or ctx.resilient_parsing:
         return
     shell = _shell()
+    class_ = get_completion_class(shell)
+    assert class_ is not None  # noqa: S101 - click has these three
+    script = class_(ctx.find_root().command, {}, "dr-mlops", _VARIABLE).source()
+    if parameter.name == "show_completion":
+        click.echo(script)
+        ctx.exit()
     path = Path(_START_FILES[shell]).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    script = _script(ctx, shell)
-    if script not in (path.read_text("utf-8") if path.exists() else ""):
+    if not path.exists() or script not in path.read_text("utf-8"):
         with path.open("a", encoding="utf-8") as file:
             file.write(f"\n{script}\n")
     click.echo(f"completion for {shell} is in {path}: open a new shell")
@@ -54,10 +48,8 @@ def _install(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
 
 def completion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Declare ``--install-completion`` and ``--show-completion``."""
-    shared: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
-    show = option("--show-completion", callback=_show, help="Show completion for this shell.", **shared)
-    install = option(
-        "--install-completion", callback=_install, help="Install completion for this shell.", **shared
-    )
+    shared: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False, "callback": _complete}
+    show = option("--show-completion", help="Show completion for this shell.", **shared)
+    install = option("--install-completion", help="Install completion for this shell.", **shared)
     decorated: Callable[..., Any] = install(show(command))
     return decorated

@@ -24,11 +24,6 @@ def credentials(
     The environment may complete one given half, but never with half of its own pair: that token belongs
     to that endpoint.
 
-    Args:
-        endpoint: As it was given.
-        token_file: A file with the token, ``-`` for stdin's first line.
-        token_command: A command that prints the token.
-
     Raises:
         ConfigError: One half is missing, or there is no token where it was said to be.
     """

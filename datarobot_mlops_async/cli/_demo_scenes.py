@@ -54,12 +54,6 @@ class Demo:
     """The demonstration.
 
     Where output is redrawn, it is stdout: a demonstration's progress is its result.
-
-    Attributes:
-        out: Where it is shown.
-        emulator: What it is played against.
-        directory: Where the image goes.
-        keep: Whether the image stays there.
     """
 
     out: Console

@@ -5,20 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from datarobot_mlops_async.cli._bulk_options import BulkOptions, bulk_options
 from datarobot_mlops_async.cli._command import Group, option, together, with_session
 from datarobot_mlops_async.cli._exits import usage
 from datarobot_mlops_async.cli._filters import deployment_filters
-from datarobot_mlops_async.cli._options import (
-    OutputFormat,
-    as_json,
-    completing,
-    deployment_id,
-    output_format,
-    words,
-)
+from datarobot_mlops_async.cli._listing import OutputFormat, listing, output_format, showing
+from datarobot_mlops_async.cli._options import completing, deployment_id, words
 from datarobot_mlops_async.errors import ConflictError
 from datarobot_mlops_async.models import DeploymentOrder, FeatureOrder, Importance
 
@@ -47,89 +39,66 @@ def _changes(*, clear_description: bool, **given: str | None) -> dict[str, Any]:
     return changes
 
 
-@click.group("deployments", cls=Group)
-def command() -> None:
-    """List, read and change deployments."""
+def _order(_ctx: object, _parameter: object, order: str) -> str | None:
+    return None if order == _SERVERS_OWN else order
 
 
-@command.command("list")
-@option(
-    "--order-by",
-    metavar="FIELD",
-    default=DeploymentOrder.CREATED_AT_TIMESTAMP.value,
-    show_default=True,
-    shell_complete=completing(DeploymentOrder),
-    help=f"Sort by a field, -FIELD to turn it round; {_SERVERS_OWN} for the server's own order, which changes while "
-    "it is read.",
+command = Group("deployments", help="List, read and change deployments.")
+listing(
+    command,
+    "list",
+    "deployments",
+    lambda session: session.deployments.list,
+    option(
+        "--order-by",
+        metavar="FIELD",
+        default=DeploymentOrder.CREATED_AT_TIMESTAMP.value,
+        show_default=True,
+        shell_complete=completing(DeploymentOrder),
+        callback=_order,
+        help=f"Sort by a field, -FIELD to turn it round; {_SERVERS_OWN} for the server's own order, which changes "
+        "while it is read.",
+    ),
+    deployment_filters,
+    help="List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id.",
 )
-@output_format("deployments")
-@deployment_filters
-@with_session
-async def list_(cli: Invocation, order_by: Any, output: OutputFormat, filters: dict[str, Any]) -> None:
-    """List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id."""
-    order = None if order_by == _SERVERS_OWN else order_by
-    deployments = cli.session.deployments.list(order_by=order, limit=output.limit, **filters)
-    await cli.printer("deployments", output).list(deployments)
-
-
-@command.command()
-@deployment_id
-@as_json
-@with_session
-async def get(cli: Invocation, deployment_id: str, as_json: bool) -> None:
-    """Show everything there is of one deployment."""
-    cli.printer("deployments", OutputFormat(as_json=as_json)).one(
-        await cli.session.deployments.get(deployment_id)
-    )
-
-
-@command.command()
-@deployment_id
-@option("--search", metavar="TEXT", help="In the name, in any case.")
-@option(
-    "--order-by",
-    metavar="FIELD",
-    default=FeatureOrder.NAME.value,
-    show_default=True,
-    shell_complete=completing(FeatureOrder),
-    help="name, importance, or -name, -importance.",
+showing(
+    command,
+    "get",
+    "deployments",
+    lambda session: session.deployments.get,
+    deployment_id,
+    help="Show everything there is of one deployment.",
 )
-@option("--include-non-prediction-features", is_flag=True, help="Also those that predictions do not need.")
-@option("--for-segmented-analysis", is_flag=True, help="Only those that segmented analysis can use.")
-@output_format("features")
-@with_session
-async def features(
-    cli: Invocation,
-    *,
-    deployment_id: str,
-    search: str | None,
-    order_by: Any,
-    include_non_prediction_features: bool,
-    for_segmented_analysis: bool,
-    output: OutputFormat,
-) -> None:
-    """List the features of the data that a deployment predicts from."""
-    await cli.printer("features", output).list(
-        cli.session.deployments.features(
-            deployment_id,
-            search=search,
-            order_by=order_by,
-            include_non_prediction_features=include_non_prediction_features or None,
-            for_segmented_analysis=for_segmented_analysis or None,
-            limit=output.limit,
-        )
-    )
-
-
-@command.command()
-@deployment_id
-@output_format("history")
-@with_session
-async def history(cli: Invocation, deployment_id: str, output: OutputFormat) -> None:
-    """List the models that have been a deployment's champion."""
-    await cli.printer("history", output).list(
-        cli.session.deployments.model_history(deployment_id, limit=output.limit)
-    )
+listing(
+    command,
+    "features",
+    "features",
+    lambda session: session.deployments.features,
+    deployment_id,
+    option("--search", metavar="TEXT", help="In the name, in any case."),
+    option(
+        "--order-by",
+        metavar="FIELD",
+        default=FeatureOrder.NAME.value,
+        show_default=True,
+        shell_complete=completing(FeatureOrder),
+        help="name, importance, or -name, -importance.",
+    ),
+    option(
+        "--include-non-prediction-features", is_flag=True, help="Also those that predictions do not need."
+    ),
+    option("--for-segmented-analysis", is_flag=True, help="Only those that segmented analysis can use."),
+    help="List the features of the data that a deployment predicts from.",
+)
+listing(
+    command,
+    "history",
+    "history",
+    lambda session: session.deployments.model_history,
+    deployment_id,
+    help="List the models that have been a deployment's champion.",
+)
 
 
 @command.command()
@@ -165,10 +134,7 @@ async def activate(cli: Invocation, options: BulkOptions, **which: Any) -> None:
     option("--set-description", metavar="TEXT", help="The new description."),
     option("--clear-description", is_flag=True, help="No description any more."),
     option(
-        "--set-importance",
-        metavar="LEVEL",
-        shell_complete=completing(Importance),
-        help=words(Importance),
+        "--set-importance", metavar="LEVEL", shell_complete=completing(Importance), help=words(Importance)
     ),
 )
 @bulk_options

@@ -24,14 +24,7 @@ GO_ON = "what is here was kept: the same command goes on from there"
 
 
 async def download_to(terminal: Terminal, artifact: Artifact, destination: str, **how: Any) -> DownloadResult:
-    """Download to a file or a directory, show how far it is, and print the file's path as the result.
-
-    Args:
-        terminal: Where progress and result go.
-        artifact: What to download.
-        destination: As `Artifact.download` takes it.
-        how: Further arguments of `Artifact.download`.
-    """
+    """Download to a file or a directory, show how far it is, and print the file's path as the result."""
     if artifact.filename:
         terminal.say(artifact.filename + (f", {messages.size(artifact.size)}" if artifact.size else ""))
     with DownloadView(terminal.err, live=terminal.live) as view:
@@ -45,13 +38,7 @@ async def download_to(terminal: Terminal, artifact: Artifact, destination: str, 
 
 
 async def verify_here(terminal: Terminal, path: Path, **what: Any) -> VerifiedFile:
-    """Check a file again, show how far it is, and print its path as the result.
-
-    Args:
-        terminal: Where progress and result go.
-        path: The file.
-        what: Further arguments of `verify_file`.
-    """
+    """Check a file again, show how far it is, and print its path as the result."""
     with DownloadView(terminal.err, live=terminal.live) as view:
         verified = await verify_file(path, on_progress=view.update, **what)
         view.finish(verified)
@@ -64,11 +51,6 @@ async def stream_to_stdout(terminal: Terminal, artifact: Artifact, **how: Any) -
     """Write an artifact's bytes to stdout, in order, and show on stderr how far it is.
 
     Verification comes with the last byte: the exit code tells the reader whether to keep what it got.
-
-    Args:
-        terminal: Where stdout and stderr are.
-        artifact: What to download.
-        how: Further arguments of `Artifact.download`.
 
     Raises:
         Failure: Stdout is a terminal or closed, or the bytes are wrong.
@@ -101,11 +83,7 @@ async def print_log(terminal: Terminal, artifact: Artifact) -> None:
 
 
 class CleanLines:
-    """A binary file object that shows text on a terminal which obeys nothing in it.
-
-    Args:
-        terminal: Where it is shown.
-    """
+    """A binary file object that shows text on a terminal which obeys nothing in it."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal

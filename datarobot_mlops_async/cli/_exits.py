@@ -42,12 +42,7 @@ class ExitCode(IntEnum):
 
 @frozen
 class Failure(Exception):  # noqa: N818 - it is raised to end a command, with or without an error
-    """Ends a command with a line for stderr and an exit code.
-
-    Attributes:
-        message: The line; empty when everything has been said.
-        code: The exit code.
-    """
+    """Ends a command with a line for stderr and an exit code."""
 
     message: str
     code: ExitCode
@@ -83,12 +78,7 @@ _ADVICE = {
 
 
 def failure_of(error: Exception, environ: Mapping[str, str] = os.environ) -> Failure:
-    """Return the line and the exit code for an error.
-
-    Args:
-        error: What a command raised.
-        environ: The environment, for advice on proxies.
-    """
+    """Return the line and the exit code for an error."""
     code = next((code for class_, code in _CODES if isinstance(error, class_)), ExitCode.FAILED)
     if isinstance(error, OSError) and not isinstance(error, MLOpsError) and error.strerror:
         return Failure(": ".join(filter(None, (error.filename, error.strerror))), code)

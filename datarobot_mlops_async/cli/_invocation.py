@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -10,8 +12,8 @@ from urllib.parse import urlsplit
 import anyio
 from attrs import define, field
 
+from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk import BulkAction
-from datarobot_mlops_async.cli._confirm import confirm
 from datarobot_mlops_async.cli._credentials import credentials
 from datarobot_mlops_async.cli._downloading import (
     GO_ON,
@@ -21,12 +23,12 @@ from datarobot_mlops_async.cli._downloading import (
     verify_here,
 )
 from datarobot_mlops_async.cli._exits import ExitCode, Failure
-from datarobot_mlops_async.cli._options import STDOUT, OutputFormat
+from datarobot_mlops_async.cli._listing import OutputFormat
+from datarobot_mlops_async.cli._options import STDOUT
 from datarobot_mlops_async.cli._printing import Printer
 from datarobot_mlops_async.cli._status import WaitingHandler
 from datarobot_mlops_async.cli._terminal import Terminal, plain
 from datarobot_mlops_async.cli._views import VIEWS
-from datarobot_mlops_async.cli._wait import how_to_wait_again, leave, wait_for
 from datarobot_mlops_async.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -34,32 +36,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, VerifiedFile
-    from datarobot_mlops_async.operations import Operation
+    from datarobot_mlops_async.operations import Operation, OperationStatus
 
 T = TypeVar("T")
 _LOGGER = logging.getLogger("datarobot_mlops_async")
 
 
-@define(kw_only=True)
+@define
 class Invocation:
-    """One command: its global options, its session while it runs, and its output.
+    """One command: its global options, its session while it runs, and its output."""
 
-    Attributes:
-        endpoint: Base URL; ``None`` for the session's own sources.
-        token_file: File with the token, ``-`` for stdin's first line.
-        token_command: Command that prints the token.
-        options: Further arguments of `AsyncSession`.
-        verbose: Whether to show the library's log.
-        terminal: Where output goes.
-        session: Open while the command's work runs.
-        go_on: Words how to go on after Ctrl-C; empty when there is nothing to go on with.
-    """
-
-    endpoint: str | None
-    token_file: str | None
-    token_command: str | None
-    options: dict[str, Any]
-    verbose: bool
+    given: dict[str, Any]
     terminal: Terminal = field(factory=Terminal)
     session: AsyncSession = field(init=False)
     go_on: Callable[[], str] = field(init=False, default=lambda: "")
@@ -81,7 +68,7 @@ class Invocation:
             async with self._session() as self.session:
                 server = urlsplit(self.session.settings.endpoint).netloc
                 handlers: list[logging.Handler] = [WaitingHandler(self.terminal.status, server)]
-                with _log_shown(*handlers, *([_LogHandler(self.terminal)] if self.verbose else ())):
+                with _log_shown(*handlers, *([_LogHandler(self.terminal)] if self.given["verbose"] else ())):
                     await work(self)
 
         try:
@@ -94,28 +81,33 @@ class Invocation:
             ) from None
 
     def printer(self, view: str, output: OutputFormat | None = None) -> Printer:
-        """Return what prints one kind of thing.
-
-        Args:
-            view: Its name in `_views`.
-            output: The output format.
-        """
+        """Return what prints one kind of thing."""
         return Printer(self.terminal, VIEWS[view], output or OutputFormat())
 
-    async def confirm(self, question: str, *, yes: bool) -> None:
-        """Go on only if the user means it, or has said so before with ``yes``."""
-        await confirm(self.terminal, question, yes=yes)
+    async def follow(self, operation: Operation[T], what: str, patience: float) -> T:
+        """Wait for an operation, in seconds, and return its result; meanwhile the server's word is shown."""
+        started, word = time.monotonic(), ""
 
-    async def wait(self, operation: Operation[T], what: str, patience: float) -> T:
-        """Wait for an operation; after Ctrl-C say how to wait for it again."""
+        def update(status: OperationStatus) -> None:
+            nonlocal word
+            if status.status != word:
+                word = status.status
+                say = self.terminal.status.say_what if self.terminal.live else self.terminal.say
+                say(f"{what}: {word}")
+
         self.go_on = lambda: how_to_wait_again(operation.location)
-        result = await wait_for(self.terminal, operation, what, patience=patience)
+        with self.terminal.status.busy(what):
+            result = await operation.wait(timeout=patience, on_update=update)
         self.go_on = lambda: ""
+        self.terminal.say(f"{what}: done in {messages.duration(time.monotonic() - started)}")
         return result
 
     def leave(self, operation: Operation[Any]) -> None:
         """Print the location of an operation that nobody waits for."""
-        leave(self.terminal, operation)
+        if operation.location is None:
+            self.terminal.say("done: the server had finished at once")
+        else:
+            self.terminal.write(messages.clean(operation.location))
 
     async def download(self, artifact: Artifact, destination: str, **how: Any) -> DownloadResult | None:
         """Download to where the user says, stdout included, which has no result."""
@@ -139,8 +131,11 @@ class Invocation:
         await BulkAction(self, **action).run()
 
     def _session(self) -> AsyncSession:
-        endpoint, token = credentials(self.endpoint, self.token_file, self.token_command)
-        return AsyncSession(endpoint, token, **self.options)
+        options = {name: value for name, value in self.given.items() if value is not None}
+        del options["verbose"]
+        names = ("endpoint", "token_file", "token_command")
+        endpoint, token = credentials(*(options.pop(name, None) for name in names))
+        return AsyncSession(endpoint, token, **options)
 
 
 class _LogHandler(logging.Handler):
@@ -169,3 +164,12 @@ def _log_shown(*handlers: logging.Handler) -> Iterator[None]:
             _LOGGER.removeHandler(handler)
             handler.close()
         _LOGGER.setLevel(logging.NOTSET)
+
+
+def how_to_wait_again(location: str | None) -> str:
+    """Word how to go on after an interrupted wait; empty without an operation."""
+    if location is None:
+        return ""
+    # It is the server's text, and will be pasted into a shell.
+    safe = shlex.quote(messages.clean(location))
+    return f"the server goes on with it; to wait again: dr-mlops operations wait {safe}"

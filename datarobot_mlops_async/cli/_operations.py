@@ -1,16 +1,15 @@
-"""``dr-mlops operations``: long-running operations that any process has begun."""
+"""``dr-mlops operations`` and ``reports``: long-running operations, and what begins one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from datarobot_mlops_async.cli._command import Group, argument, option, with_session
 from datarobot_mlops_async.cli._exits import ExitCode, Failure
 from datarobot_mlops_async.cli._fields import to_json
+from datarobot_mlops_async.cli._listing import OutputFormat
 from datarobot_mlops_async.cli._messages import clean
-from datarobot_mlops_async.cli._options import OutputFormat, as_json, download_options, patience
+from datarobot_mlops_async.cli._options import as_json, deployment_id, download_options, patience, wait
 from datarobot_mlops_async.models import Deployment
 
 if TYPE_CHECKING:
@@ -19,12 +18,11 @@ if TYPE_CHECKING:
 _location = argument("location", metavar="LOCATION", help="As --no-wait or an interrupted command told it.")
 
 
-@click.group("operations", cls=Group)
-def command() -> None:
-    """Long-running operations, by their location."""
+operations = Group("operations", help="Long-running operations, by their location.")
+reports = Group("reports", help="Scheduled reports of deployments.")
 
 
-@command.command()
+@operations.command()
 @_location
 @as_json
 @with_session
@@ -40,7 +38,7 @@ async def status(cli: Invocation, location: str, as_json: bool) -> None:
         raise Failure("", ExitCode.OPERATION)
 
 
-@command.command()
+@operations.command("wait")
 @_location
 @option(
     "--download", metavar="DEST", help="Where the result goes if it is a file: a file, a directory, or -."
@@ -49,7 +47,7 @@ async def status(cli: Invocation, location: str, as_json: bool) -> None:
 @patience
 @as_json
 @with_session
-async def wait(
+async def wait_(
     cli: Invocation,
     *,
     location: str,
@@ -59,10 +57,25 @@ async def wait(
     as_json: bool,
 ) -> None:
     """Wait for an operation, also one that another process began, and show its result."""
-    result = await cli.wait(cli.session.operation(location), "waiting for the operation", patience)
+    result = await cli.follow(cli.session.operation(location), "waiting for the operation", patience)
     if isinstance(result, Deployment):
         cli.printer("deployments", OutputFormat(as_json=as_json)).one(result)
     elif result is not None and download is None:
         cli.terminal.say("its result is a file: the same command with --download DEST gets it")
     elif result is not None and download is not None:
         await cli.download(result, download, **how)
+
+
+@reports.command()
+@deployment_id
+@argument("report_id", metavar="REPORT", help="The scheduled report's id.")
+@wait
+@patience
+@with_session
+async def run(cli: Invocation, deployment_id: str, report_id: str, wait: bool, patience: float) -> None:
+    """Run a scheduled report of a deployment now."""
+    operation = await cli.session.deployments.begin_report(deployment_id, report_id)
+    if wait:
+        await cli.follow(operation, "running the report", patience)
+    else:
+        cli.leave(operation)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import frozen
 
 from datarobot_mlops_async.cli._command import argument, option, together
 from datarobot_mlops_async.cli._exits import usage
@@ -42,12 +41,7 @@ patience = option(
 
 
 def destination(default: str | None = None, made: str = "") -> Callable[[Any], Any]:
-    """Declare where a download goes.
-
-    Args:
-        default: Where it goes when the user does not say; without one the user must.
-        made: What else the help says of it.
-    """
+    """Declare where a download goes."""
     return argument(
         "destination",
         metavar="DEST" if default is None else "[DEST]",
@@ -76,9 +70,6 @@ def ids(kind: str) -> Callable[[Any], Any]:
 
     Of a line the first field counts, so that the lines of a list can be piped in. The command gets ``None`` when
     neither is given.
-
-    Args:
-        kind: What they are, for example ``deployment``.
     """
 
     def read(ctx: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> list[str] | None:
@@ -103,62 +94,6 @@ def ids_in(lines: Iterable[str]) -> list[str]:
     # What some editors put before the first line is no part of an id.
     fields = (line.removeprefix("\ufeff").split() for line in lines)
     return list(dict.fromkeys(each[0] for each in fields if each))
-
-
-@frozen(kw_only=True)
-class OutputFormat:
-    """How a list is to be printed.
-
-    Attributes:
-        limit: The most rows wanted; ``None`` for all.
-        columns: Attribute paths to show; none for the usual ones.
-        as_json: As one JSON document.
-        as_lines: As JSON, one object a line.
-    """
-
-    limit: int | None = None
-    columns: tuple[str, ...] = ()
-    as_json: bool = False
-    as_lines: bool = False
-
-
-def _output_format(*, limit: int | None, columns: str, as_json: bool, as_lines: bool) -> OutputFormat:
-    paths = tuple(each.strip() for each in columns.split(",") if each.strip())
-    if as_json and as_lines:
-        raise usage("--json and --jsonl exclude each other")
-    if paths and (as_json or as_lines):
-        raise usage("--columns is for tables: with --json and --jsonl every attribute is there")
-    return OutputFormat(limit=limit, columns=paths, as_json=as_json, as_lines=as_lines)
-
-
-def output_format(view: str) -> Callable[[Any], Any]:
-    """Declare how a list is printed; the command gets an `OutputFormat`.
-
-    Args:
-        view: The list's name in `_views`, for completion.
-    """
-
-    def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-        # Not at the top: only completion needs it.
-        from datarobot_mlops_async.cli._views import VIEWS  # noqa: PLC0415 - as said
-
-        chosen, comma, begun = incomplete.rpartition(",")
-        return [f"{chosen}{comma}{path}" for path in VIEWS[view].every_path() if path.startswith(begun)]
-
-    return together(
-        "output",
-        _output_format,
-        option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="At most so many."),
-        option(
-            "--columns",
-            default="",
-            metavar="A,B.C",
-            shell_complete=complete,
-            help="Attributes to show, for example id,model.type,service_health.status.",
-        ),
-        as_json,
-        option("--jsonl", "as_lines", is_flag=True, help="JSON, one object a line, as pages arrive."),
-    )
 
 
 def _as_given(**options: Any) -> dict[str, Any]:

@@ -5,19 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from datarobot_mlops_async.cli._command import Group, argument, option, together, with_session
 from datarobot_mlops_async.cli._containers import Engine, RegistryTool
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
-from datarobot_mlops_async.cli._options import (
-    FILE,
-    OutputFormat,
-    as_json,
-    beside_options,
-    destination,
-    download_options,
-)
+from datarobot_mlops_async.cli._listing import showing
+from datarobot_mlops_async.cli._options import FILE, beside_options, destination, download_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,17 +19,14 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.cli._invocation import Invocation
 
 
-@click.group("pps-image", cls=Group)
-def command() -> None:
-    """The Portable Prediction Server's image."""
-
-
-@command.command()
-@as_json
-@with_session
-async def metadata(cli: Invocation, as_json: bool) -> None:
-    """Show the latest image's file name, size and SHA-256."""
-    cli.printer("image", OutputFormat(as_json=as_json)).one(await cli.session.pps_image.metadata())
+command = Group("pps-image", help="The Portable Prediction Server's image.")
+showing(
+    command,
+    "metadata",
+    "image",
+    lambda session: session.pps_image.metadata,
+    help="Show the latest image's file name, size and SHA-256.",
+)
 
 
 @command.command()

@@ -20,7 +20,7 @@ from datarobot_mlops_async.models import Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from datarobot_mlops_async.cli._options import OutputFormat
+    from datarobot_mlops_async.cli._listing import OutputFormat
     from datarobot_mlops_async.cli._terminal import Terminal
     from datarobot_mlops_async.models import Deployment
     from datarobot_mlops_async.pagination import Paginator
@@ -32,13 +32,7 @@ _NARROWEST = 8
 
 @frozen
 class Printer:
-    """What the user wants to see, and where.
-
-    Attributes:
-        terminal: Where it goes.
-        view: How the things are printed where the output format does not say.
-        output: The output format.
-    """
+    """What the user wants to see, and where."""
 
     terminal: Terminal
     view: View
@@ -113,14 +107,7 @@ class Printer:
 def print_table(
     terminal: Terminal, columns: Sequence[Column], things: Sequence[object], *, chosen: bool = False
 ) -> None:
-    """Print a table that fits, and below it what its signs mean.
-
-    Args:
-        terminal: Where.
-        columns: Its columns, the first of which tells the things apart.
-        things: One for each row.
-        chosen: Whether the user has named the columns, so that none may be left out.
-    """
+    """Print a table that fits, and below it what its signs mean."""
     width = terminal.out.width
     shown = columns if chosen else fitting(columns, things, width)
     terminal.print(table_of(shown, things, width))

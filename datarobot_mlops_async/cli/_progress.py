@@ -34,11 +34,6 @@ class DownloadView:
     """Shows one download while its ``with`` is open; `update` is the download's ``on_progress``.
 
     What it counts are verified bytes: those that are hashed, and not only here.
-
-    Args:
-        console: Where it is shown.
-        live: Whether it may be redrawn. Otherwise there is a line every 10 seconds.
-        indent: Blanks before it.
     """
 
     def __init__(self, console: Console, *, live: bool, indent: int = 0) -> None:

@@ -21,12 +21,7 @@ def _file(kind: str) -> Path:
 
 
 def remember(kind: str, things: Iterable[Any]) -> None:
-    """Keep the ids and labels of things that a person has seen, in the user's cache; none of it is missed.
-
-    Args:
-        kind: What they are, for example ``deployment``.
-        things: Those with an id count.
-    """
+    """Keep the ids and labels of things that a person has seen, in the user's cache; none of it is missed."""
     seen = [
         (each.id, getattr(each, "label", None) or getattr(each, "name", None) or "")
         for each in things

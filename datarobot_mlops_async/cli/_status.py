@@ -24,12 +24,7 @@ _BLANK_SECONDS = 0.5
 
 @define
 class StatusLine:
-    """A spinner with what goes on, or for a while with why it does not.
-
-    Attributes:
-        console: Where it is drawn.
-        live: Whether it is drawn at all.
-    """
+    """A spinner with what goes on, or for a while with why it does not."""
 
     console: Console
     live: bool
@@ -82,10 +77,6 @@ class WaitingHandler(logging.Handler):
     """Shows on the status line what the library logs of waiting: records with a ``delay`` and a ``reason``.
 
     Before any of them it says that the server is waited for, when the screen has been blank for a while.
-
-    Args:
-        status: The line.
-        server: The server's name.
     """
 
     def __init__(self, status: StatusLine, server: str) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import anyio.lowlevel
 from attrs import field, frozen
 from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
+from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._messages import UNSAFE, clean
 from datarobot_mlops_async.cli._status import StatusLine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rich.console import RenderableType
@@ -42,13 +47,7 @@ def plain(text: object, style: str | Style = "") -> Text:
 
 @frozen
 class Terminal:
-    """Both output streams of one invocation.
-
-    Attributes:
-        out: Results.
-        err: Progress, warnings and errors.
-        status: What is waited for.
-    """
+    """Both output streams of one invocation."""
 
     out: Console = field(factory=lambda: _console(stderr=False))
     err: Console = field(factory=lambda: _console(stderr=True))
@@ -87,6 +86,29 @@ class Terminal:
         """Tell the person something that is no result, on one line."""
         self.err.print(Text(clean(text, keep_blanks=True)), soft_wrap=True)
 
+    async def confirm(self, question: str, *, yes: bool) -> None:
+        """Go on only if the user means it, or has said so before with ``yes``.
+
+        Raises:
+            Failure: The user does not, or nobody can be asked.
+        """
+        if yes:
+            return
+        if not self.can_ask:
+            raise usage("nobody can be asked, because stdin is not a terminal: say --yes (or --dry-run)")
+        with _interruptible():
+            # A Ctrl-C that asyncio has taken note of before counts here.
+            await anyio.lowlevel.checkpoint()
+            self.status.hide()
+            self.err.print(f"{clean(question)} [y/N] ", end="", markup=False)
+            try:
+                answer = sys.stdin.readline()
+            except KeyboardInterrupt:
+                self.err.print()
+                raise
+        if answer.strip().lower() not in {"y", "yes"}:
+            raise Failure("nothing was done", ExitCode.FAILED)
+
     def write(self, line: str) -> None:
         """Write a line of results for machines, as it is and at once."""
         self.status.hide()
@@ -124,3 +146,13 @@ def _console(*, stderr: bool) -> Console:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
     return _Console(stderr=stderr, theme=_THEME, highlight=False, markup=True, emoji=False)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a blocking read at once: asyncio's own handler waits for the event loop, which waits here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Styled:
-    """A text with styles, for a cell.
-
-    Attributes:
-        parts: Each a text and the name of its style.
-    """
+    """A text with styles, for a cell."""
 
     parts: tuple[tuple[str, str], ...]
 
@@ -50,14 +46,7 @@ class Column:
 
 @frozen
 class View:
-    """How one kind of thing is printed.
-
-    Attributes:
-        noun: What one of them is called.
-        record: Its class.
-        columns: For people.
-        fields: Attribute paths of the fields for programs, a blank between them; the first one identifies the thing.
-    """
+    """How one kind of thing is printed."""
 
     noun: str
     record: type[Record]

@@ -1,0 +1,116 @@
+"""``dr-mlops bundles``, ``custom-models`` and ``deleted``: what there is beside deployments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._command import Group, argument, option, together, with_session
+from datarobot_mlops_async.cli._exits import usage
+from datarobot_mlops_async.cli._listing import listing, showing
+from datarobot_mlops_async.cli._options import completing, dry_run, ids, patience, wait, words, yes
+from datarobot_mlops_async.cli._recent import recent
+from datarobot_mlops_async.models import ResourceBundleUseCase
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async.cli._invocation import Invocation
+
+bundles = Group("bundles", help="Resource bundles.")
+listing(
+    bundles,
+    "list",
+    "bundles",
+    lambda session: session.resource_bundles.list,
+    option(
+        "--use-case",
+        "use_cases",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=completing(ResourceBundleUseCase),
+        help=f"Repeatable. {words(ResourceBundleUseCase)}",
+    ),
+    help="List the resource bundles that you may choose.",
+)
+showing(
+    bundles,
+    "get",
+    "bundles",
+    lambda session: session.resource_bundles.get,
+    argument("bundle_id", metavar="ID", help="The bundle's id.", shell_complete=recent("bundle")),
+    help="Show one resource bundle.",
+)
+
+custom_models = Group(
+    "custom-models", help="Deployments of custom models; their logs are under dr-mlops logs."
+)
+listing(
+    custom_models,
+    "list",
+    "custom-models",
+    lambda session: session.custom_model_deployments.list,
+    option(
+        "--custom-model-id",
+        "custom_model_ids",
+        multiple=True,
+        metavar="ID",
+        help="Of this custom model; repeatable.",
+    ),
+    option(
+        "--environment-id",
+        "environment_ids",
+        multiple=True,
+        metavar="ID",
+        help="In this execution environment; repeatable.",
+    ),
+    help="List deployments of custom models, newest first.",
+)
+
+deleted = Group("deleted", help="Deleted deployments: list them, erase them. On-premise only.")
+listing(
+    deleted,
+    "list",
+    "deleted",
+    lambda session: session.deleted_deployments.list,
+    help="List deleted deployments whose data is still there.",
+)
+
+
+def _named(*, ids: list[str] | None, everything: bool) -> list[str] | None:
+    if (ids is not None) == everything:
+        raise usage("name deleted deployments (or - for stdin), or say --all")
+    return ids
+
+
+@deleted.command()
+@together(
+    "named",
+    _named,
+    ids("deleted deployment"),
+    option("--all", "everything", is_flag=True, help="Every deleted deployment."),
+)
+@yes
+@dry_run
+@wait
+@patience
+@with_session
+async def erase(
+    cli: Invocation, *, named: list[str] | None, yes: bool, dry_run: bool, wait: bool, patience: float
+) -> None:
+    """Erase all data of deleted deployments, for good."""
+    listed = cli.session.deleted_deployments
+    chosen = [each.id for each in await listed.list().collect()] if named is None else named
+    if not chosen:
+        cli.terminal.say("nothing to erase")
+        return
+    counted = messages.count(len(chosen), "deleted deployment")
+    if dry_run:
+        for each in chosen:
+            cli.terminal.write(messages.clean(each))
+        cli.terminal.say(f"would erase {counted}")
+        return
+    await cli.terminal.confirm(f"Erase all data of {counted}, for good?", yes=yes)
+    operation = await listed.begin_erase(chosen)
+    if wait:
+        await cli.follow(operation, f"erasing {counted}", patience)
+    else:
+        cli.leave(operation)
