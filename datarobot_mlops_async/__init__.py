@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datarobot_mlops_async import errors, models
+    from datarobot_mlops_async._api import RequestInfo, Response, ResponseInfo
     from datarobot_mlops_async._config import Settings
     from datarobot_mlops_async._hints import Hint
     from datarobot_mlops_async._retry import RetryPolicy
@@ -56,6 +57,9 @@ __all__ = [
     "PollPolicy",
     "Progress",
     "RawValue",
+    "RequestInfo",
+    "Response",
+    "ResponseInfo",
     "RetryPolicy",
     "SessionView",
     "Settings",
@@ -87,6 +91,9 @@ _HOMES = {
     "PlannedRequest": "bulk",
     "Progress": "artifacts",
     "RawValue": "resources",
+    "RequestInfo": "_api",
+    "Response": "_api",
+    "ResponseInfo": "_api",
     "RetryPolicy": "_retry",
     "SessionView": "session",
     "Settings": "_config",

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from attrs import evolve, field, fields, frozen
 
 from datarobot_mlops_async._hints import Hint
+from datarobot_mlops_async._tokens import TokenFile, TokenSource, check_token
 from datarobot_mlops_async.errors import ConfigError, InsecureConnectionWarning
 
 if TYPE_CHECKING:
@@ -108,16 +109,6 @@ def normalize_endpoint(endpoint: str, source: str) -> str:
     return urlunsplit((parts.scheme, netloc, path + API_ROOT, "", ""))
 
 
-def _check_token(token: str, source: str, what: str = "token") -> str:
-    # Header injection, and a classic: the text of a "newline in header" error prints the token.
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigError(
-            f"the {what} from {source} holds a line break, blank, control or non-ASCII character: "
-            "copy it again without surrounding white space (its value is not shown)"
-        )
-    return token
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -134,7 +125,8 @@ class Settings:
 
     Attributes:
         endpoint: Base URL, ending in ``/api/v2``.
-        token: API token; ``None`` only after unpickling.
+        token: API token; ``None`` after unpickling, and where tokens change.
+        token_source: What returns the token where it changes: a callable, a `TokenFile`, a `TokenCommand`.
         token_type: Scheme of the ``Authorization`` header, ``Bearer`` or ``Token``.
         verify: ``True`` for the system's trusted authorities, ``False`` for no check, or a CA file's path.
         proxy: Proxy URL; ``None`` to follow ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``.
@@ -145,6 +137,7 @@ class Settings:
 
     endpoint: str
     token: str | None = field(repr=False, default=None)
+    token_source: TokenSource | None = field(repr=False, default=None, eq=False)
     token_type: str = "Bearer"  # noqa: S105 - a scheme's name
     verify: bool | str = True
     proxy: str | None = field(repr=False, default=None)
@@ -157,7 +150,7 @@ class Settings:
     def load(
         cls,
         endpoint: str | None = None,
-        token: str | None = None,
+        token: str | TokenSource | None = None,
         *,
         token_type: str | None = None,
         config_file: str | os.PathLike[str] | None = None,
@@ -168,11 +161,11 @@ class Settings:
         """Read the settings from the first source that has them.
 
         The order is: arguments, ``config_file``, the file named by ``DATAROBOT_CONFIG_FILE``, the
-        environment (``DATAROBOT_ENDPOINT``, ``DATAROBOT_API_TOKEN``, ``DATAROBOT_SSL_VERIFY``,
-        ``DATAROBOT_MAX_RETRIES``), ``~/.config/datarobot/drconfig.yaml``. Endpoint and token come from ONE
-        source, so that a token never travels to another source's endpoint. The default file is read
-        only when nothing before it named an endpoint, and a file's ``ssl_verify`` counts only for that
-        file's endpoint.
+        environment (``DATAROBOT_ENDPOINT``, ``DATAROBOT_API_TOKEN`` or ``DATAROBOT_API_TOKEN_FILE``,
+        ``DATAROBOT_SSL_VERIFY``, ``DATAROBOT_MAX_RETRIES``), ``~/.config/datarobot/drconfig.yaml``.
+        Endpoint and token (or ``token_file``) come from ONE source, so that a token never travels to another
+        source's endpoint. The default file is read only when nothing before it named an endpoint, and a file's
+        ``ssl_verify`` counts only for that file's endpoint.
 
         Raises:
             ConfigError: Nothing, or half of what is needed, was found; or a value is unsafe.
@@ -187,7 +180,7 @@ class Settings:
         source = ""
         for name, values in _sources(arguments, config_file, os.environ if environ is None else environ):
             read[name] = values
-            if not source and (values.get("endpoint") or values.get("token")):
+            if not source and (values.get("endpoint") or values.get("token") or values.get("token_file")):
                 source = name
                 _check_complete(values, source)
             if source and name == _ENVIRONMENT:
@@ -197,13 +190,13 @@ class Settings:
         own = [arguments, read[source]]
         found = {
             "endpoint": read[source]["endpoint"],
-            "token": read[source]["token"],
             "token_type": _first("token_type", own),
             "ssl_verify": _first("ssl_verify", [*own, read.get(_ENVIRONMENT, {})]),
             "connect_timeout": _first("connect_timeout", read.values()),
             "max_retries": _first("max_retries", read.values()),
         }
         return cls(
+            **_token(read[source], source),
             **_validated(found, source),
             proxy=None if proxy is None else check_proxy(proxy, "proxy="),
             source=source,
@@ -229,7 +222,7 @@ class Settings:
         Raises:
             ConfigError: This process has no token for the same endpoint.
         """
-        if self.token is not None:
+        if self.token is not None or self.token_source is not None:
             return self
         local = type(self).load()
         if local.endpoint != self.endpoint:
@@ -238,7 +231,13 @@ class Settings:
                 f"for {local.endpoint}: set DATAROBOT_ENDPOINT and DATAROBOT_API_TOKEN in the worker to the "
                 "same service"
             )
-        return evolve(self, token=local.token, token_type=local.token_type, source=local.source)
+        return evolve(
+            self,
+            token=local.token,
+            token_source=local.token_source,
+            token_type=local.token_type,
+            source=local.source,
+        )
 
     def warn_if_insecure(self) -> None:
         """Warn when the token would cross a network unencrypted."""
@@ -254,7 +253,7 @@ class Settings:
         state = {each.name: getattr(self, each.name) for each in fields(Settings)}
         if not self._pickle_token:
             # A proxy URL can hold a password.
-            state |= {"token": None, "proxy": None}
+            state |= {"token": None, "token_source": None, "proxy": None}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -276,6 +275,7 @@ def _sources(
         {
             "endpoint": environ.get("DATAROBOT_ENDPOINT") or None,
             "token": environ.get("DATAROBOT_API_TOKEN") or None,
+            "token_file": environ.get("DATAROBOT_API_TOKEN_FILE") or None,
             "ssl_verify": environ.get("DATAROBOT_SSL_VERIFY") or None,
             "max_retries": environ.get("DATAROBOT_MAX_RETRIES") or None,
         },
@@ -301,7 +301,7 @@ def _read_file(path: Path, named_by: str = "") -> tuple[str, dict[str, Any]]:
         raise ConfigError(
             f"the configuration file {name} must hold keys and values such as endpoint and token"
         )
-    known = ("endpoint", "token", "token_type", "connect_timeout", "ssl_verify", "max_retries")
+    known = ("endpoint", "token", "token_file", "token_type", "connect_timeout", "ssl_verify", "max_retries")
     return name, {key: values.get(key) for key in known}
 
 
@@ -309,26 +309,29 @@ def _first(key: str, where: Iterable[_Values]) -> Any:
     return next((values[key] for values in where if values.get(key) is not None), None)
 
 
-def _check_complete(values: Mapping[str, Any], source: str) -> None:
+def _check_complete(values: _Values, source: str) -> None:
+    given = {"endpoint": values.get("endpoint"), "token": values.get("token") or values.get("token_file")}
     for present, missing in (("endpoint", "token"), ("token", "endpoint")):
-        if values.get(present) and not values.get(missing):
+        if given[present] and not given[missing]:
             raise ConfigError(
                 f"{source}: {present} is set but {missing} is not; both must come from one source, so that a "
                 "token never travels to another source's endpoint",
                 hint=Hint.GIVE_CREDENTIALS,
             )
-    for name in ("endpoint", "token"):
-        _text(name, values[name], source)
+    _text("endpoint", given["endpoint"], source)
+
+
+def _token(values: _Values, source: str) -> dict[str, Any]:
+    """Return the token, or its source, as `Settings` has them."""
+    token = values["token"] or TokenFile(_text("token_file", values["token_file"], source))
+    return {"token_source": token} if callable(token) else {"token": check_token(token, source)}
 
 
 def _validated(found: Mapping[str, Any], source: str) -> dict[str, Any]:
     verify = found["ssl_verify"]
     values: dict[str, Any] = {
         "endpoint": normalize_endpoint(found["endpoint"], source),
-        "token": _check_token(found["token"], source),
-        "token_type": _check_token(
-            _text("token_type", found["token_type"] or "Bearer", source), source, "token_type"
-        ),
+        "token_type": check_token(found["token_type"] or "Bearer", source, "token_type"),
         "verify": True if verify is None else _verify(verify),
     }
     for key, convert, lowest, highest in (

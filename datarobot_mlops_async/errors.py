@@ -117,9 +117,17 @@ class MLOpsError(Exception):
     Attributes:
         message: What happened, and to what.
         hint: What to do next; ``None`` where there is nothing to advise.
+        method: The HTTP method of the request that it is about; empty if it is about none.
+        route: That request's route, with names in the place of ids; empty where it is not known.
+        attempts: How many times that request was tried.
+        request_id: The server's id for that request, for its support staff; ``None`` if it sent none.
     """
 
     hint: Hint | None = None
+    method: str = ""
+    route: str = ""
+    attempts: int = 1
+    request_id: str | None = None
 
     def __init__(self, message: str, *, hint: Hint | None = None) -> None:
         super().__init__(message)

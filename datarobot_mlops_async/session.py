@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 import anyio
 
-from datarobot_mlops_async._api import Api, Options, rebase
+from datarobot_mlops_async._api import (
+    Api,
+    Credentials,
+    Options,
+    Response,
+    check_headers,
+    own_path,
+    query_pairs,
+    rebase,
+    secrets_of,
+)
 from datarobot_mlops_async._config import Settings
 from datarobot_mlops_async._decoding import Decoder
 from datarobot_mlops_async._limiter import Limiter
+from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async._retry import LONGEST_PAUSE, RetryPolicy
 from datarobot_mlops_async._transport import HTTPClient
+from datarobot_mlops_async.artifacts import Artifact
 from datarobot_mlops_async.bulk import BulkStream, Run, planned_requests
 from datarobot_mlops_async.operations import Operation, Poller, PollPolicy
+from datarobot_mlops_async.pagination import ListRequest, Paginator
 from datarobot_mlops_async.resources import (
     CustomModelDeployments,
     DeletedDeployments,
@@ -25,11 +38,13 @@ from datarobot_mlops_async.resources import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     import httpx
 
+    from datarobot_mlops_async._api import OnRequest, OnResponse
+    from datarobot_mlops_async._tokens import TokenSource
     from datarobot_mlops_async.bulk import BulkOptions, Outcome, PlannedRequest
 
 __all__ = ["AsyncSession", "SessionView"]
@@ -38,6 +53,20 @@ I = TypeVar("I")  # noqa: E741 - an item
 T = TypeVar("T")
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_MAX_CONCURRENCY = 32
+
+
+class SessionOptions(TypedDict, total=False):
+    """What a session may be told besides its settings; see `AsyncSession`."""
+
+    headers: Mapping[str, str] | None
+    timeout: float
+    retry: RetryPolicy | int | None
+    max_concurrency: int
+    strict: bool
+    on_request: OnRequest | None
+    on_response: OnResponse | None
+    polling: PollPolicy | None
+    transport: httpx.AsyncBaseTransport | None
 
 
 class SessionView:
@@ -66,21 +95,158 @@ class SessionView:
         return self._api.settings
 
     def with_options(
-        self, *, timeout: float | None = None, retry: RetryPolicy | int | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | int | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, object] | None = None,
     ) -> SessionView:
-        """Return a view of this session with other clocks, for some calls only.
+        """Return a view of this session with other options, for some calls only.
 
         ``await session.with_options(timeout=5).deployments.get(deployment_id)``. The view shares connections,
-        limits and lifetime with its session.
+        limits and lifetime with its session. What is left out is the session's own.
 
         Args:
-            timeout: Seconds for one attempt of a request, connecting included; ``None`` for the session's own.
-            retry: Patience with one request, or just the number of retries; ``None`` for the session's own.
+            timeout: Seconds for one attempt of a request, connecting included.
+            retry: Patience with one request, or just the number of retries.
+            headers: More header fields, for our own origin only.
+            query: Names and values that stand in every query besides a request's own; a list repeats its name.
         """
-        policy = None if retry is None else _policy(retry, self._api.options.retry)
-        return SessionView(
-            self._api.with_options(timeout=_check_timeout(timeout), retry=policy), self._poller
+        before = self._api.options
+        options = Options(
+            timeout=_check_timeout(timeout) or before.timeout,
+            retry=before.retry if retry is None else _policy(retry, before.retry),
+            headers={**before.headers, **check_headers(headers or {})},
+            query=(*before.query, *query_pairs(query)),
         )
+        self._api.redactor.add(*secrets_of(options.headers))
+        return SessionView(self._api.with_options(options), self._poller)
+
+    @overload
+    async def request(
+        self, method: str, path: str, *, query: Mapping[str, object] | None = None, json: object = None
+    ) -> Any: ...
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        type_: type[T],
+        query: Mapping[str, object] | None = None,
+        json: object = None,
+    ) -> T: ...
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        type_: Any = Any,
+        query: Mapping[str, object] | None = None,
+        json: object = None,
+    ) -> Any:
+        """Send a request to a route that has no method of its own here.
+
+        ::
+
+            version = await session.request("GET", "version/")
+            answer = await session.request("GET", "projects/", type_=Response, query={"limit": 5})
+
+        It has the retries, limits, token and errors of all others.
+
+        Args:
+            method: The HTTP method. Only GET, HEAD, PUT, DELETE and OPTIONS are repeated after a lost answer.
+            path: Relative to ``/api/v2/``.
+            type_: What the body decodes to: an attrs class (fields in snake_case), a list of them, ``Any`` for
+                JSON as it is, or `Response` for status, headers, body and request id.
+            query: Names and values; ``None`` is left out, a list repeats its name.
+            json: The body; ``None`` for none.
+
+        Returns:
+            What ``type_`` says; ``None`` for an empty body with ``Any``.
+
+        Raises:
+            APIStatusError: The server refused.
+            DecodeError: The body is not what ``type_`` says.
+            TransportError: No answer arrived.
+            ValueError: The path is a URL, or names nothing below ``/api/v2/``.
+        """
+        return await self._api.call(method, path, type_, query=query, json=json)
+
+    def paginate(
+        self, path: str, *, type_: type[T] | Any = Any, query: Mapping[str, object] | None = None
+    ) -> Paginator[T]:
+        """Return the list at a route that has no method of its own here.
+
+        Args:
+            path: Relative to ``/api/v2/``.
+            type_: What each item decodes to, as for `request`.
+            query: Filters and order; ``limit`` is the number of items to ask for at a time, 100 unless given.
+
+        Raises:
+            ValueError: The path is a URL, names nothing below ``/api/v2/``, or ``limit`` is no number.
+        """
+        pairs = query_pairs(query)
+        limits = [int(value) for name, value in pairs if name == "limit"]
+        rest = tuple(pair for pair in pairs if pair[0] not in {"limit", "offset"})
+        request = ListRequest(
+            route=own_path(path),
+            item_type=type_,
+            ids={},
+            query=rest,
+            key=None,
+            page_size=limits[-1] if limits else 100,
+        )
+        return Paginator(self._api, request)
+
+    async def begin(
+        self, method: str, path: str, *, json: object = None, query: Mapping[str, object] | None = None
+    ) -> Operation[Any]:
+        """Begin a long-running operation at a route that has no method of its own here.
+
+        The answer's ``Location`` names it; without one it was over at once. Its result is that of `operation`.
+
+        Args:
+            method: The HTTP method.
+            path: Relative to ``/api/v2/``.
+            json: The body; ``None`` for none.
+            query: As for `request`.
+
+        Raises:
+            APIStatusError: The server refused.
+            ValueError: The path is a URL, or names nothing below ``/api/v2/``.
+        """
+        answer = await self._api.call(method, path, Response, query=query, json=json)
+        self._api.require_ok(answer, f"{method} /{path}")
+        location = answer.headers.get("location")
+        return Operation(self._poller, (rebase(location),) if location else (), Results(self._api).any)
+
+    def artifact(
+        self,
+        path_or_urls: str | Sequence[str],
+        *,
+        filename: str | None = None,
+        size: int | None = None,
+        sha256: str | None = None,
+    ) -> Artifact:
+        """Return something to download that no method here names.
+
+        Args:
+            path_or_urls: A path relative to ``/api/v2/``; or an absolute URL, which gets no token and no header of
+                the session, wherever it leads.
+            filename: Its file name; ``None`` to take the server's.
+            size: Its size in bytes, where known.
+            sha256: Its SHA-256 in hexadecimal, where known.
+
+        Raises:
+            ValueError: The address is none.
+        """
+        (address,) = [path_or_urls] if isinstance(path_or_urls, str) else path_or_urls
+        path = address if address.startswith(("https://", "http://")) else own_path(address)
+        return Artifact(self._api, path, filename=filename, size=size, sha256=sha256)
 
     def operation(self, location: str) -> Operation[Any]:
         """Return the operation at a stored `Operation.location`, also one begun by another process.
@@ -251,20 +417,29 @@ class AsyncSession(SessionView):
     no task, thread, socket or file behind when it is closed. Works on asyncio, uvloop and trio.
 
     Args:
-        endpoint: Base URL, with or without ``/api/v2``. With ``token`` left out as well, both are read from the
-            first source that has them: ``config_file``, the file that ``DATAROBOT_CONFIG_FILE`` names, the
-            environment (``DATAROBOT_ENDPOINT``, ``DATAROBOT_API_TOKEN``), ``~/.config/datarobot/drconfig.yaml``.
-        token: API token. It goes to the endpoint's origin and nowhere else.
+        endpoint: Base URL, with or without ``/api/v2``; or whole settings. With ``token`` left out as
+            well, both are read from the first source that has them: ``config_file``, the file that
+            ``DATAROBOT_CONFIG_FILE`` names, the environment (``DATAROBOT_ENDPOINT``, ``DATAROBOT_API_TOKEN`` or
+            ``DATAROBOT_API_TOKEN_FILE``), ``~/.config/datarobot/drconfig.yaml``.
+        token: API token. It goes to the endpoint's origin and nowhere else. Or a callable, plain or async, that
+            returns one, or one and when it expires (seconds since the epoch, or an aware ``datetime``). It is
+            asked by one request at a time, again before the token expires, and again after a 401, whose
+            request is then repeated once.
         token_type: ``Bearer`` (the default, unless the configuration says otherwise) or ``Token``.
         config_file: A ``drconfig.yaml`` to read.
         verify: ``True`` (the default, unless the configuration says otherwise), ``False`` to trust any server,
             or the path of a CA file.
         proxy: Proxy URL; by default the environment's (``HTTPS_PROXY``, ``NO_PROXY``, ...).
+        headers: Header fields for every request to the endpoint's origin, such as a gateway's key. ``User-Agent``
+            names the application, before the library.
         timeout: Seconds for one attempt of a request, connecting included.
         retry: Patience with one request, or just the number of retries.
         max_concurrency: The most requests in flight at a time; further ones wait their turn.
         strict: Raise `DecodeError` for everything that is tolerated by default: missing or unknown fields,
             unknown enum values, nulls and fractions where the API page promises otherwise.
+        on_request: Called, plain or async, with a `RequestInfo` before each attempt of an API call. What it
+            raises is logged; it should not block.
+        on_response: Called with a `ResponseInfo` after each attempt, answered or not.
         polling: How often to ask for the status of operations that are waited for.
         transport: An httpx transport to use instead of real connections, for tests. The session closes it.
 
@@ -274,85 +449,80 @@ class AsyncSession(SessionView):
 
     def __init__(
         self,
-        endpoint: str | None = None,
-        token: str | None = None,
+        endpoint: str | Settings | None = None,
+        token: str | TokenSource | None = None,
         *,
         token_type: str | None = None,
         config_file: str | os.PathLike[str] | None = None,
         verify: bool | str | os.PathLike[str] | None = None,
         proxy: str | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         retry: RetryPolicy | int | None = None,
         max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
         strict: bool = False,
+        on_request: OnRequest | None = None,
+        on_response: OnResponse | None = None,
         polling: PollPolicy | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        settings = Settings.load(
-            endpoint, token, token_type=token_type, config_file=config_file, verify=verify, proxy=proxy
+        settings = (
+            endpoint
+            if isinstance(endpoint, Settings)
+            else Settings.load(
+                endpoint, token, token_type=token_type, config_file=config_file, verify=verify, proxy=proxy
+            )
         )
-        self._start(
-            settings, timeout, retry, max_concurrency, strict=strict, polling=polling, transport=transport
-        )
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        *,
-        timeout: float = DEFAULT_TIMEOUT,
-        retry: RetryPolicy | int | None = None,
-        max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
-        strict: bool = False,
-        polling: PollPolicy | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> Self:
-        """Make a session from another one's settings, for example in a worker process.
-
-        Settings are pickled without their token; the worker's own environment or configuration file
-        must have one for the same endpoint.
-
-        Raises:
-            ConfigError: It has not.
-        """
-        session = cls.__new__(cls)
-        session._start(  # noqa: SLF001 - a constructor
-            settings.with_token(),
-            timeout,
-            retry,
-            max_concurrency,
-            strict=strict,
-            polling=polling,
-            transport=transport,
-        )
-        return session
-
-    def _start(
-        self,
-        settings: Settings,
-        timeout: float,
-        retry: RetryPolicy | int | None,
-        max_concurrency: int,
-        *,
-        strict: bool,
-        polling: PollPolicy | None,
-        transport: httpx.AsyncBaseTransport | None,
-    ) -> None:
         if max_concurrency < 1:
             raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}")
         settings.warn_if_insecure()
         if retry is None:
             retry = RetryPolicy() if settings.max_retries is None else settings.max_retries
+        own = check_headers(headers or {})
+        redactor = Redactor([settings.token, *secrets_of(own)])
         api = Api(
             settings=settings,
             client=HTTPClient(settings, transport=transport),
-            decoder=Decoder(strict=strict, secret=settings.token),
+            decoder=Decoder(strict=strict, redactor=redactor),
             limiter=Limiter(max_concurrency, longest_pause=LONGEST_PAUSE),
             options=Options(
-                timeout=_check_timeout(timeout) or DEFAULT_TIMEOUT, retry=_policy(retry, RetryPolicy())
+                timeout=_check_timeout(timeout) or DEFAULT_TIMEOUT,
+                retry=_policy(retry, RetryPolicy()),
+                headers=own,
             ),
+            redactor=redactor,
+            credentials=Credentials(settings, redactor),
+            on_request=on_request,
+            on_response=on_response,
         )
         super().__init__(api, Poller(api, polling or PollPolicy()))
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **options: Unpack[SessionOptions]) -> Self:
+        """Make a session from another one's settings, for example in a worker process.
+
+        Settings are pickled without their token; the worker's own environment or configuration file
+        must have one for the same endpoint.
+
+        Args:
+            settings: From `SessionView.settings`.
+            options: Those of `AsyncSession`, from ``headers`` on.
+
+        Raises:
+            ConfigError: It has not.
+        """
+        return cls(settings.with_token(), **options)
+
+    @classmethod
+    async def open(cls, *arguments: Any, **options: Any) -> Self:
+        """Open a session that is closed by `aclose`, where ``async with`` does not fit: ``await AsyncSession.open()``.
+
+        Args:
+            arguments: Those of `AsyncSession`.
+            options: The same.
+        """
+        session = cls(*arguments, **options)
+        return await session.__aenter__()
 
     async def __aenter__(self) -> Self:
         self._api.lifetime.enter()

@@ -57,7 +57,7 @@ async def test_request_carries_token_agent_and_encoded_path():
     assert (asked.method, asked.target) == ("GET", "/api/v2/deployments/a%2Fb%3Fc%23d%20%C3%A9/")
     assert asked.headers["authorization"] == f"Token {TOKEN}"
     assert asked.headers["accept"] == "application/json"
-    assert asked.headers["user-agent"] == "datarobot-mlops-async"
+    assert asked.headers["user-agent"].startswith("datarobot-mlops-async/")
     assert "cookie" not in asked.headers
 
 

@@ -7,7 +7,6 @@ import fcntl
 import os
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -258,15 +257,16 @@ def test_location_that_cannot_be_joined_is_refused():
 class _Endpoint:
     """As much of an Api as an remote needs."""
 
-    user_agent = "test"
-    settings = SimpleNamespace(token="secret")
     redactor = Redactor(["secret"])
 
     def url_of(self, path):
         return f"http://api/{path}"
 
-    def authorization_for(self, url):
-        return "secret" if url.startswith("http://api/") else None
+    def owns(self, url):
+        return url.startswith("http://api/")
+
+    async def headers_for_bytes(self):
+        return {"authorization": "secret"}
 
 
 class _Answer:
@@ -290,7 +290,7 @@ class _Network:
         self.door, self.refuse = door, refuse
 
     async def get(self, url, headers):
-        assert ("Authorization" in headers) == url.startswith("http://api/")
+        assert ("authorization" in headers) == url.startswith("http://api/")
         await anyio.sleep(0.01)
         if url.startswith("http://api/"):
             self.generation += 1

@@ -1,18 +1,31 @@
 """One authenticated, rate-limited, retried, decoded request; origin rules for the token; error bodies."""
 
-from datarobot_mlops_async._api._addresses import Query, rebase, route_path
+from datarobot_mlops_async._api._addresses import Query, own_path, query_pairs, rebase, route_path
 from datarobot_mlops_async._api._answers import readable, retry_after, status_error
 from datarobot_mlops_async._api._client import Api, Options
+from datarobot_mlops_async._api._credentials import Credentials
+from datarobot_mlops_async._api._headers import USER_AGENT, check_headers, secrets_of
+from datarobot_mlops_async._api._hooks import OnRequest, OnResponse, RequestInfo, ResponseInfo
 from datarobot_mlops_async._transport import Response
 
 __all__ = [
+    "USER_AGENT",
     "Api",
+    "Credentials",
+    "OnRequest",
+    "OnResponse",
     "Options",
     "Query",
+    "RequestInfo",
     "Response",
+    "ResponseInfo",
+    "check_headers",
+    "own_path",
+    "query_pairs",
     "readable",
     "rebase",
     "retry_after",
     "route_path",
+    "secrets_of",
     "status_error",
 ]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
 from datarobot_mlops_async._config import API_ROOT
 from datarobot_mlops_async.errors import ProtocolError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Query = Iterable[tuple[str, str]]
 
@@ -22,6 +18,7 @@ _IDS = {
     "logs": "{log_id}",
 }
 _DIGIT = re.compile(r"[0-9]")
+_WHOLE_URL = re.compile(r"\s*([a-z][a-z0-9+.-]*:|[/\\]{2})", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 # What stands in a URL as it is, percent signs and delimiters included.
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
@@ -43,11 +40,68 @@ def route_path(route: str, ids: Mapping[str, str], query: Query = ()) -> str:
             from naming another route. Or all together is too long to be sent.
     """
     path = route.format_map({name: _segment(name, value) for name, value in ids.items()}) if ids else route
-    if encoded := urlencode(list(query), quote_via=quote, safe=""):
+    if encoded := encode_query(query):
         path = f"{path}?{encoded}"
     if len(path) > _LONGEST:
         raise ValueError(f"/{route}: the address would have {len(path)} characters: ask with fewer values")
     return path
+
+
+def encode_query(query: Query) -> str:
+    """Return a query as it goes out."""
+    pairs = list(query)
+    return urlencode(pairs, quote_via=quote, safe="") if pairs else ""
+
+
+def query_pairs(query: object) -> tuple[tuple[str, str], ...]:
+    """Return the names and values of a caller's query, a mapping or pairs.
+
+    ``None`` is left out, a list repeats its name, booleans are lower-case text as the API wants them.
+
+    Raises:
+        TypeError: It is something else, or a value is.
+    """
+    if query is None:
+        return ()
+    if isinstance(query, str) or not isinstance(query, Iterable):
+        raise TypeError("query must be a mapping, or pairs of a name and a value")
+    pairs: list[tuple[str, str]] = []
+    for name, value in query.items() if isinstance(query, Mapping) else query:
+        values = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+        pairs.extend((str(name), _query_value(name, each)) for each in values if each is not None)
+    return tuple(pairs)
+
+
+def _query_value(name: object, value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise TypeError(
+        f"query: the value of {name} must be text, a number or a boolean, not {type(value).__name__}"
+    )
+
+
+def own_path(path: str, query: object = None) -> str:
+    """Return a caller's path, relative to the API's root, with a query.
+
+    Raises:
+        ValueError: It is a whole URL, names nothing below the API's root, or is too long.
+        TypeError: It is no string, or the query is none.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"path must be a string, not {type(path).__name__}")
+    if _WHOLE_URL.match(path):
+        raise ValueError("path must be relative to /api/v2/, not a URL")
+    try:
+        relative = rebase("/" + path.strip().lstrip("/"))
+    except ProtocolError:
+        raise ValueError(f"path must name something below /api/v2/, not {path[:200]!r}") from None
+    encoded = encode_query(query_pairs(query))
+    whole = relative + (("&" if "?" in relative else "?") + encoded if encoded else "")
+    if len(whole) > _LONGEST:
+        raise ValueError(f"the address would have {len(whole)} characters: ask with fewer values")
+    return whole
 
 
 def _segment(name: str, value: object) -> str:

@@ -5,28 +5,30 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 import logging
-import sys
+import re
 import time
 import warnings
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import anyio.lowlevel
 from attrs import Factory, define, evolve, field, frozen
 
-from datarobot_mlops_async._api._addresses import Query, rebase, route_of, route_path
+from datarobot_mlops_async._api._addresses import Query, encode_query, own_path, rebase, route_of, route_path
 from datarobot_mlops_async._api._answers import readable, request_id, status_error
+from datarobot_mlops_async._api._headers import RequestHeaders
+from datarobot_mlops_async._api._hooks import OnRequest, OnResponse, RequestInfo, ResponseInfo, tell
 from datarobot_mlops_async._config import origin_of
 from datarobot_mlops_async._counting import RequestCounter, current_counter
 from datarobot_mlops_async._limiter import Limiter, PausedError
-from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, Retries, RetryPolicy
 from datarobot_mlops_async._telemetry import Telemetry, logger, telemetry_for
 from datarobot_mlops_async._transport import Response, without_query
 from datarobot_mlops_async.errors import (
     APIStatusError,
     ConnectError,
+    DecodeError,
     MLOpsError,
     ProtocolError,
     RateLimitError,
@@ -38,14 +40,16 @@ from datarobot_mlops_async.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from datarobot_mlops_async._api._credentials import Credentials
     from datarobot_mlops_async._config import Settings
     from datarobot_mlops_async._decoding import Decoder
+    from datarobot_mlops_async._redaction import Redactor
     from datarobot_mlops_async._transport import HTTPClient
 
 T = TypeVar("T")
 _NO_BODY: Any = object()
+_METHOD = re.compile(r"[A-Za-z]+")
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
-_USER_AGENT = "datarobot-mlops-async"
 
 
 @frozen(kw_only=True)
@@ -55,10 +59,14 @@ class Options:
     Attributes:
         timeout: Seconds for one attempt of a request, connecting included.
         retry: Patience with one request.
+        headers: The caller's own header fields, checked.
+        query: Names and values that stand in every query, besides a request's own.
     """
 
     timeout: float
     retry: RetryPolicy
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    query: Query = field(default=(), repr=False)
 
 
 class Lifetime:
@@ -116,7 +124,9 @@ class _Call:
     content: bytes
     retries: Retries
     counter: RequestCounter | None
+    authorization: str
     answer_lost: bool = False
+    renewed: bool = False
 
     @property
     def number(self) -> int:
@@ -143,32 +153,24 @@ class Api:
     telemetry: Telemetry = field(
         default=Factory(lambda self: telemetry_for(self.settings.endpoint), takes_self=True)
     )
+    redactor: Redactor
+    credentials: Credentials
+    on_request: OnRequest | None = None
+    on_response: OnResponse | None = None
     _deprecated: set[str] = field(factory=set)
-    # The transport renders the same mapping once only.
-    _headers: Mapping[str, str] = field(init=False, repr=False)
-    _headers_with_body: Mapping[str, str] = field(init=False, repr=False)
+    _headers: RequestHeaders = field(
+        init=False,
+        repr=False,
+        default=Factory(lambda self: RequestHeaders(self.options.headers), takes_self=True),
+    )
+    _query: str = field(
+        init=False,
+        repr=False,
+        default=Factory(lambda self: encode_query(self.options.query), takes_self=True),
+    )
 
-    @_headers.default
-    def _make_headers(self) -> Mapping[str, str]:
-        return {
-            "authorization": self.settings.authorization,
-            "accept": "application/json",
-            "accept-encoding": "gzip, deflate",
-            "user-agent": _USER_AGENT,
-        }
-
-    @_headers_with_body.default
-    def _make_headers_with_body(self) -> Mapping[str, str]:
-        return {**self._headers, "content-type": "application/json"}
-
-    redactor: Redactor = field(default=Factory(lambda self: Redactor([self.settings.token]), takes_self=True))
-
-    def with_options(self, *, timeout: float | None = None, retry: RetryPolicy | None = None) -> Self:
-        """Return a view of the same session with other clocks."""
-        options = Options(
-            timeout=self.options.timeout if timeout is None else timeout,
-            retry=self.options.retry if retry is None else retry,
-        )
+    def with_options(self, options: Options) -> Self:
+        """Return a view of the same session with other options."""
         return evolve(self, options=options)
 
     async def send(
@@ -211,22 +213,54 @@ class Api:
     ) -> T:
         """GET a documented route and decode its answer."""
         response = await self.send("GET", route, query=query, ids=ids)
-        operation = f"GET /{route}"
-        self.require_ok(response, operation)
-        return self.decoder.decode(response.content, type_, operation=operation)
+        return self._decode(response, type_, f"GET /{route}")
+
+    async def call(self, method: str, path: str, type_: type[T], *, query: object, json: object) -> T:
+        """Send a request to any path and decode its answer; ``Response`` gives the answer itself.
+
+        Args:
+            method: The HTTP method.
+            path: The path, as the caller has written it.
+            type_: What the answer's body decodes to.
+            query: The caller's query.
+            json: The body; ``None`` for none.
+        """
+        if not _METHOD.fullmatch(method):
+            raise ValueError(f"method must be an HTTP method, not {method!r}")
+        path = own_path(path, query)
+        operation = f"{method.upper()} /{route_of(path)}"
+        body = _NO_BODY if json is None else json
+        response = await self._send(method.upper(), path, operation, body)
+        if type_ is Response:
+            return cast("T", response)
+        if type_ is Any and not response.content and response.status < 300:
+            return cast("T", None)
+        return self._decode(response, type_, operation)
 
     def url_of(self, path: str) -> str:
-        """Return the absolute URL of a path and query that are relative to the API's root."""
-        return f"{self.settings.endpoint}/{path}"
+        """Return the absolute URL of a path and query that are relative to the API's root; a URL stays one."""
+        if "://" in path[:8]:
+            return path
+        joint = ("&" if "?" in path else "?") if self._query else ""
+        return f"{self.settings.endpoint}/{path}{joint}{self._query}"
 
-    def authorization_for(self, url: str) -> str | None:
-        """Return the ``Authorization`` header's value for a URL: ``None`` off the endpoint's origin."""
-        return self.settings.authorization if origin_of(url) == self.settings.origin else None
+    def owns(self, url: str) -> bool:
+        """Tell whether a URL is of the endpoint's origin: the token and our headers go nowhere else."""
+        return origin_of(url) == self.settings.origin
 
-    @property
-    def user_agent(self) -> str:
-        """The ``User-Agent`` header's value."""
-        return _USER_AGENT
+    async def headers_for_bytes(self) -> dict[str, str]:
+        """Return the header fields of a request for an artifact from our own origin, the token among them."""
+        authorization = self.credentials.known or await self.credentials.get()
+        return {**self._headers.for_bytes(authorization), **self.telemetry.headers()}
+
+    def _decode(self, response: Response, type_: type[T], operation: str) -> T:
+        self.require_ok(response, operation)
+        try:
+            return self.decoder.decode(response.content, type_, operation=operation)
+        except DecodeError as error:
+            error.method, _, error.route = operation.partition(" ")
+            error.request_id = response.request_id
+            raise
 
     def require_ok(self, response: Response, operation: str) -> None:
         """Raise unless the answer can have the documented body.
@@ -247,23 +281,26 @@ class Api:
         self, method: str, path: str, operation: str, json: object, *, gone_is_done: bool = False
     ) -> Response:
         self.lifetime.check()
-        if (counter := current_counter()) is not None:
-            counter.plan(method, path, None if json is _NO_BODY else json)
         has_body = json is not _NO_BODY
+        if (counter := current_counter()) is not None:
+            counter.plan(method, path, json if has_body else None)
+        authorization = self.credentials.known or await self.credentials.get()
         call = _Call(
             method=method,
             url=self.url_of(path),
             operation=operation,
-            headers=self._headers_with_body if has_body else self._headers,
+            authorization=authorization,
+            headers=self._headers.get(authorization, has_body=has_body),
             content=jsonlib.dumps(json, ensure_ascii=False, allow_nan=False).encode() if has_body else b"",
             retries=Retries(operation, self.options.retry, idempotent=method in IDEMPOTENT_METHODS),
             counter=counter,
         )
         try:
             return await call.retries.run(partial(self._attempt, call))
-        except APIStatusError as error:
-            if error.status == 404 and call.answer_lost and gone_is_done:
+        except MLOpsError as error:
+            if gone_is_done and call.answer_lost and getattr(error, "status", None) == 404:
                 return Response(status=404, headers={}, content=b"")
+            error.method, error.route = method, operation.partition(" ")[2]
             raise
 
     async def _attempt(self, call: _Call) -> Response:
@@ -281,7 +318,16 @@ class Api:
         if response.status < 400:
             self.limiter.succeeded()
             return response
-        failure = status_error(
+        failure = self._failure(call, response)
+        if response.status in {429, 503}:
+            self.limiter.overloaded(started=started, retry_after=failure.retry_after)
+        call.failed(failure, answer_lost=response.status in {502, 504})
+        if response.status == 401 and await self._renew_token(call):
+            return await self._attempt(call)
+        raise failure
+
+    def _failure(self, call: _Call, response: Response) -> APIStatusError:
+        return status_error(
             status=response.status,
             headers=response.headers,
             body=response.content,
@@ -290,48 +336,71 @@ class Api:
             attempts=call.number,
             redactor=self.redactor,
         )
-        if response.status in {429, 503}:
-            self.limiter.overloaded(started=started, retry_after=failure.retry_after)
-        call.failed(failure, answer_lost=response.status in {502, 504})
-        raise failure
+
+    async def _renew_token(self, call: _Call) -> bool:
+        """Give a refused request another token, once; ``False`` where that is no use."""
+        if call.renewed or not await self.credentials.renew(call.authorization):
+            return False
+        call.renewed = True
+        call.authorization = await self.credentials.get()
+        call.headers = self._headers.get(call.authorization, has_body="content-type" in call.headers)
+        return True
 
     async def _exchange(self, call: _Call) -> Response:
-        response, started = None, time.perf_counter()
+        if self.on_request is not None:
+            await tell(self.on_request, self._info(call))
+        response, failed, started = None, None, time.perf_counter()
         try:
             with self.telemetry.request(call.operation, url=call.url, attempt=call.number) as watch:
+                headers = call.headers
+                if more := self.telemetry.headers():
+                    headers = {**headers, **more}
                 response = await self.client.send(
-                    call.method,
-                    call.url,
-                    headers=call.headers,
-                    content=call.content,
-                    timeout=self.options.timeout,
+                    call.method, call.url, headers=headers, content=call.content, timeout=self.options.timeout
                 )
                 watch.tell(status=response.status)
-        except TransportError as error:
-            error.attempts = call.number
-            call.failed(error, answer_lost=not isinstance(error, ConnectError))
+        except MLOpsError as error:
+            failed = type(error).__name__
+            if isinstance(error, TransportError):
+                error.attempts = call.number
+                call.failed(error, answer_lost=not isinstance(error, ConnectError))
             raise
         finally:
             if logger.isEnabledFor(logging.DEBUG):
-                self._log(call, response, time.perf_counter() - started)
+                self._log(call, response, failed, time.perf_counter() - started)
+            if self.on_response is not None and (response is not None or failed is not None):
+                await self._tell_end(call, response, failed, time.perf_counter() - started)
         if "deprecation" in response.headers:
             self._warn_once(call.operation, response.headers["deprecation"])
         return response
 
-    def _log(self, call: _Call, response: Response | None, seconds: float) -> None:
-        error = sys.exc_info()[1]
-        outcome = (
-            response.status
-            if response is not None
-            else type(error).__name__
-            if isinstance(error, MLOpsError)
-            else "cancelled"
+    def _info(self, call: _Call) -> RequestInfo:
+        return RequestInfo(
+            method=call.method,
+            route=call.operation.partition(" ")[2],
+            url=without_query(call.url),
+            attempt=call.number,
         )
+
+    async def _tell_end(
+        self, call: _Call, response: Response | None, failed: str | None, elapsed: float
+    ) -> None:
+        assert self.on_response is not None  # noqa: S101 - asked before: for the type checker
+        info = ResponseInfo(
+            request=self._info(call),
+            status=response.status if response is not None else None,
+            request_id=request_id(response.headers) if response is not None else None,
+            error=failed,
+            elapsed=elapsed,
+        )
+        await tell(self.on_response, info)
+
+    def _log(self, call: _Call, response: Response | None, failed: str | None, seconds: float) -> None:
         logger.debug(
             "%s %s %s in %.1f ms (attempt %d, request id %s)",
             call.method,
             without_query(call.url).removeprefix(self.settings.endpoint),
-            outcome,
+            response.status if response is not None else failed or "cancelled",
             seconds * 1000,
             call.number,
             request_id(response.headers) if response is not None else None,

@@ -90,12 +90,12 @@ class Decoder:
 
     Args:
         strict: Whether everything that is tolerated by default is an error.
-        secret: A text that no error may show, for servers that echo what they were sent.
+        redactor: Takes out what no error may show, for servers that echo what they were sent.
     """
 
-    def __init__(self, *, strict: bool = False, secret: str | None = None) -> None:
+    def __init__(self, *, strict: bool = False, redactor: Redactor | None = None) -> None:
         self._strict = strict
-        self._redactor = Redactor([secret])
+        self._redactor = redactor or Redactor()
         self._find_hook = hooks(strict=strict)
         self._fast = fast_parser()
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import attrs
 from cattrs import Converter
+from cattrs.gen import make_dict_structure_fn, override
 
 from datarobot_mlops_async._decoding import _values
 from datarobot_mlops_async._decoding._mismatch import Mismatch, describe
-from datarobot_mlops_async._decoding._records import array_hook, record_hook
+from datarobot_mlops_async._decoding._records import array_hook, json_name, record_hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,8 @@ def hooks(*, strict: bool) -> Callable[[object], _values.Hook]:
         return _foreign(type_, converter)
 
     converter = Converter()
+    # A caller's own classes have the names of JSON in snake_case, as ours have.
+    converter.register_structure_hook_factory(attrs.has, lambda type_: _renaming(type_, converter))
     # Our classes inside of others: list[Deployment].
     converter.register_structure_hook_factory(
         _is_ours, lambda type_: lambda value, _: find(type_)(value, None)
@@ -45,6 +48,12 @@ def hooks(*, strict: bool) -> Callable[[object], _values.Hook]:
 def _is_ours(type_: Any) -> bool:
     # Responses have slots and take no weak references, which hardly any other attrs class is told to.
     return attrs.has(type_) and type_.__dictoffset__ == type_.__weakrefoffset__ == 0
+
+
+def _renaming(type_: Any, converter: Converter) -> Callable[..., Any]:
+    attrs.resolve_types(type_)
+    names = {each.name: override(rename=json_name(each.name)) for each in attrs.fields(type_)}
+    return make_dict_structure_fn(type_, converter, **names)  # type: ignore[arg-type] # its options have other types
 
 
 def _foreign(type_: Any, converter: Converter) -> _values.Hook:

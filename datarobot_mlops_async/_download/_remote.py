@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from datarobot_mlops_async._api import status_error
+from datarobot_mlops_async._api import USER_AGENT, status_error
 from datarobot_mlops_async._streaming import Address, resolve_location
 from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import ConnectError, ProtocolError, TransportError
@@ -41,6 +41,8 @@ class RemoteObject:
     def __init__(self, api: Api, path: str, client: StreamingClient) -> None:
         self._api = api
         self._start = api.url_of(path)
+        # A whole URL is somebody else's business, wherever it leads: it gets nothing of ours.
+        self._is_api = self._start != path
         self._client = client
         self._resolved: str | None = None
         self._lock = anyio.Lock()
@@ -102,7 +104,7 @@ class RemoteObject:
 
     async def _follow(self, url: str, headers: Mapping[str, str]) -> StreamingResponse:
         for _ in range(_MAX_HOPS + 1):
-            response = await self._client.get(url, self._headers_for(url, headers))
+            response = await self._ask(url, headers)
             if response.status not in _REDIRECTS:
                 return response
             location = response.headers.get("location", "")
@@ -110,16 +112,17 @@ class RemoteObject:
             url = self._next_hop(url, location)
         raise ProtocolError(f"{without_query(self._start)}: more than {_MAX_HOPS} redirects")
 
-    def _headers_for(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
-        authorization = self._api.authorization_for(url)
-        return {
-            "User-Agent": self._api.user_agent,
-            "Accept": "*/*",
-            # Size and digest are of the bytes on the connection.
-            "Accept-Encoding": "identity",
-            **headers,
-            **({"Authorization": authorization} if authorization else {}),
-        }
+    async def _ask(self, url: str, headers: Mapping[str, str]) -> StreamingResponse:
+        # Size and digest are of the bytes on the connection.
+        fields = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity", **headers}
+        if not self._is_api or not self._api.owns(url):
+            return await self._client.get(url, fields)
+        ours = await self._api.headers_for_bytes()
+        response = await self._client.get(url, {**fields, **ours})
+        if response.status == 401 and await self._api.credentials.renew(ours["authorization"]):
+            await response.aclose()
+            response = await self._client.get(url, {**fields, **await self._api.headers_for_bytes()})
+        return response
 
     def _next_hop(self, url: str, location: str) -> str:
         if not location:

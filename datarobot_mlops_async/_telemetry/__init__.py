@@ -82,6 +82,10 @@ class Telemetry:
         """
         return _BLIND
 
+    def headers(self) -> dict[str, str]:
+        """Return header fields that tie what the server does to what is watched; only for our own origin."""
+        return {}
+
     def queued(self, seconds: float) -> None:
         """Count how long a request waited for its turn."""
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from opentelemetry import context, metrics, trace
+from opentelemetry import context, metrics, propagate, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 import datarobot_mlops_async
@@ -28,6 +28,7 @@ _SCOPE = "datarobot_mlops_async"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 _LONG_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 _PORTS = {"http": 80, "https": 443}
+_PROPAGATED = frozenset({"traceparent", "tracestate", "baggage", "b3"})
 _OVERLOADED = frozenset({429, 503})
 _NAMES = {
     "status": "http.response.status_code",
@@ -128,6 +129,12 @@ class OpenTelemetry(Telemetry):
 
         # Not the current span: a stream's belongs to the code that reads it, which may end it elsewhere.
         return _Span(self._tracer, "download", SpanKind.INTERNAL, attributes, count, current=False)
+
+    def headers(self) -> dict[str, str]:
+        """Return the current span's ``traceparent`` and the caller's ``baggage``, as the propagators are set up."""
+        carrier: dict[str, str] = {}
+        propagate.inject(carrier)
+        return {name.lower(): value for name, value in carrier.items() if name.lower() in _PROPAGATED}
 
     def queued(self, seconds: float) -> None:
         """Count how long a request waited for its turn."""

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 import sniffio
-from attrs import frozen
+from attrs import field, frozen
 
 from datarobot_mlops_async._transport._content import decode_content
 from datarobot_mlops_async._transport._failures import name_request
@@ -33,8 +33,13 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str]
-    content: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id for the request; ``None`` if it sent none."""
+        return self.headers.get("x-request-id") or self.headers.get("x-datarobot-request-id") or None
 
 
 class _Exchanger(Protocol):

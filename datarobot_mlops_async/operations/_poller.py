@@ -16,7 +16,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 import anyio
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 from datarobot_mlops_async._api import retry_after
 from datarobot_mlops_async._retry import RetryPolicy
@@ -152,7 +152,7 @@ class Poller:
         self._policy = policy
         # A failed poll is followed by the next one, so it is not retried besides, and it
         # does not queue for a pause to end: it is due again when that is over.
-        self._once = api.with_options(retry=RetryPolicy(max_retries=0, budget=0.0))
+        self._once = api.with_options(evolve(api.options, retry=RetryPolicy(max_retries=0, budget=0.0)))
         self._pace = RateLimiter()
         self._watches: dict[str, _Watch] = {}
         self._due: Timeline[_Watch] = Timeline()

@@ -1,0 +1,94 @@
+"""The token of a session, asked for again when it is about to expire or was refused."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import anyio
+
+from datarobot_mlops_async._telemetry import logger
+from datarobot_mlops_async._tokens import check_token
+from datarobot_mlops_async.errors import ConfigError, MLOpsError
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async._config import Settings
+    from datarobot_mlops_async._redaction import Redactor
+
+_EARLY = 30.0
+_TRY_AGAIN = 5.0
+_SOURCE = "token="
+
+
+class Credentials:
+    """The ``Authorization`` header's value.
+
+    A source of tokens is asked by one task at a time; the others wait for its answer. Every token it
+    ever gave is taken out of what servers say.
+
+    Args:
+        settings: The token, or its source.
+        redactor: Learns every token.
+    """
+
+    def __init__(self, settings: Settings, redactor: Redactor) -> None:
+        self._settings = settings
+        self._redactor = redactor
+        self._source = settings.token_source
+        self._value = "" if settings.token is None else settings.authorization
+        self._renew_at = self._expires_at = math.inf if self._source is None else -math.inf
+        self._asking = anyio.Lock()
+
+    @property
+    def known(self) -> str | None:
+        """The value, if it need not be asked for."""
+        return self._value if time.time() < self._renew_at else None
+
+    async def get(self) -> str:
+        """Return the value, asked for where there is none that is good for a while.
+
+        Raises:
+            ConfigError: The source has failed, or gave no token.
+        """
+        async with self._asking:
+            if self.known is None:
+                try:
+                    await self._ask()
+                except MLOpsError as error:
+                    if time.time() >= self._expires_at:
+                        raise
+                    logger.warning("the token was not renewed, the old one is still good: %s", error.message)
+                    self._renew_at = min(time.time() + _TRY_AGAIN, self._expires_at)
+        return self._value
+
+    async def renew(self, refused: str) -> bool:
+        """Ask for another token after one was refused; ``False`` where there is nobody to ask.
+
+        Args:
+            refused: The value that was refused; if another is known by now, nobody is asked.
+        """
+        if self._source is None:
+            return False
+        async with self._asking:
+            if self._value == refused:
+                await self._ask()
+        return True
+
+    async def _ask(self) -> None:
+        assert self._source is not None  # noqa: S101 - the only one who has no moment to renew: for the type checker
+        try:
+            answer = self._source()
+            answer = await answer if inspect.isawaitable(answer) else answer
+        except MLOpsError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"the source of the token has failed with {type(error).__name__}") from error
+        token, expires = answer if isinstance(answer, tuple) else (answer, math.inf)
+        self._value = f"{self._settings.token_type} {check_token(token, _SOURCE)}"
+        self._redactor.add(token)
+        self._expires_at = expires.timestamp() if isinstance(expires, datetime) else float(expires)
+        now = time.time()
+        self._renew_at = self._expires_at - min(_EARLY, max(0.0, self._expires_at - now) / 10)
