@@ -246,13 +246,20 @@ def result(**more):
 def test_progress_in_a_log_is_a_line_now_and_then(at, words, capfd, monkeypatch):
     monkeypatch.setattr(_progress, "LINE_EVERY", 0.0)
     with _progress.DownloadView(Terminal().err, live=False) as view:
-        view.update(at)
+        view.show(at)
     assert capfd.readouterr().err == f"{words}\n"
+
+
+def test_wait_for_another_process_is_said_once(capfd):
+    with _progress.DownloadView(Terminal().err, live=False) as view:
+        for _ in range(3):
+            view.show(progress(is_waiting=True))
+    assert capfd.readouterr().err == "waiting for another process that downloads to the same place\n"
 
 
 def test_progress_in_a_log_is_silent_at_first(capfd):
     with _progress.DownloadView(Terminal().err, live=False) as view:
-        view.update(progress())
+        view.show(progress())
         view.finish(result())
     assert capfd.readouterr() == ("", "")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -10,8 +10,6 @@ from datarobot_mlops_async.bulk import OutcomeState
 from datarobot_mlops_async.cli._messages import clean, escaped
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from datarobot_mlops_async.bulk import Outcome
     from datarobot_mlops_async.cli._terminal import Terminal
 
@@ -19,16 +17,11 @@ _MOST_SHOWN = 20
 """Failures that are shown one by one; the summary counts all."""
 
 
-class BulkView:
+class BulkView(Progress):
     """A bar with counts for a person; a line for each outcome for a program."""
 
     def __init__(self, terminal: Terminal, verb: str, *, total: int, done: int, as_lines: bool) -> None:
-        self._terminal = terminal
-        self._as_lines = as_lines
-        self._live = terminal.live
-        self._total = total
-        self._failures = 0
-        self._bar = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
@@ -36,20 +29,18 @@ class BulkView:
             TimeElapsedColumn(),
             console=terminal.err,
             expand=True,
+            disable=not terminal.live,
         )
-        self._task = self._bar.add_task(verb, total=total, completed=done, failures="")
+        self._terminal = terminal
+        self._as_lines = as_lines
+        self._total = total
+        self._failures = 0
+        self._bar = self.add_task(verb, total=total, completed=done, failures="")
 
-    def __enter__(self) -> Self:
-        if self._live:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
+        """Leave the bar as it is."""
         self._terminal.status.hide()
-        if self._live:
-            self._bar.stop()
+        super().stop()
 
     def add(self, outcome: Outcome[str, Any]) -> None:
         """Show one outcome."""
@@ -59,8 +50,8 @@ class BulkView:
             self._terminal.write(escaped(outcome.to_json()))
         elif not self._terminal.for_people:
             self._terminal.write(f"{clean(outcome.item)}\t{outcome.state.value}")
-        self._bar.update(
-            self._task,
+        self.update(
+            self._bar,
             advance=0 if is_on_its_way(outcome) else 1,
             failures=f"{self._failures:,} failed" if self._failures else "",
         )

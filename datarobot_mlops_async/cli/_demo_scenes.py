@@ -150,7 +150,7 @@ class Demo:
         artifact = await session.pps_image.artifact()
         self.out.print(f"  {artifact.filename}", soft_wrap=True)
         with DownloadView(self.out, live=can_redraw(self.out), indent=_INDENT) as view:
-            result = await artifact.download(self.directory, on_progress=view.update)
+            result = await artifact.download(self.directory, on_progress=view.show)
             view.finish(result)
         size = messages.size(result.size)
         took = f"in {messages.duration(result.elapsed)}, {speed_of(result)}"

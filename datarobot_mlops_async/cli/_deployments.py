@@ -110,20 +110,22 @@ async def capabilities(cli: Invocation, deployment_id: str, output: OutputFormat
     cli.printer("capabilities", output).several(await cli.session.deployments.capabilities(deployment_id))
 
 
-@command.command()
-@bulk_options
-@with_session
-async def deactivate(cli: Invocation, options: BulkOptions, **which: Any) -> None:
-    """Deactivate deployments and wait until they are inactive."""
-    await _set_status(cli, "deactivate", "inactive", options, which)
+def _setting(verb: str, status: TargetDeploymentStatusWord) -> None:
+    """Add a command that sets a status."""
+
+    async def set_status(cli: Invocation, options: BulkOptions, **which: Any) -> None:
+        begin = partial(cli.session.deployments.begin_set_status, status=status)
+        again = partial(_set_status_again, cli.session, status)
+        call = again if options.repeat_unknown else begin
+        await cli.bulk(verb=verb, call=call, options=options, **which)
+
+    set_status.__name__ = verb
+    help_ = f"{verb.capitalize()} deployments and wait until they are {status}."
+    command.command(verb, help=help_)(bulk_options(with_session(set_status)))
 
 
-@command.command()
-@bulk_options
-@with_session
-async def activate(cli: Invocation, options: BulkOptions, **which: Any) -> None:
-    """Activate deployments and wait until they are active."""
-    await _set_status(cli, "activate", "active", options, which)
+_setting("deactivate", "inactive")
+_setting("activate", "active")
 
 
 @command.command()
@@ -152,19 +154,6 @@ async def delete(cli: Invocation, ignore_management_agent: bool, **which: Any) -
     """Delete deployments. Their data stays until dr-mlops deleted erase."""
     call = partial(cli.session.deployments.delete, ignore_management_agent=ignore_management_agent or None)
     await cli.bulk(verb="delete", call=call, **which)
-
-
-async def _set_status(
-    cli: Invocation,
-    verb: str,
-    status: TargetDeploymentStatusWord,
-    options: BulkOptions,
-    which: dict[str, Any],
-) -> None:
-    begin = cli.session.deployments.begin_set_status
-    again = partial(_set_status_again, cli.session, status)
-    call = again if options.repeat_unknown else partial(begin, status=status)
-    await cli.bulk(verb=verb, call=call, options=options, **which)
 
 
 async def _set_status_again(

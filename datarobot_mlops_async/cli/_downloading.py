@@ -28,7 +28,7 @@ async def download_to(terminal: Terminal, artifact: Artifact, destination: str, 
     if artifact.filename:
         terminal.say(artifact.filename + (f", {messages.size(artifact.size)}" if artifact.size else ""))
     with DownloadView(terminal.err, live=terminal.live) as view:
-        result = await artifact.download(destination, on_progress=view.update, **how)
+        result = await artifact.download(destination, on_progress=view.show, **how)
         view.finish(result)
     terminal.say(verdict(result))
     # A pipe or a device has the bytes, and no path worth telling.
@@ -40,7 +40,7 @@ async def download_to(terminal: Terminal, artifact: Artifact, destination: str, 
 async def verify_here(terminal: Terminal, path: Path, **what: Any) -> VerifiedFile:
     """Check a file again, show how far it is, and print its path as the result."""
     with DownloadView(terminal.err, live=terminal.live) as view:
-        verified = await verify_file(path, on_progress=view.update, **what)
+        verified = await verify_file(path, on_progress=view.show, **what)
         view.finish(verified)
     terminal.say(f"SHA-256 verified by {', '.join(verified.verified_by)}: {verified.sha256}")
     terminal.write_path(path)
@@ -61,7 +61,7 @@ async def stream_to_stdout(terminal: Terminal, artifact: Artifact, **how: Any) -
         raise usage("stdout is a terminal: redirect it, or name a file")
     with DownloadView(terminal.err, live=can_redraw(terminal.err)) as view:
         try:
-            result = await artifact.download(sys.stdout.buffer, on_progress=view.update, **how)
+            result = await artifact.download(sys.stdout.buffer, on_progress=view.show, **how)
         except (IntegrityError, ObjectChangedError) as error:
             raise Failure(
                 f"{error.summary}; what was written to stdout is wrong: throw it away", ExitCode.DOWNLOAD

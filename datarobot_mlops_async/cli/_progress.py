@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bar
@@ -12,8 +12,6 @@ from rich.text import Text
 from datarobot_mlops_async.cli import _messages as messages
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.console import Console
 
     from datarobot_mlops_async.artifacts import DownloadResult, Progress, VerifiedFile
@@ -30,17 +28,15 @@ class _Amount(ProgressColumn):
         return Text(here if task.total is None else f"{here} of {messages.size(task.total)}")
 
 
-class DownloadView:
-    """Shows one download while its ``with`` is open; `update` is the download's ``on_progress``.
+class DownloadView(Bar):
+    """Shows one download while its ``with`` is open; `show` is the download's ``on_progress``.
 
-    What it counts are verified bytes: those that are hashed, and not only here.
+    What it counts are verified bytes: those that are hashed, and not only here. Where nothing may be redrawn
+    there is a line every 10 seconds.
     """
 
     def __init__(self, console: Console, *, live: bool, indent: int = 0) -> None:
-        self._console = console
-        self._live = live
-        self._next_line = time.monotonic() + LINE_EVERY
-        self._bar = Bar(
+        super().__init__(
             *([TextColumn(" " * (indent - 1))] if indent else []),
             BarColumn(bar_width=None),
             _Amount(),
@@ -50,50 +46,37 @@ class DownloadView:
             # Refreshed where it is updated: no thread of its own.
             auto_refresh=False,
             expand=True,
+            disable=not live,
         )
-        self._task = self._bar.add_task("", total=None, speed="", rest="")
+        self._next_line = time.monotonic() + LINE_EVERY
+        self._waits = False
+        self._bar = self.add_task("", total=None, speed="", rest="")
 
-    def __enter__(self) -> Self:
-        if self._live:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._bar.stop()
-
-    def update(self, progress: Progress) -> None:
+    def show(self, progress: Progress) -> None:
         """Show how far the download is."""
-        if self._live:
-            self._bar.update(
-                self._task,
-                completed=progress.verified,
-                total=progress.total,
-                speed=messages.rate(progress.rate) if progress.rate else "",
-                rest=time_left(progress),
-                refresh=True,
-            )
+        if not self.disable:
+            speed = messages.rate(progress.rate) if progress.rate else ""
+            self._draw(progress.verified, progress.total, speed, time_left(progress))
+        elif progress.is_waiting and not self._waits:
+            self.console.print(time_left(progress), soft_wrap=True)
         elif time.monotonic() >= self._next_line:
             self._next_line += LINE_EVERY
-            self._console.print(describe(progress), soft_wrap=True)
+            self.console.print(describe(progress), soft_wrap=True)
+        self._waits = progress.is_waiting
 
     def finish(self, result: DownloadResult | VerifiedFile) -> None:
         """Show that it is done, and whether what came was compared with what was promised."""
-        if self._live:
-            self._bar.update(
-                self._task,
-                completed=result.size,
-                total=result.size,
-                speed=speed_of(result),
-                rest="[good]✓ verified[/]" if result.verified_by else "[fair]done[/]",
-                refresh=True,
-            )
+        rest = "[good]✓ verified[/]" if result.verified_by else "[fair]done[/]"
+        self._draw(result.size, result.size, speed_of(result), rest)
+
+    def _draw(self, completed: int, total: int | None, speed: str, rest: str) -> None:
+        self.update(self._bar, completed=completed, total=total, speed=speed, rest=rest, refresh=True)
 
 
 def time_left(progress: Progress) -> str:
-    """Word the time that is left; empty while nobody can know."""
+    """Word the time that is left, or what is waited for; empty while nobody can know."""
+    if progress.is_waiting:
+        return "waiting for another process that downloads to the same place"
     if progress.total is None or not progress.rate:
         return ""
     return f"{messages.duration((progress.total - progress.verified) / progress.rate)} left"
