@@ -26,6 +26,7 @@ from datarobot_mlops_async import (
     RetryPolicy,
     read_journal,
 )
+from datarobot_mlops_async.bulk._journal_writer import JournalWriter
 from datarobot_mlops_async.errors import JournalError, JournalFileError, JournalFormatError
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
 from tests.conftest import BACKENDS
@@ -336,6 +337,8 @@ async def test_resuming_from_lines_takes_those_of_a_journal(journal):
     write(journal, found(1, SUCCEEDED))
     (outcome,) = await offline().bulk(never, [1], resume_from=journal.read_text().splitlines())
     assert outcome.state is SUCCEEDED
+    with pytest.raises(JournalFormatError, match="resume_from, line 1: not an outcome"):
+        await offline().bulk(never, [1], resume_from=["{}"])
 
 
 @on_asyncio
@@ -371,6 +374,15 @@ async def test_journal_may_be_a_device_that_keeps_nothing():
         async with session_for(server) as session:
             (outcome,) = await session.bulk(session.deployments.begin_deactivate, ["d"], journal=os.devnull)
     assert outcome.state is SUCCEEDED
+
+
+@on_asyncio
+async def test_line_that_comes_after_the_end_is_refused(journal):
+    writer = JournalWriter(journal)
+    await anyio.to_thread.run_sync(partial(writer.open, action="x", endpoint="y"))
+    await anyio.to_thread.run_sync(writer.close)
+    with pytest.raises(JournalFileError, match="it is closed"):
+        await writer.write(found(1, SUCCEEDED))
 
 
 FULL = """
@@ -488,6 +500,20 @@ async def test_stopped_run_follows_nothing_more(journal):
             )
     assert [(each.item, each.state) for each in seen] == [("a", FAILED)]
     assert server.asked == []
+
+
+@on_asyncio
+async def test_dry_run_reads_the_journal_and_leaves_it_alone(journal):
+    write(journal, begun("d1"), begun("d2"), found("d3", FAILED), found("d4", SUCCEEDED))
+    before = journal.read_bytes()
+    plan = await offline().bulk(double, ["d4", "d2"], resume_from=journal, dry_run=True)
+    assert [(each.index, each.item, each.method, each.path) for each in plan] == [
+        (1, "d2", "GET", "status/d2/"),
+        (2, "d1", "GET", "status/d1/"),
+    ]
+    assert journal.read_bytes() == before
+    with pytest.raises(JournalFormatError, match="another action"):
+        await offline().bulk(never, [], resume_from=journal, dry_run=True)
 
 
 async def test_journal_is_read_while_its_run_goes_on(journal):
