@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import anyio
@@ -24,7 +25,7 @@ from tests.scripted import Answer, ScriptedServer
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 # Blocks that are files of their own, and not statements to type: each has a test of its own below.
-FILES = ("FastAPI(", "LocalCluster(", "def test_", "import obstore", "webhook")
+FILES = ("FastAPI(", "LocalCluster(", "def test_", "import obstore", "webhook", "nightly", "airflow")
 
 
 pytest_plugins = ["pytester"]
@@ -122,6 +123,61 @@ def test_webhook_recipe_tells_who_fails_and_who_has_recovered(emulator, prepared
     assert told
     assert all(text.endswith((" fails", " has recovered")) for text in told)
     assert (tmp_path / "watch.state").read_text().startswith('{"watch": 1')
+
+
+def test_nightly_recipe_finishes_what_a_killed_night_has_begun(emulator, prepared, tmp_path, capsys):
+    script = tmp_path / "nightly.py"
+    # Killed in the moment in which the first locations are known, as by a reboot.
+    killed = (
+        "import os, signal, threading, time\n\n\ndef watch():\n    while not (os.path.exists('nightly.jsonl') and "
+        "'status/' in open('nightly.jsonl').read()):\n        time.sleep(0.001)\n    os.kill(os.getpid(), signal.SIGKILL)\n\n\n"
+        "threading.Thread(target=watch, daemon=True).start()\n"
+    )
+    script.write_text(killed + block_with("nightly"))
+    first = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
+    assert first.returncode == -signal.SIGKILL, first.stderr
+    script.write_text(block_with("nightly"))
+    second = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
+    # Whose answer the kill has lost is named; all others are done.
+    left = second.stdout.splitlines()
+    assert second.returncode == len(left), second.stderr
+    assert all(" unknown " in line for line in left)
+    assert (tmp_path / "nightly.jsonl").exists() == bool(left)
+    patches = [each.path for each in emulator.requests if each.method == "PATCH"]
+    assert len(patches) == len(set(patches)) > 5
+
+
+class BaseTrigger:
+    """What Airflow gives its triggers, as far as the recipe uses it."""
+
+    def __init__(self):
+        self.task_instance = None
+
+
+class TriggerEvent:
+    def __init__(self, payload):
+        self.payload = payload
+
+
+def test_airflow_recipe_waits_from_the_location_alone(prepared, monkeypatch):
+    for name in ("airflow", "airflow.triggers", "airflow.triggers.base"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules["airflow.triggers.base"].__dict__.update(BaseTrigger=BaseTrigger, TriggerEvent=TriggerEvent)
+    namespace = {"__name__": "my_dag"}
+    exec(block_with("airflow"), namespace)
+    begun = anyio.run(namespace["begin"], prepared["deployment_ids"][0])
+    name, stored = begun.serialize()
+    assert name == "my_dag.OperationTrigger"
+    json.dumps(stored)
+
+    async def triggerer():
+        (event,) = [each async for each in namespace["OperationTrigger"](**stored).run()]
+        async with AsyncSession() as session:
+            return event.payload, await session.deployments.get(prepared["deployment_ids"][0])
+
+    payload, deployment = anyio.run(triggerer)
+    assert payload == stored["location"]
+    assert deployment.status == "inactive"
 
 
 def test_dask_recipe_spreads_a_bulk_run_over_processes(prepared, tmp_path):
