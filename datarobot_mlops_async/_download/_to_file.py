@@ -261,6 +261,7 @@ class FileDownload:
             # Not in the thread that hashes.
             if (noted := consumer.note()) is not None:
                 await run_interruptible(functools.partial(partial.record, noted))
+                consumer.recorded()
 
         async def look() -> None:
             nonlocal recorded
