@@ -91,7 +91,9 @@ class HttpxExchanger:
             return await _read_whole(self._foreign, request)
         if self._pool is None:
             # Reading the system's authorities takes 20 to 40 ms.
-            self._pool = await anyio.to_thread.run_sync(_pool_for, self._settings)
+            pool = await anyio.to_thread.run_sync(_pool_for, self._settings)
+            # The first requests may come together, and connections belong to one pool.
+            self._pool = self._pool or pool
         async with self._pool.connection() as transport:
             return await _read_whole(transport, request)
 
