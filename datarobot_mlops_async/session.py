@@ -153,7 +153,7 @@ class SessionView:
         ::
 
             version = await session.request("GET", "version/")
-            answer = await session.request("GET", "projects/", type_=Response, query={"limit": 5})
+            answer = await session.request("GET", "deployments/", type_=Response, query={"limit": 5})
 
         It has the retries, limits, token and errors of all others.
 

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 import datarobot_mlops_async
-from datarobot_mlops_async import AsyncSession, read_journal
+from datarobot_mlops_async import AsyncSession
 from datarobot_mlops_async.emulator import Emulator
 
 ROOMS = ("", ".artifacts", ".bulk", ".operations", ".pagination", ".resources", ".session")
@@ -79,8 +79,7 @@ def test_example_runs_as_printed(block, tmp_path, monkeypatch):
             await session.deployments.delete(gone.id)
             Path("deactivate.jsonl").touch()
             given = {
-                "AsyncSession": AsyncSession,
-                "read_journal": read_journal,
+                **{name: getattr(datarobot_mlops_async, name) for name in datarobot_mlops_async.__all__},
                 "session": session,
                 "ids": ids[1:],
                 "deployment_id": ids[0],
