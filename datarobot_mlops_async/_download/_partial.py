@@ -201,10 +201,10 @@ class Partial:
             if not self._is_locked:
                 self.close()  # Windows, which has no locks, moves no open file
             self._move(overwrite=overwrite)
-            sync_directory(self._destination.parent)
             remove_state(state_path(self._path))
             if self._source_path is not None:
                 remove_partial(self._source_path)
+            sync_directory(self._destination.parent)
 
     def discard(self) -> None:
         """Remove the partial file and its state: neither is to be resumed."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datarobot_mlops_async.cli._command import Group, option, with_session
+from datarobot_mlops_async.cli._exits import usage
+from datarobot_mlops_async.cli._filters import deployment_filters
 from datarobot_mlops_async.cli._options import (
     STDOUT,
     beside_options,
@@ -75,21 +78,52 @@ async def _deliver(cli: Invocation, log: Artifact, destination: str, *, overwrit
 @option("--include-prediction-explanations", is_flag=True, help="With prediction explanations.")
 @option("--include-prediction-intervals", is_flag=True, help="With prediction intervals.")
 @option("--build/--no-build", default=None, help="Build first, or not; by default where an extra needs it.")
+@option("--all", "everything", is_flag=True, help="Of every deployment you can see, into a directory.")
 @beside_options
 @download_options
+@deployment_filters
 @with_session
 async def download(
     cli: Invocation,
     deployment_id: str,
     destination: str,
     *,
+    everything: bool,
+    filters: dict[str, Any],
     build: bool | None,
     beside: dict[str, Any],
     how: dict[str, Any],
     **which: bool,
 ) -> None:
-    """Download the JAR of a deployment's current model. Extras are built by the server first, which takes time."""
+    """Download the JAR of a deployment's current model. Extras are built by the server first, which takes time.
+
+    With a filter (or --all) the one argument is a directory, and the JARs of all deployments that are found go
+    there as DIR/ID.jar, --max-connections at a time: dr-mlops scoring-code download --search churn DIR/. What is
+    there is left alone, so the same command goes on after an interruption.
+    """
     wanted = {name: value or None for name, value in which.items()}
+
+    async def artifact_of(deployment_id: str) -> Artifact:
+        return await cli.session.deployments.scoring_code(deployment_id, build=build, **wanted)
+
+    if everything or filters:
+        # Not at the top: only this needs it.
+        from datarobot_mlops_async.cli._many import ManyDownloads  # noqa: PLC0415 - as said
+
+        if destination != "./":
+            raise usage("with a filter there is one argument, the directory")
+        with cli.terminal.status.busy("looking for deployments"):
+            found = await cli.session.deployments.list(**filters).collect()
+        suffix = "-source.jar" if which["source_code"] else ".jar"
+        many = ManyDownloads(
+            cli=cli,
+            directory=Path(deployment_id),
+            suffix=suffix,
+            artifact_of=artifact_of,
+            how={**beside, **how},
+        )
+        await many.run([each.id for each in found])
+        return
     with cli.terminal.status.busy("asking for the JAR; with extras the server builds it first"):
-        artifact = await cli.session.deployments.scoring_code(deployment_id, build=build, **wanted)
+        artifact = await artifact_of(deployment_id)
     await cli.download(artifact, destination, **beside, **how)
