@@ -409,6 +409,22 @@ async def test_process_killed_behind_the_move_leaves_no_second_name(storage, tmp
 
 
 @ASYNCIO
+async def test_state_whose_partial_is_gone_is_removed_and_nothing_else(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    path = tmp_path / "image"
+    others = {".image.backup.json", ".image.0123456789abcdef01234567.json.txt"}
+    for name in others:
+        (tmp_path / name).write_text("mine")
+    async with artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact:
+        await _leave_half(storage, artifact, path)
+        [state] = {*tmp_path.glob(".*.json")} - {tmp_path / each for each in others}
+        state.with_name(f"{state.name}.0123abcd").write_text("half")
+        _part(tmp_path).unlink()
+        await artifact.download(path)
+    assert set(leftovers(tmp_path)) == others
+
+
+@ASYNCIO
 async def test_file_that_is_replaced_keeps_its_mode_and_link(storage, tmp_path):
     stored = storage.put("image", SIZE)
     real, link = tmp_path / "real", tmp_path / "link"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import socket
 import time
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # Whoever holds a directory for longer is none of ours, or stopped: nothing but double work depends on this lock.
 _TRIES = 100
 _PAUSE = 0.01
+_PARTIAL = re.compile(r"[^.]+\.part")
+_STATE = re.compile(r"(?P<id>[0-9a-f]{24})\.json(\.[0-9a-f]{8})?")
 
 
 class BusyError(Exception):
@@ -122,13 +125,14 @@ def _partials_of(destination: Path) -> list[Path]:
     stem = f".{_stem(destination)}."
     # Not everyone who may write to a directory may read it.
     with contextlib.suppress(PermissionError), os.scandir(destination.parent) as entries:
-        names = [each.name for each in entries]
-        return [destination.with_name(name) for name in sorted(names) if _is_partial(name, stem)]
+        names = {each.name for each in entries if each.name.startswith(stem)}
+        for name in names:
+            match = _STATE.fullmatch(name, len(stem))
+            if match is not None and f"{stem}{match['id']}.part" not in names:
+                # A process was killed between moving its file and this one's end.
+                destination.with_name(name).unlink(missing_ok=True)
+        return [destination.with_name(name) for name in sorted(names) if _PARTIAL.fullmatch(name, len(stem))]
     return []
-
-
-def _is_partial(name: str, stem: str) -> bool:
-    return name.startswith(stem) and name.endswith(".part") and "." not in name[len(stem) : -len(".part")]
 
 
 def new_partial_path(destination: Path) -> Path:
