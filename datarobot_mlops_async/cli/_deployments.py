@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from datarobot_mlops_async.cli._bulk_options import BulkOptions, bulk_options
 from datarobot_mlops_async.cli._command import Group, option, together, with_session
 from datarobot_mlops_async.cli._exits import usage
 from datarobot_mlops_async.cli._filters import deployment_filters
 from datarobot_mlops_async.cli._listing import OutputFormat, listing, output_format, showing
-from datarobot_mlops_async.cli._options import completing, deployment_id, words
+from datarobot_mlops_async.cli._options import FILE, completing, deployment_id, words
 from datarobot_mlops_async.errors import ConflictError
 from datarobot_mlops_async.models import DeploymentOrder, FeatureOrder, Importance
 
@@ -99,6 +101,37 @@ listing(
     deployment_id,
     help="List the models that have been a deployment's champion.",
 )
+
+
+@command.command()
+@option(
+    "--interval",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="From one reading of the list to the next.",
+)
+@option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME",
+    help="What to compare, for example service_health. Repeatable; everything without it.",
+)
+@option(
+    "--state",
+    type=FILE,
+    metavar="FILE",
+    help="Go on from what it holds, if it is there, and keep it up to date.",
+)
+@option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="End after so many changes.")
+@option("--jsonl", "as_lines", is_flag=True, help="JSON, one change a line.")
+@deployment_filters
+@with_session
+async def watch(cli: Invocation, *, fields: tuple[str, ...], filters: dict[str, Any], **options: Any) -> None:
+    """Print what changes, as it does: deployments that come, go and differ."""
+    await cli.watch(fields=fields or None, **options, **filters)
 
 
 @command.command()

@@ -29,6 +29,7 @@ from datarobot_mlops_async.cli._printing import Printer
 from datarobot_mlops_async.cli._status import WaitingHandler
 from datarobot_mlops_async.cli._terminal import Terminal, plain
 from datarobot_mlops_async.cli._views import VIEWS
+from datarobot_mlops_async.cli._watch import watch_deployments
 from datarobot_mlops_async.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -121,6 +122,10 @@ class Invocation:
     async def verify_file(self, path: Path, **what: Any) -> VerifiedFile:
         """Check a file again; ``what`` are further arguments of `verify_file`."""
         return await verify_here(self.terminal, path, **what)
+
+    async def watch(self, **options: Any) -> None:
+        """Print changes of deployments as they come; see `watch_deployments`."""
+        await watch_deployments(self.terminal, self.session, **options)
 
     async def print_log(self, artifact: Artifact) -> None:
         """Write a log to stdout."""

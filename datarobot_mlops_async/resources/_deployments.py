@@ -32,10 +32,11 @@ from datarobot_mlops_async.resources._filters import query_of_filters
 from datarobot_mlops_async.resources._watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from datarobot_mlops_async.artifacts import Artifact
+    from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.pagination import Paginator
     from datarobot_mlops_async.resources._words import (
@@ -171,6 +172,7 @@ class Deployments(Resource):
         interval: float = 60,
         fields: Iterable[str] | None = None,
         state: str | None = None,
+        on_outage: Callable[[MLOpsError], object] | None = None,
         **filters: Any,
     ) -> Watch:
         """Watch what happens to deployments: ``async for change in session.deployments.watch(): ...``
@@ -186,6 +188,8 @@ class Deployments(Resource):
             fields: The attributes of `Deployment` to compare, all by default. What is not compared is as it was
                 when the deployment was last told of.
             state: A saved `Watch.state` of the same list, to go on from.
+            on_outage: Called with the error of each reading that failed and will be tried again; `Watch.stale_for`
+                tells for how long nothing was seen.
             filters: As for `list`. A deployment that begins to match is added, one that no longer does removed.
 
         Raises:
@@ -203,6 +207,7 @@ class Deployments(Resource):
             interval=interval,
             fields=fields,
             state=state,
+            on_outage=on_outage,
         )
 
     async def get(self, deployment_id: str) -> Deployment:

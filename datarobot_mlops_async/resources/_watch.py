@@ -50,6 +50,7 @@ class Watch(AsyncIterator[Change]):
         interval: float,
         fields: Iterable[str] | None,
         state: str | None,
+        on_outage: Callable[[MLOpsError], object] | None,
     ) -> None:
         # Not "interval <= 0": that lets NaN through.
         if not 0 < interval < math.inf:
@@ -64,6 +65,7 @@ class Watch(AsyncIterator[Change]):
         self._source = source
         self._filtered = filtered
         self._interval = interval
+        self._on_outage = on_outage
         self._listed_at: float | None = None
         self._told: dict[str, Deployment] = {}
         if state is not None:
@@ -208,6 +210,8 @@ class Watch(AsyncIterator[Change]):
             error.summary,
             extra={"delay": delay, "reason": error.summary},
         )
+        if self._on_outage is not None:
+            self._on_outage(error)
 
 
 def _may_pass(error: MLOpsError) -> bool:

@@ -1,0 +1,182 @@
+"""Changes of a fleet as they come: JSON for machines, lines for programs, a live table for people."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._fields import field_text, style_of, to_json
+from datarobot_mlops_async.cli._printing import fitting, table_of
+from datarobot_mlops_async.cli._terminal import plain
+from datarobot_mlops_async.cli._views import Column, Styled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from datarobot_mlops_async.cli._terminal import Terminal
+    from datarobot_mlops_async.errors import MLOpsError
+    from datarobot_mlops_async.models import Deployment
+    from datarobot_mlops_async.resources import Watch
+    from datarobot_mlops_async.session import AsyncSession
+
+_SIGNS = {"added": ("+ added", "good"), "changed": ("~ changed", "fair"), "removed": ("- removed", "quiet")}
+_LINES_BELOW = 4
+
+
+@frozen(kw_only=True)
+class Seen:
+    """A change and when it was seen."""
+
+    at: datetime
+    kind: str
+    fields: tuple[str, ...]
+    deployment: Deployment
+    before: Deployment | None
+
+
+def _what(seen: Seen) -> Styled:
+    """Return what differs and what it is now, for a column."""
+    parts: list[tuple[str, str]] = []
+    for name in seen.fields:
+        after = _word(getattr(seen.deployment, name))
+        differs = after != _word(getattr(seen.before, name))
+        parts += [(", ", "")] if parts else []
+        parts += [(f"{name} → ", "quiet"), (after, style_of(after))] if differs else [(name, "quiet")]
+    return Styled(tuple(parts))
+
+
+def _word(value: Any) -> str:
+    """Return one word for a value: a health's status, a scalar's text, nothing for what has many."""
+    value = getattr(value, "status", value)
+    return field_text(value) if value is None or isinstance(value, (str, int, float)) else ""
+
+
+def _since(seconds: float) -> str:
+    return messages.duration(seconds) if seconds >= 60 else f"{seconds:.0f} s"
+
+
+_COLUMNS = (
+    Column("ID", "deployment.id"),
+    Column("SEEN", lambda seen: f"{seen.at.astimezone():%H:%M:%S}"),
+    Column("", lambda seen: Styled((_SIGNS[seen.kind],))),
+    Column("LABEL", "deployment.label", wide=True),
+    Column("WHAT", _what, wide=True),
+)
+
+
+async def watch_deployments(
+    terminal: Terminal,
+    session: AsyncSession,
+    *,
+    as_lines: bool,
+    limit: int | None,
+    state: Path | None,
+    **options: Any,
+) -> None:
+    """Print changes until there were as many as are wanted, or for ever.
+
+    Args:
+        terminal: Where.
+        session: The session.
+        as_lines: Whether as JSON, one object a line.
+        limit: How many changes to wait for; ``None`` for no end.
+        state: A file to go on from and to keep up to date.
+        options: Further arguments of ``session.deployments.watch``.
+    """
+    saved = None if state is None else _load(state)
+
+    def tell(error: MLOpsError) -> None:
+        view.trouble = error.summary
+        if not live:
+            terminal.say(f"last seen {_since(watch.stale_for or 0.0)} ago: {error.summary}")
+
+    watch = session.deployments.watch(state=saved, on_outage=tell, **options)
+    live = terminal.live and not as_lines
+    view = _View(terminal, watch)
+    try:
+        with view.shown() if live else nullcontext():
+            view.count = len(await watch.snapshot())
+            if not live:
+                terminal.say(f"watching {messages.count(view.count, 'deployment')}")
+            for _ in iter(int, 1) if limit is None else range(limit):
+                change = await anext(watch)
+                view.trouble = ""
+                seen = Seen(
+                    at=datetime.now(UTC),
+                    kind=change.kind,
+                    fields=change.fields,
+                    deployment=change.deployment,
+                    before=change.before,
+                )
+                if live:
+                    view.show(seen)
+                else:
+                    terminal.write(to_json(seen) if as_lines else _line(seen))
+    finally:
+        if state is not None and watch.stale_for is not None:
+            _save(state, watch.state)
+
+
+class _View:
+    """The last changes, as many as a screen has room for, and how old is what is known."""
+
+    def __init__(self, terminal: Terminal, watch: Watch) -> None:
+        self.count = 0
+        self.trouble = ""
+        self._terminal = terminal
+        self._watch = watch
+        self._changes: deque[Seen] = deque(maxlen=max(1, terminal.out.height - _LINES_BELOW))
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        # Two lines that are drawn over would draw over each other.
+        self._terminal.status.hide()
+        self._terminal.status.live = False
+        with Live(get_renderable=self._drawn, console=self._terminal.out, refresh_per_second=2) as self._live:
+            yield
+
+    def show(self, seen: Seen) -> None:
+        self.count += (seen.kind == "added") - (seen.kind == "removed")
+        self._changes.append(seen)
+
+    def _drawn(self) -> Group:
+        age = self._watch.stale_for
+        caption = Text("reading the list", style="quiet")
+        if age is not None:
+            caption = Text(f"{messages.count(self.count, 'deployment')}, seen {_since(age)} ago")
+        if self.trouble:
+            caption = plain(f"{caption}; {self.trouble}", "bad")
+        changes, width = tuple(self._changes), self._terminal.out.width
+        return Group(
+            *([table_of(fitting(_COLUMNS, changes, width), changes, width)] if changes else []), caption
+        )
+
+
+def _line(seen: Seen) -> str:
+    what = ",".join(
+        f"{name}={_word(getattr(seen.before, name))}>{_word(getattr(seen.deployment, name))}".rstrip("=>")
+        for name in seen.fields
+    )
+    return "\t".join(map(field_text, (seen.kind, seen.deployment.id, seen.deployment.label, what)))
+
+
+def _load(path: Path) -> str | None:
+    with suppress(FileNotFoundError):
+        return path.read_text("ascii")
+    return None
+
+
+def _save(path: Path, state: str) -> None:
+    """Write a state so that there is an old one or a new one, and never half of one."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(state, "ascii")
+    new.replace(path)
