@@ -379,6 +379,9 @@ def test_clock_that_stands_still_gives_no_rate():
     [
         (0, 0.1, 1000 * MIB, 1, 4 * MIB),
         (50 * MIB, 0.001, 1000 * MIB, 8, 4 * MIB),
+        # Nor does one without a wait where the hash finds all in memory.
+        (1000 * MIB, 0.0, 1000 * MIB, 1, 20 * MIB),
+        (1000 * MIB, 0.0, 1000 * MIB, 8, 4 * MIB),
         # A round trip of 100 ms costs less than a twentieth.
         (10 * MIB, 0.1, 1000 * MIB, 8, 24 * MIB),
         (500 * MIB, 0.1, 1000 * MIB, 1, 64 * MIB),
@@ -389,7 +392,13 @@ def test_clock_that_stands_still_gives_no_rate():
 )
 def test_piece_is_long_enough_to_pay_and_short_enough_to_share(rate, latency, left, workers, length):
     found = piece_length(
-        rate, latency=latency, left=left, workers=workers, shortest=4 * MIB, longest=64 * MIB
+        rate,
+        latency=latency,
+        left=left,
+        workers=workers,
+        span=40 * MIB,
+        shortest=4 * MIB,
+        longest=64 * MIB,
     )
     assert found == length
 
@@ -403,7 +412,7 @@ def test_piece_is_long_enough_to_pay_and_short_enough_to_share(rate, latency, le
 )
 def test_pieces_always_make_progress(rate, left, workers, shortest, more):
     length = piece_length(
-        rate, latency=0.1, left=left, workers=workers, shortest=shortest, longest=shortest + more
+        rate, latency=0.1, left=left, workers=workers, span=more, shortest=shortest, longest=shortest + more
     )
     assert 0 < length <= left
 

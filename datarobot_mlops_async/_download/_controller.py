@@ -145,7 +145,9 @@ _IDLE = 0.5
 _WARM_UP = 10
 
 
-def piece_length(rate: float, *, latency: float, left: int, workers: int, shortest: int, longest: int) -> int:
+def piece_length(
+    rate: float, *, latency: float, left: int, workers: int, span: int, shortest: int, longest: int
+) -> int:
     """Return the length of the next piece in bytes.
 
     Long enough that waiting for it to begin costs little against receiving it, short enough that the hash finds it in
@@ -156,14 +158,18 @@ def piece_length(rate: float, *, latency: float, left: int, workers: int, shorte
         latency: How long an answer takes to begin, seconds.
         left: Bytes that no connection fetches yet.
         workers: Connections that share them.
+        span: Bytes that memory holds until they are hashed.
         shortest: Lower bound, but for the last piece.
         longest: Upper bound.
     """
-    length = max(shortest, min(int(rate * latency * _WORTH_A_REQUEST), longest, left // max(1, workers)))
+    in_memory = min(rate * _SECONDS, span / (workers + 1))
+    length = min(int(max(rate * latency * _WORTH_A_REQUEST, in_memory)), longest, left // max(1, workers))
+    length = max(length, shortest)
     # Whole multiples keep pieces aligned with blocks.
     length -= length % shortest
     return left if left < length + shortest // 2 else min(left, length)
 
 
-# How much longer than its latency a piece takes.
+# How much longer than its latency a piece takes, and how many seconds where memory holds that much.
 _WORTH_A_REQUEST = 25
+_SECONDS = 0.1

@@ -222,6 +222,7 @@ class Fetcher:
             latency=self._latency,
             left=left,
             workers=max(len(self._workers), self._controller.workers),
+            span=self._tuning.block * self._tuning.blocks,
             shortest=self._tuning.shortest_piece,
             longest=self._tuning.longest_piece,
         )

@@ -89,6 +89,7 @@ class StreamingClient:
         self._limiter = CapacityLimiter(max_threads)
         self._foreign = foreign_transport
         self._proxied: dict[str, httpx.AsyncBaseTransport] = {}
+        self._proxies: dict[tuple[str, str, int], str | None] = {}
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
 
     async def get(self, url: str, headers: Mapping[str, str]) -> StreamingResponse:
@@ -102,7 +103,7 @@ class StreamingClient:
             TransportError: No answer came.
         """
         with _named(url):
-            proxy = None if self._foreign else proxy_for(url, self._settings)
+            proxy = None if self._foreign else self._proxy_for(url)
             route = None if self._foreign else Route.find(url, proxy)
             if route is not None:
                 return await self._get_directly(url, route, headers)
@@ -119,6 +120,14 @@ class StreamingClient:
                 },
                 limiter=self._limiter,
             )
+
+    def _proxy_for(self, url: str) -> str | None:
+        # Looking through the environment for each piece would be felt.
+        address = Address.parse(url)
+        origin = address.scheme, address.host, address.port
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(url, self._settings)
+        return self._proxies[origin]
 
     async def aclose(self) -> None:
         """Close all idle connections."""
@@ -151,14 +160,15 @@ class StreamingClient:
 
     async def _connect(self, route: Route) -> Connection:
         timeout = self._settings.connect_timeout
-        context = ssl_context(self._settings.verify if route.address.scheme == "https" else False)
         try:
             with anyio.fail_after(timeout):
                 sock = await dial_route(route)
                 connection = Connection(sock, read_timeout=self._read_timeout)
                 if route.address.scheme == "https":
+                    # Reading the trusted authorities takes a while too.
                     await self._in_thread(
-                        connection, lambda: connection.start_tls(context, route.address.host)
+                        connection,
+                        lambda: connection.start_tls(ssl_context(self._settings.verify), route.address.host),
                     )
                 return connection
         except builtins.TimeoutError as error:
