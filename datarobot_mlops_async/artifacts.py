@@ -19,6 +19,7 @@ from attrs import field, frozen
 
 from datarobot_mlops_async._download._checksums import write_beside
 from datarobot_mlops_async._download._context import DownloadContext
+from datarobot_mlops_async._download._controller import RateLimit
 from datarobot_mlops_async._download._disk import system_errors
 from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
 from datarobot_mlops_async._download._names import safe_filename
@@ -33,7 +34,7 @@ from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import SessionStateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from datarobot_mlops_async._api import Api
 
@@ -43,6 +44,7 @@ __all__ = [
     "DownloadResult",
     "Expectation",
     "Progress",
+    "RateLimit",
     "VerifiedFile",
     "verify_file",
 ]
@@ -81,6 +83,7 @@ class Artifact:
     _refresh: Callable[[], Awaitable[Expectation]] | None = field(
         default=None, repr=False, eq=False, kw_only=True, alias="refresh"
     )
+    _mirrors: tuple[str, ...] = field(default=(), repr=False, eq=False, kw_only=True, alias="mirrors")
     _tuning: Tuning = field(factory=Tuning, repr=False, eq=False, kw_only=True, alias="tuning")
 
     @asynccontextmanager
@@ -89,6 +92,8 @@ class Artifact:
         *,
         expected_sha256: str | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        max_rate: float | RateLimit | None = None,
+        mirrors: Sequence[str] = (),
         on_progress: Callable[[Progress], object] | None = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open the bytes, in order, in bounded memory.
@@ -105,6 +110,10 @@ class Artifact:
         Args:
             expected_sha256: What the bytes should be, in hexadecimal; checked besides what the metadata say.
             max_connections: Upper bound of connections at the same time.
+            max_rate: Bytes a second over all of them, or a `RateLimit`, which several downloads may share and
+                which may be changed meanwhile.
+            mirrors: Other addresses of the same object, asked first, without the token; the service where they
+                fail. Used only where a SHA-256 is known, by which their bytes are judged.
             on_progress: Called in the event loop, at most ten times a second.
 
         Raises:
@@ -112,7 +121,7 @@ class Artifact:
             ObjectChangedError: The object changed on the way.
             StalledError: Bytes stopped coming on every connection that was tried.
         """
-        context = self._context(expected_sha256, max_connections)
+        context = self._context(expected_sha256, max_connections, max_rate, mirrors)
         with context.watched():
             async with StreamDownload(context, Reporter(on_progress)).opened() as chunks:
                 yield chunks
@@ -123,6 +132,8 @@ class Artifact:
         *,
         expected_sha256: str | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        max_rate: float | RateLimit | None = None,
+        mirrors: Sequence[str] = (),
         resume: bool = True,
         overwrite: bool = False,
         sidecar: bool = False,
@@ -142,6 +153,10 @@ class Artifact:
                 gets the bytes in order.
             expected_sha256: What the bytes should be, in hexadecimal; checked besides what the metadata say.
             max_connections: Upper bound of connections at the same time.
+            max_rate: Bytes a second over all of them, or a `RateLimit`, which several downloads may share and
+                which may be changed meanwhile.
+            mirrors: Other addresses of the same object, asked first, without the token; the service where they
+                fail. Used only where a SHA-256 is known, by which their bytes are judged.
             resume: Whether to go on with what an interrupted download left.
             overwrite: Whether to replace a file with other content; its permissions are kept.
             sidecar: Whether to write ``NAME.sha256`` beside the file, for ``sha256sum -c`` and `verify_file`.
@@ -159,7 +174,7 @@ class Artifact:
             APIStatusError: The server refused.
             TransportError: The connection failed more often than the retry policy allows.
         """
-        context = self._context(expected_sha256, max_connections)
+        context = self._context(expected_sha256, max_connections, max_rate, mirrors)
         with context.watched():
             result = await _download(
                 context, destination, resume=resume, overwrite=overwrite, reporter=Reporter(on_progress)
@@ -190,9 +205,17 @@ class Artifact:
         }
         return partial(Artifact, None, "", **known), ()
 
-    def _context(self, expected_sha256: str | None, max_connections: int) -> DownloadContext:
+    def _context(
+        self,
+        expected_sha256: str | None,
+        max_connections: int,
+        max_rate: float | RateLimit | None,
+        mirrors: Sequence[str],
+    ) -> DownloadContext:
         if max_connections < 1:
             raise ValueError(f"max_connections must be at least 1, not {max_connections}")
+        if strange := [each for each in mirrors if not each.lower().startswith(("http://", "https://"))]:
+            raise ValueError(f"a mirror is an http(s) URL, not {without_query(strange[0])!r}")
         if self._api is None:
             raise SessionStateError(
                 "the artifact has no session since it was unpickled: ask one for it again"
@@ -206,6 +229,8 @@ class Artifact:
             refresh=self._refresh,
             expected_sha256=expected_sha256,
             max_connections=max_connections,
+            max_rate=RateLimit(max_rate) if isinstance(max_rate, (int, float)) else max_rate,
+            mirrors=(*mirrors, *self._mirrors),
             tuning=self._tuning,
         )
 

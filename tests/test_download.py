@@ -180,7 +180,7 @@ async def test_silence_on_every_connection_is_a_stall(storage, tmp_path):
 async def test_trickle_is_a_stall(storage, tmp_path):
     storage.put("image", SIZE)
     storage.fault(after=10, trickle=0.02, times=100)
-    tuning = evolve(SMALL, pace=evolve(SMALL.pace, floor_window=0.15))
+    tuning = evolve(SMALL, low_speed=evolve(SMALL.low_speed, floor_window=0.15))
     async with artifact_at(storage.endpoint, "files/image", tuning=tuning) as artifact:
         with pytest.raises(StalledError, match="less than 1000 bytes a second"):
             await artifact.download(tmp_path / "image")
@@ -190,7 +190,7 @@ async def test_slow_connection_is_dropped_and_its_piece_fetched_again(storage, t
     stored = storage.put("image", SIZE)
     # Far above the floor, far below what the connections before it reached.
     storage.fault(after=10, trickle=0.0005, when=_behind(MIB))
-    tuning = evolve(SMALL, pace=evolve(SMALL.pace, floor=1.0))
+    tuning = evolve(SMALL, low_speed=evolve(SMALL.low_speed, floor=1.0))
     async with artifact_at(storage.endpoint, "files/image", tuning=tuning, sha256=stored.sha256) as artifact:
         await artifact.download(tmp_path / "image")
     assert (tmp_path / "image").read_bytes() == stored.data

@@ -13,8 +13,10 @@ from datarobot_mlops_async._download._consumer import FileConsumer, Hasher
 from datarobot_mlops_async._download._expectation import Expectation
 from datarobot_mlops_async._download._reorder_buffer import AbandonedError, PieceSink, ReorderBuffer
 from datarobot_mlops_async._download._resume_state import ResumeState
-from datarobot_mlops_async.errors import DownloadError
+from datarobot_mlops_async.artifacts import RateLimit
+from datarobot_mlops_async.errors import DownloadError, IntegrityError
 from tests.servers.clients import KIB, MIB, SMALL, artifact_at
+from tests.servers.mirror import mirroring
 from tests.waiting import cancelled_when
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -133,7 +135,7 @@ async def test_piece_that_is_slow_on_every_connection_is_left_alone(storage, tmp
     last = 2 * MIB - 128 * KIB
     storage.fault(after=127 * KIB, trickle=0.002, when=lambda request: request.range[0] == last)
     storage.fault(after=1, trickle=0.002, times=100, when=lambda request: request.range[0] > last)
-    tuning = evolve(SMALL, longest_piece=128 * KIB, pace=evolve(SMALL.pace, floor=1.0))
+    tuning = evolve(SMALL, longest_piece=128 * KIB, low_speed=evolve(SMALL.low_speed, floor=1.0))
     async with artifact_at(storage.endpoint, "files/image", tuning=tuning) as artifact:
         await artifact.download(tmp_path / "image")
     assert (tmp_path / "image").read_bytes() == stored.data
@@ -175,3 +177,93 @@ async def test_many_downloads_at_a_time_take_no_thread_that_others_share(storage
         async with artifact.stream() as chunks:
             assert b"".join([chunk async for chunk in chunks]) == stored.data
     assert {each.read_bytes() for each in tmp_path.iterdir()} == {stored.data}
+
+
+def test_rate_limit_makes_receivers_wait_and_can_be_changed():
+    limit = RateLimit(1000)
+    assert limit.spend(500, 10.0) == pytest.approx(0.4)
+    assert limit.spend(100, 10.0) == pytest.approx(0.5)
+    limit.rate = 100
+    assert limit.portion == 5
+    assert limit.spend(100, 10.0) == pytest.approx(1.5)
+    assert limit.spend(10, 100.0) == 0
+    for rate in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="more than 0"):
+            RateLimit(rate)
+
+
+async def test_max_rate_is_kept_and_nobody_counts_as_slow(storage, tmp_path):
+    stored = storage.put("image", 256 * KIB)
+    # Far below the floor, until it is raised in the middle.
+    limit = RateLimit(500.0)
+    reports = []
+
+    def on_progress(progress):
+        reports.append(progress)
+        if len(reports) == 8:
+            limit.rate = 1e9
+
+    async with artifact_at(storage.endpoint, "files/image") as artifact:
+        result = await artifact.download(tmp_path / "image", max_rate=limit, on_progress=on_progress)
+    assert result.sha256 == stored.sha256
+    assert result.bytes_fetched == 256 * KIB
+    assert reports[6].fetched == 0
+
+
+async def test_mirrors_are_asked_in_turn_and_without_the_token(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    with mirroring(stored.data) as one, mirroring(stored.data) as other:
+        async with artifact_at(storage.endpoint, "files/image", size=SIZE, sha256=stored.sha256) as artifact:
+            result = await artifact.download(tmp_path / "image", mirrors=[one.url, other.url])
+    assert result.sha256 == stored.sha256
+    assert storage.requests == []
+    assert one.asked
+    assert other.asked
+    assert one.tokens == other.tokens == 0
+
+
+async def test_mirror_on_the_service_s_own_host_gets_no_token_either(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    url = f"{storage.endpoint}/files/direct/image"
+    async with artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact:
+        await artifact.download(tmp_path / "image", mirrors=[url])
+    assert "authorization" not in storage.of("api")[0].headers
+    assert (tmp_path / "image").read_bytes() == stored.data
+
+
+@pytest.mark.parametrize("failure", ["refuses", "breaks off", "has another size", "is gone"])
+async def test_mirror_that_fails_is_replaced_by_the_service(storage, tmp_path, failure):
+    stored = storage.put("image", SIZE)
+    with mirroring(stored.data[1:] if failure == "has another size" else stored.data) as mirror:
+        mirror.status = 403 if failure == "refuses" else 206
+        mirror.breaks = failure == "breaks off"
+        url = "http://127.0.0.1:1/" if failure == "is gone" else mirror.url
+        async with artifact_at(storage.endpoint, "files/image", size=SIZE, sha256=stored.sha256) as artifact:
+            await artifact.download(tmp_path / "image", mirrors=[url])
+    assert (tmp_path / "image").read_bytes() == stored.data
+    assert len(mirror.asked) <= 1
+    assert storage.of("store")
+
+
+async def test_mirror_with_other_bytes_costs_time_only(storage, tmp_path, caplog):
+    stored = storage.put("image", SIZE)
+    with mirroring(bytes(SIZE)) as mirror:
+        async with artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact:
+            result = await artifact.download(tmp_path / "image", mirrors=[mirror.url])
+            assert result.bytes_fetched == 2 * SIZE
+            with pytest.raises(IntegrityError):
+                async with artifact.stream(mirrors=[mirror.url]) as chunks:
+                    async for _ in chunks:
+                        pass
+    assert (tmp_path / "image").read_bytes() == stored.data
+    assert "other bytes" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+async def test_mirrors_without_a_digest_are_not_asked(storage, tmp_path, caplog):
+    stored = storage.put("image", SIZE)
+    with mirroring(stored.data) as mirror:
+        async with artifact_at(storage.endpoint, "files/image") as artifact:
+            await artifact.download(tmp_path / "image", mirrors=[mirror.url])
+    assert mirror.asked == []
+    assert "no SHA-256 is known" in caplog.text

@@ -38,9 +38,6 @@ from datarobot_mlops_async._download._resume_state import (
     remove_state,
     write_state,
 )
-from datarobot_mlops_async._download._retry_state import RetryState
-from datarobot_mlops_async._retry import RetryPolicy
-from datarobot_mlops_async.errors import NotFoundError, ReadError, StalledError, TimeoutError
 
 SHA = hashlib.sha256(b"x").hexdigest()
 SHA64 = base64.b64encode(bytes.fromhex(SHA)).decode()
@@ -423,38 +420,6 @@ class _Clock:
 
     def __call__(self):
         return self.now
-
-
-def test_patience_is_renewed_by_progress_and_ends_without():
-    policy = RetryPolicy(max_retries=2, initial_backoff=0.0)
-    patience = RetryState(policy, _Clock())
-    error = ReadError("broke")
-    for _ in range(10):
-        assert patience.delay_after(error, progressed=True) == 0
-    patience.delay_after(error, progressed=False)
-    with pytest.raises(ReadError) as caught:
-        patience.delay_after(error, progressed=False)
-    assert caught.value.attempts == 3
-
-
-def test_patience_has_none_with_what_cannot_be_cured():
-    error = NotFoundError("gone", status=404, method="GET", url="u")
-    with pytest.raises(NotFoundError):
-        RetryState(RetryPolicy()).delay_after(error, progressed=True)
-
-
-def test_silence_that_outlasts_patience_is_a_stall():
-    with pytest.raises(StalledError, match="on each of 1 connections"):
-        RetryState(RetryPolicy(max_retries=0)).delay_after(TimeoutError("silent"), progressed=False)
-
-
-def test_budget_in_seconds_ends_patience_too():
-    clock = _Clock()
-    patience = RetryState(RetryPolicy(max_retries=99, budget=10.0, max_backoff=0.0), clock)
-    patience.delay_after(ReadError("broke"), progressed=False)
-    clock.now = 11.0
-    with pytest.raises(ReadError):
-        patience.delay_after(ReadError("broke"), progressed=False)
 
 
 def test_reports_come_at_most_ten_times_a_second():

@@ -6,26 +6,27 @@ import logging
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-import anyio
 from attrs import define, evolve, field
 
-from datarobot_mlops_async._download._fetcher import Fetcher, TransferStats
+from datarobot_mlops_async._download._fetcher import Fetcher, TransferStats, counted
+from datarobot_mlops_async._download._mirrors import MirroredObject
 from datarobot_mlops_async._download._names import filename_from_disposition, filename_from_url
 from datarobot_mlops_async._download._probe import open_object
 from datarobot_mlops_async._download._ranges import Validators
 from datarobot_mlops_async._download._remote import RemoteObject
 from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
-from datarobot_mlops_async._download._retry_state import RetryState
+from datarobot_mlops_async._retry import Retries
 from datarobot_mlops_async._streaming import StreamingClient
-from datarobot_mlops_async.errors import APIStatusError, IntegrityError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from datarobot_mlops_async._api import Api
+    from datarobot_mlops_async._download._controller import RateLimit
     from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
     from datarobot_mlops_async._download._probe import Probe
     from datarobot_mlops_async._download._tuning import Tuning
+    from datarobot_mlops_async.errors import IntegrityError
 
 logger = logging.getLogger("datarobot_mlops_async")
 
@@ -43,6 +44,8 @@ class DownloadContext:
         refresh: Reads the metadata again; ``None`` where there are none.
         expected_sha256: What the caller expects.
         max_connections: Upper bound.
+        max_rate: Bytes a second over all of them.
+        mirrors: Other addresses of the same object.
         tuning: Sizes and times.
     """
 
@@ -54,6 +57,8 @@ class DownloadContext:
     refresh: Callable[[], Awaitable[Expectation]] | None
     expected_sha256: str | None
     max_connections: int
+    max_rate: RateLimit | None
+    mirrors: Sequence[str]
     tuning: Tuning
     _stats: list[TransferStats] = field(factory=list, init=False)
 
@@ -73,7 +78,7 @@ class DownloadContext:
                     )
 
     @asynccontextmanager
-    async def connected(self) -> AsyncIterator[RemoteObject]:
+    async def connected(self) -> AsyncIterator[RemoteObject | MirroredObject]:
         """Give the remote object, over connections that are closed at the end."""
         api = self.api
         api.lifetime.check()
@@ -83,13 +88,20 @@ class DownloadContext:
             max_threads=self.max_connections,
             foreign_transport=api.client.foreign_transport,
         )
+        remote = RemoteObject(api, self.path, client)
+        mirrors = [RemoteObject(api, url, client) for url in self.mirrors]
+        if mirrors and not self._digest_known:
+            logger.warning(
+                "download: mirrors are not asked, as no SHA-256 is known that would judge their bytes"
+            )
+            mirrors.clear()
         try:
-            yield RemoteObject(api, self.path, client)
+            yield MirroredObject(remote, mirrors, self.metadata.size) if mirrors else remote
         finally:
             await client.aclose()
 
     async def expectation(self) -> Expectation:
-        """Return what was promised so far.
+        """Return what is expected so far.
 
         Raises:
             IntegrityError: The caller expects something else than the metadata name, also when those
@@ -114,6 +126,10 @@ class DownloadContext:
         )
         return expectation.normalized()
 
+    @property
+    def _digest_known(self) -> bool:
+        return bool(self.metadata.sha256 or self.expected_sha256)
+
     async def has_moved(self) -> bool:
         """Read the metadata again, and tell whether they changed: "latest" may mean another object now."""
         if self.refresh is None:
@@ -121,7 +137,9 @@ class DownloadContext:
         before, self.metadata = self.metadata, await self.refresh()
         return before != self.metadata
 
-    async def open(self, remote: RemoteObject, start: int = 0, validators: Validators | None = None) -> Probe:
+    async def open(
+        self, remote: RemoteObject | MirroredObject, start: int = 0, validators: Validators | None = None
+    ) -> Probe:
         """Get the first answer, with the retry policy's patience.
 
         Args:
@@ -129,20 +147,19 @@ class DownloadContext:
             start: Bytes that are here already.
             validators: Of the object those bytes belong to.
         """
-        retries = RetryState(self.api.options.retry)
-        while True:
-            try:
-                probe = await open_object(
-                    remote,
-                    start=start,
-                    length=2 * self.tuning.shortest_piece,
-                    validators=validators or Validators(),
-                    digest_known=bool(self.metadata.sha256 or self.expected_sha256),
-                )
-            except (TransportError, APIStatusError) as error:
-                await anyio.sleep(retries.delay_after(error, progressed=False))
-            else:
-                return probe
+        retries = Retries(f"GET {remote.url}", self.api.options.retry)
+
+        async def attempt() -> Probe:
+            return await open_object(
+                remote,
+                start=start,
+                length=2 * self.tuning.shortest_piece,
+                validators=validators or Validators(),
+                digest_known=self._digest_known,
+            )
+
+        with counted(retries):
+            return await retries.run(attempt)
 
     def name(self, probe: Probe) -> str:
         """Return the file name, as known or as the first answer suggests; always safe."""
@@ -158,7 +175,7 @@ class DownloadContext:
         """Check what the first answer announces, and return the expectation with what its headers add.
 
         Raises:
-            IntegrityError: The announced size is not the promised one, or the body is encoded and nobody
+            IntegrityError: The announced size is not the expected one, or the body is encoded and nobody
                 named a digest that could decide whether it should be.
         """
         expectation = evolve(expectation, filename=self.filename)
@@ -178,7 +195,7 @@ class DownloadContext:
 
     def fetcher(
         self,
-        remote: RemoteObject,
+        remote: RemoteObject | MirroredObject,
         probe: Probe,
         buffers: ReorderBuffer,
         expectation: Expectation,
@@ -194,7 +211,7 @@ class DownloadContext:
             tuning=self.tuning,
             retry=self.api.options.retry,
             max_connections=self.max_connections,
-            pace=None,
+            max_rate=self.max_rate,
             digest_decides=expectation.digest is not None,
         )
         self._stats.append(fetcher.stats)

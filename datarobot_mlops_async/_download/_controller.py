@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,48 @@ class LowSpeedLimit:
     fraction: float = 0.15
     floor: float = 1024.0
     floor_window: float = 30.0
+
+
+class RateLimit:
+    """How many bytes a second may come, over all connections of all downloads that share it.
+
+    Args:
+        rate: Bytes a second.
+
+    Raises:
+        ValueError: It is not a positive number.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+        self.rate = rate
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second; may be changed at any time, in any thread."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        if not rate > 0:
+            raise ValueError(f"a rate must be more than 0 bytes a second, not {rate!r}")
+        self._rate = float(rate)
+
+    @property
+    def portion(self) -> int:
+        """How many bytes to read at a time, so that nobody waits for long."""
+        return max(1, int(min(self._rate * _PORTION, 2**31)))
+
+    def spend(self, count: int, now: float) -> float:
+        """Account for bytes that came, and return the seconds to wait before more may come."""
+        with self._lock:
+            # Who slept too long may catch up, a little.
+            self._free_at = max(self._free_at, now - 2 * _PORTION) + count / self._rate
+            return max(0.0, self._free_at - now)
+
+
+_PORTION = 0.05
 
 
 class RateMeter:
@@ -55,13 +98,13 @@ class RateMeter:
 
 
 def too_slow(
-    meters: Mapping[int, RateMeter], pace: LowSpeedLimit, reference: float | None
+    meters: Mapping[int, RateMeter], limit: LowSpeedLimit, reference: float | None
 ) -> tuple[set[int], set[int]]:
     """Judge connections by their rates.
 
     Args:
         meters: One for each connection that is receiving now.
-        pace: The measure.
+        limit: The measure.
         reference: What one connection reached earlier in this download, bytes a second; it stands in for
             peers when there are none left (the last piece). ``None`` if unknown.
 
@@ -72,14 +115,14 @@ def too_slow(
     stalled = {
         key
         for key, meter in meters.items()
-        if (rate := meter.rate(pace.floor_window)) is not None and rate < pace.floor
+        if (rate := meter.rate(limit.floor_window)) is not None and rate < limit.floor
     }
-    rates = {key: rate for key, meter in meters.items() if (rate := meter.rate(pace.window)) is not None}
+    rates = {key: rate for key, meter in meters.items() if (rate := meter.rate(limit.window)) is not None}
     slow = set()
     for key, rate in rates.items():
         peers = [other for peer, other in rates.items() if peer != key]
         norm = median(peers) if len(peers) >= 2 else reference
-        if norm is not None and rate < pace.fraction * norm:
+        if norm is not None and rate < limit.fraction * norm:
             slow.add(key)
     return slow - stalled, stalled
 

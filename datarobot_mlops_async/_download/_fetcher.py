@@ -8,11 +8,11 @@ raise nothing, so no exception group ever reaches a caller.
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from datarobot_mlops_async._download._controller import (
     ConcurrencyController,
@@ -23,20 +23,23 @@ from datarobot_mlops_async._download._controller import (
 from datarobot_mlops_async._download._probe import ChangedError, read_piece
 from datarobot_mlops_async._download._ranges import range_header
 from datarobot_mlops_async._download._reorder_buffer import AbandonedError, PieceSink
-from datarobot_mlops_async._download._retry_state import RetryState
+from datarobot_mlops_async._retry import Retries
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import (
     APIStatusError,
     ReadError,
+    StalledError,
     TimeoutError,  # noqa: A004 - ours
     TransportError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from anyio.abc import TaskGroup
 
+    from datarobot_mlops_async._download._controller import RateLimit
+    from datarobot_mlops_async._download._mirrors import MirroredObject
     from datarobot_mlops_async._download._probe import Probe
     from datarobot_mlops_async._download._remote import RemoteObject
     from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
@@ -107,6 +110,18 @@ class Transfer:
         self.response.interrupt()
 
 
+@contextmanager
+def counted(retries: Retries) -> Iterator[None]:
+    """Say of an error that ended all attempts how many there were; silence or a trickle on each is a stall."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise StalledError(f"{error.message} (on each of {retries.failures} connections)") from error
+    except (TransportError, APIStatusError) as error:
+        error.attempts = retries.failures
+        raise
+
+
 class Fetcher:
     """Fetches an object into a reorder buffer, over as many connections as help.
 
@@ -118,13 +133,13 @@ class Fetcher:
         tuning: Sizes and times.
         retry: The patience with one piece.
         max_connections: Upper bound of workers.
-        pace: Called with a count of bytes received; returns how long to wait, in seconds.
+        max_rate: How many bytes a second may come; ``None`` for no limit.
         digest_decides: Whether a digest of the whole is known, which would uncover a mixture of two objects.
     """
 
     def __init__(
         self,
-        remote: RemoteObject,
+        remote: RemoteObject | MirroredObject,
         probe: Probe,
         buffers: ReorderBuffer,
         *,
@@ -132,7 +147,7 @@ class Fetcher:
         tuning: Tuning,
         retry: RetryPolicy,
         max_connections: int,
-        pace: Callable[[int], float] | None,
+        max_rate: RateLimit | None,
         digest_decides: bool,
     ) -> None:
         self._remote = remote
@@ -141,7 +156,7 @@ class Fetcher:
         self._write = write
         self._tuning = tuning
         self._retry = retry
-        self._pace = pace
+        self._max_rate = max_rate
         self._digest_decides = digest_decides
         self._controller = ConcurrencyController(max_connections if probe.ranged else 1, now=time.monotonic())
         self._next = probe.end or 0
@@ -230,44 +245,39 @@ class Fetcher:
         return self._sink(self._next - length, self._next)
 
     def _sink(self, start: int, end: int | None) -> PieceSink:
-        return PieceSink(self._buffers, start, end, write=self._write, pace=self._pace)
+        return PieceSink(self._buffers, start, end, write=self._write, max_rate=self._max_rate)
 
     async def _fetch(self, key: int, sink: PieceSink, response: StreamingResponse | None) -> None:
         """Fetch one piece, whatever number of attempts it takes."""
-        retries, drops = RetryState(self._retry), 0
-        while sink.position != sink.end:
-            transfer, before = None, sink.position
-            try:
-                response = response or await self._ask(sink)
-                transfer = self._transfers[key] = Transfer(response, sink, drops < _MAX_DROPS)
-                await self._receive(transfer)
-            except (TransportError, APIStatusError) as error:
-                if transfer and transfer.dropped:
-                    drops += 1
-                else:
-                    progressed = sink.position > before
-                    await anyio.sleep(self._delay(retries, error, transfer, progressed=progressed))
-            finally:
-                self.stats.received += transfer.received if transfer else 0
-                self._transfers.pop(key, None)
-                if response is not None:
-                    await response.aclose()
-                    response = None
+        retries, drops = Retries(f"GET {self._remote.url}", self._retry), 0
 
-    def _delay(
-        self,
-        retries: RetryState,
-        error: TransportError | APIStatusError,
-        transfer: Transfer | None,
-        *,
-        progressed: bool,
-    ) -> float:
-        if transfer is not None and transfer.stalled:
-            # A trickle is no progress, or it would go on for ever.
-            floor = self._tuning.pace.floor
-            trickle = TimeoutError(f"{self._remote.url}: less than {floor:g} bytes a second")
-            return retries.delay_after(trickle, progressed=False)
-        return retries.delay_after(error, progressed=progressed)
+        async def attempt() -> None:
+            nonlocal response, drops
+            while sink.position != sink.end:
+                answer, response = response or await self._ask(sink), None
+                before = sink.position
+                transfer = self._transfers[key] = Transfer(answer, sink, drops < _MAX_DROPS)
+                try:
+                    await self._receive(transfer)
+                except TransportError:
+                    if transfer.stalled:
+                        # A trickle is no progress, or it would go on for ever.
+                        floor = self._tuning.low_speed.floor
+                        raise TimeoutError(
+                            f"{self._remote.url}: less than {floor:g} bytes a second"
+                        ) from None
+                    if sink.position > before:
+                        retries.renew()
+                    if not transfer.dropped:
+                        raise
+                    drops += 1
+                finally:
+                    self.stats.received += transfer.received
+                    del self._transfers[key]
+                    await answer.aclose()
+
+        with counted(retries):
+            await retries.run(attempt)
 
     async def _receive(self, transfer: Transfer) -> None:
         sink = transfer.sink
@@ -320,7 +330,7 @@ class Fetcher:
                     now, received=self.received, starved=starved, busy=share, latency=self._latency
                 )
                 self._grow(group, wanted)
-                if now - judged > self._tuning.pace.window / 10:
+                if now - judged > self._tuning.low_speed.window / 10:
                     judged = now
                     self._judge(now, starved)
         except Exception as error:  # noqa: BLE001 - the caller's callback; the consumer raises it
@@ -331,15 +341,18 @@ class Fetcher:
             self._start_worker(group, sink)
 
     def _judge(self, now: float, starved: float) -> None:
-        pace = self._tuning.pace
+        limit = self._tuning.low_speed
+        if self._max_rate is not None:
+            share = self._max_rate.rate / max(1, len(self._transfers))
+            limit = evolve(limit, floor=min(limit.floor, limit.fraction * share))
         for transfer in self._transfers.values():
             if starved < 0.5 or transfer.sink.waiting:
                 # Whoever waits for the hash, or for a slow reader of the stream, is not slow.
                 transfer.meter = RateMeter(now, transfer.sink.received)
             else:
-                transfer.meter.sample(now, transfer.sink.received, max(pace.window, pace.floor_window))
+                transfer.meter.sample(now, transfer.sink.received, max(limit.window, limit.floor_window))
         meters = {key: transfer.meter for key, transfer in self._transfers.items()}
-        slow, stalled = too_slow(meters, pace, self._rate or None)
+        slow, stalled = too_slow(meters, limit, self._rate or None)
         for key in slow | stalled:
             transfer = self._transfers[key]
             if key in stalled or transfer.droppable:

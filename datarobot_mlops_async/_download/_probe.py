@@ -23,6 +23,7 @@ from datarobot_mlops_async.errors import ProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from datarobot_mlops_async._download._mirrors import MirroredObject
     from datarobot_mlops_async._download._remote import RemoteObject
     from datarobot_mlops_async._streaming import StreamingResponse
 
@@ -62,7 +63,12 @@ class Probe:
 
 
 async def open_object(
-    remote: RemoteObject, *, start: int, length: int, validators: Validators, digest_known: bool
+    remote: RemoteObject | MirroredObject,
+    *,
+    start: int,
+    length: int,
+    validators: Validators,
+    digest_known: bool,
 ) -> Probe:
     """Ask for a first range and learn about the object from the answer.
 
@@ -91,7 +97,7 @@ async def open_object(
     return await _open_whole(remote, digest_known=digest_known)
 
 
-async def _open_whole(remote: RemoteObject, *, digest_known: bool) -> Probe:
+async def _open_whole(remote: RemoteObject | MirroredObject, *, digest_known: bool) -> Probe:
     """Open an object whose ranges cannot be used."""
     response = await remote.get({})
     if response.status != 200:

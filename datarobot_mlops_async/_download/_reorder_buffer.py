@@ -16,6 +16,8 @@ from attrs import define
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from datarobot_mlops_async._download._controller import RateLimit
+
 
 class AbandonedError(Exception):
     """The download is over, for whatever reason, and nobody wants blocks any more."""
@@ -186,7 +188,7 @@ class PieceSink:
         start: The piece's first byte.
         end: The byte behind its last; ``None`` when only the end of the body tells.
         write: Writes bytes to their offset in the file; ``None`` where there is none.
-        pace: Called with a count of bytes that were received; returns how long to wait, in seconds.
+        max_rate: What all receivers share; ``None`` for no limit.
     """
 
     def __init__(
@@ -196,13 +198,13 @@ class PieceSink:
         end: int | None,
         *,
         write: Callable[[memoryview, int], None] | None,
-        pace: Callable[[int], float] | None = None,
+        max_rate: RateLimit | None = None,
     ) -> None:
         self._buffers = buffers
         self._next = start
         self._block: Block | None = None
         self._write = write
-        self._pace = pace
+        self._max_rate = max_rate
         self.end = end
         self.skip = 0
         """Bytes of the body to leave out first: they are here from an earlier attempt."""
@@ -233,21 +235,23 @@ class PieceSink:
         if block is None or block.buffer is None:  # pragma: no cover - for the type checker
             raise AssertionError
         room = block.buffer[block.length : self._limit()]
+        if self._max_rate is not None:
+            room = room[: self._max_rate.portion]
         return room[: self.skip] if self.skip else room
 
     def buffer_updated(self, count: int) -> None:
         """Accept bytes; a full block is written and handed over."""
         self.received += count
-        if self._pace is not None and (delay := self._pace(count)):
-            self.waiting = True
-            self._buffers.sleep(delay)
-            self.waiting = False
         if self.skip:
             self.skip -= count
         elif self._block is not None:
             self._block.length += count
             if self._block.length == self._limit():
                 self.flush()
+        if self._max_rate is not None:
+            self.waiting = True
+            self._buffers.sleep(self._max_rate.spend(count, time.monotonic()))
+            self.waiting = False
 
     def abandon(self) -> None:
         """Wake a thread that waits for the hash: the task that waits for it was cancelled."""

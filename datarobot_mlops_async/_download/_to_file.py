@@ -15,6 +15,7 @@ from datarobot_mlops_async._download._consumer import FileConsumer, Hasher, Pref
 from datarobot_mlops_async._download._context import logger
 from datarobot_mlops_async._download._digests import digest_file
 from datarobot_mlops_async._download._disk import system_errors
+from datarobot_mlops_async._download._mirrors import MirroredObject
 from datarobot_mlops_async._download._partial import Partial, exists_error
 from datarobot_mlops_async._download._probe import ChangedError
 from datarobot_mlops_async._download._results import DownloadResult
@@ -52,7 +53,7 @@ class FileDownload:
     def __init__(
         self,
         context: DownloadContext,
-        remote: RemoteObject,
+        remote: RemoteObject | MirroredObject,
         destination: Path,
         *,
         resume: bool,
@@ -185,6 +186,11 @@ class FileDownload:
                 is_older = partial.state.verified > 0 and partial.state.sha256 != expectation.digest
                 await run_interruptible(partial.restart)
                 error.destination = self._destination
+                if isinstance(self._remote, MirroredObject) and self._remote.drop_mirrors():
+                    logger.warning(
+                        "download: a mirror of %s has other bytes: fetched anew", self._destination
+                    )
+                    continue
                 if restarts or not (await self._context.explain(error) or is_older):
                     raise
                 restarts += 1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async._download._context import DownloadContext
     from datarobot_mlops_async._download._expectation import Expectation
+    from datarobot_mlops_async._download._mirrors import MirroredObject
     from datarobot_mlops_async._download._probe import Probe
     from datarobot_mlops_async._download._progress import Reporter
     from datarobot_mlops_async._download._remote import RemoteObject
@@ -130,7 +131,7 @@ class StreamDownload:
             finally:
                 self.received = fetcher.received
 
-    async def _open(self, remote: RemoteObject) -> tuple[Probe, Expectation]:
+    async def _open(self, remote: RemoteObject | MirroredObject) -> tuple[Probe, Expectation]:
         expectation = await self._context.expectation()
         for last in (False, True):
             probe = await self._context.open(remote)

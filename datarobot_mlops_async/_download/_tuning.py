@@ -23,7 +23,7 @@ class Tuning:
         tick: Between two looks at rates and progress.
         checkpoint: Between two records.
         restarts: How often a download starts over because the object changed.
-        pace: When a connection is too slow.
+        low_speed: When a connection is too slow.
         lock_poll: Between two attempts to lock a partial file that another process holds.
     """
 
@@ -35,5 +35,5 @@ class Tuning:
     tick: float = 0.05
     checkpoint: float = 0.5
     restarts: int = 2
-    pace: LowSpeedLimit = field(factory=LowSpeedLimit)
+    low_speed: LowSpeedLimit = field(factory=LowSpeedLimit)
     lock_poll: float = 0.25

@@ -24,7 +24,7 @@ SMALL = Tuning(
     tick=0.01,
     checkpoint=0.02,
     lock_poll=0.02,
-    pace=LowSpeedLimit(window=0.2, fraction=0.2, floor=1000.0, floor_window=0.4),
+    low_speed=LowSpeedLimit(window=0.2, fraction=0.2, floor=1000.0, floor_window=0.4),
 )
 QUICK = RetryPolicy(max_retries=3, budget=20.0, initial_backoff=0.01, max_backoff=0.02)
 
