@@ -215,7 +215,7 @@ class Artifact:
         if max_connections < 1:
             raise ValueError(f"max_connections must be at least 1, not {max_connections}")
         if strange := [each for each in mirrors if not each.lower().startswith(("http://", "https://"))]:
-            raise ValueError(f"a mirror is an http(s) URL, not {without_query(strange[0])!r}")
+            raise ValueError(f"a mirror is an http(s) URL, not {strange[0].partition('?')[0]!r}")
         if self._api is None:
             raise SessionStateError(
                 "the artifact has no session since it was unpickled: ask one for it again"

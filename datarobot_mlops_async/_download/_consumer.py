@@ -89,8 +89,6 @@ class FileConsumer:
         self._partial = partial
         self._hasher = hasher
         self._found = state.checkpoints
-        self._noted: Checkpoint | None = None
-        self._recorded: Checkpoint | None = None
         self._scratch = memoryview(bytearray(buffers.block))
         self._reached: Checkpoint | None = None
         self.state = evolve(state, checkpoints=())
@@ -113,19 +111,12 @@ class FileConsumer:
             self._reached = Checkpoint(offset=self._hasher.size, sha256=self._hasher.hexdigest())
             self._buffers.release(block)
 
-    def note(self) -> ResumeState | None:
-        """Return how far everything is written and hashed; ``None`` while that is no more than was recorded."""
+    def note(self) -> ResumeState:
+        """Return how far everything is written and hashed."""
         reached = self._reached
-        if reached is None or reached is self._recorded:
-            return None
-        if reached is not self._noted:
-            self._noted = reached
+        if reached is not None and reached.offset > self.state.verified:
             self.state = self.state.with_checkpoint(reached)
         return self.state
-
-    def recorded(self) -> None:
-        """Take it that what was noted last is on the disk. Until then it is noted again."""
-        self._recorded = self._noted
 
     def _rehash(self, claim: Checkpoint) -> None:
         while (at := self._hasher.size) < claim.offset:

@@ -261,25 +261,24 @@ class FileDownload:
             await run_interruptible(consumer.run, interrupt=buffers.abandon)
             return
         fetcher = self._context.fetcher(self._remote, probe, buffers, expectation, write=partial.write_at)
-        recorded = time.monotonic()
+        recorded, recorded_at = state.verified, time.monotonic()
 
         async def record() -> None:
             # Not in the thread that hashes.
-            if (noted := consumer.note()) is not None:
-                await run_interruptible(functools.partial(partial.record, noted))
-                consumer.recorded()
+            nonlocal recorded, recorded_at
+            if (certain := consumer.note()).verified > recorded:
+                await run_interruptible(functools.partial(partial.record, certain))
+            recorded, recorded_at = max(recorded, certain.verified), time.monotonic()
 
         async def look() -> None:
-            nonlocal recorded
             self._reporter.update(
                 fetched=buffers.arrived,
                 verified=hasher.size,
                 total=state.validators.size,
                 connections=fetcher.connections,
             )
-            if time.monotonic() - recorded >= tuning.checkpoint:
+            if time.monotonic() - recorded_at >= tuning.checkpoint:
                 await record()
-                recorded = time.monotonic()
 
         try:
             async with fetcher.running(look):
