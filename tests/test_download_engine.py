@@ -266,3 +266,11 @@ async def test_mirrors_without_a_digest_are_not_asked(storage, tmp_path, caplog)
             await artifact.download(tmp_path / "image", mirrors=[mirror.url])
     assert mirror.asked == []
     assert "no SHA-256 is known" in caplog.text
+
+
+@pytest.mark.parametrize("mirror", ["files/image", "ftp://h/image?s3cret"])
+async def test_mirror_that_is_no_url_is_the_caller_s_error(storage, tmp_path, mirror):
+    async with artifact_at(storage.endpoint, "files/image") as artifact:
+        with pytest.raises(ValueError, match="a mirror is") as caught:
+            await artifact.download(tmp_path / "image", mirrors=[mirror])
+    assert "s3cret" not in str(caught.value)
