@@ -80,4 +80,7 @@ class TokenCommand:
             raise ConfigError(f"the token command ended with status {error.returncode}") from None
         except OSError as error:
             raise ConfigError(f"the token command cannot be run: {error.strerror}") from None
-        return result.stdout.decode("utf-8", "replace").strip()
+        token = result.stdout.decode("utf-8", "replace").strip()
+        if not token:
+            raise ConfigError("the token command printed nothing")
+        return token

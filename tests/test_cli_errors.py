@@ -344,17 +344,47 @@ def test_token_comes_from_a_command(dr, datarobot_emulator, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "part"),
     [
-        ("no-such-program read", "cannot be run: No such file"),
-        ("'", "cannot be run: No closing quotation"),
-        ("", "cannot be run"),
-        ("false", "false failed with exit code 1"),
-        ("true", "the output of --token-command true is empty"),
+        ("no-such-program read", "the token command cannot be run: No such file"),
+        ("false", "the token command ended with status 1"),
+        ("true", "the token command printed nothing"),
     ],
 )
 def test_command_that_gives_no_token_is_told(dr, command, part):
-    ran = dr("--endpoint", "http://127.0.0.1", "--token-command", command, *LIST)
+    ran = dr("--endpoint", "http://127.0.0.1:9", "--token-command", command, "--retries", 0, *LIST)
     assert ran.code == 3
     assert part in ran.error
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("--token-command", "'"), "No closing quotation"),
+        (("--token-command", " "), "--token-command is empty"),
+        (("--header", "no colon"), "is not 'NAME: VALUE'"),
+    ],
+)
+def test_global_option_that_makes_no_sense_is_refused(dr, options, part):
+    ran = dr("--endpoint", "http://127.0.0.1:9", *options, *LIST)
+    assert ran.code == 2
+    assert part in ran.error
+
+
+def test_headers_reach_the_server(dr, datarobot_emulator):
+    assert dr("--header", "X-Gateway: a:b", "--header", "X-Other:c", *LIST).code == 0
+    headers = {name.lower(): value for name, value in datarobot_emulator.requests[-1].headers.items()}
+    assert (headers["x-gateway"], headers["x-other"]) == ("a:b", "c")
+
+
+def test_token_command_is_asked_again_when_the_server_refuses(dr, datarobot_emulator, monkeypatch, tmp_path):
+    endpoint, token = datarobot_emulator.endpoint, datarobot_emulator.token
+    for name in ("DATAROBOT_ENDPOINT", "DATAROBOT_API_TOKEN"):
+        monkeypatch.delenv(name)
+    script = tmp_path / "vault"
+    script.write_text(
+        f"#!/bin/sh\nif [ -e {tmp_path}/asked ]; then echo {token}; else echo old; fi\ntouch {tmp_path}/asked\n"
+    )
+    script.chmod(0o755)
+    assert dr("--endpoint", endpoint, "--token-command", script, *LIST).code == 0
 
 
 def test_one_source_of_the_token_is_enough(dr, token_file):

@@ -209,3 +209,18 @@ def test_interrupted_run_says_what_is_on_its_way_and_leaves_one_bar(dr, datarobo
         )
         assert str(journal) in message
         assert "unknown" not in terminal.screen
+
+
+def test_terminal_too_narrow_for_an_id_folds_it(dr):
+    (chosen,) = dr("deployments", "list", "-n", 1, "--columns", "id").lines
+    shown = dr("deployments", "list", "-n", 1, terminal=True, columns=20)
+    cells = [line.split(" ")[0] for line in shown.lines[2:]]
+    assert chosen in "".join(cells), shown.out
+
+
+@pytest.mark.datarobot_emulator(faults=["POST /deployments/** links=none"])
+def test_operation_that_is_over_at_once_is_waited_for(dr):
+    (chosen,) = dr("deployments", "list", "-n", 1, "--columns", "id").lines
+    ran = dr("reports", "run", chosen, "5e29")
+    assert ran.code == 0
+    assert ran.error.startswith("running the report: done in ")

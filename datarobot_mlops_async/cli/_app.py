@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
 import warnings
@@ -81,6 +82,22 @@ class _Root(Group):
             raise Failure("", ExitCode.BROKEN_PIPE) from None
 
 
+def _command_line(_ctx: object, _parameter: object, text: str | None) -> str | None:
+    try:
+        if text is not None and not shlex.split(text):
+            raise usage("--token-command is empty")
+    except ValueError as error:
+        raise usage(f"--token-command: {error}") from None
+    return text
+
+
+def _headers(_ctx: object, _parameter: object, given: tuple[str, ...]) -> dict[str, str] | None:
+    pairs = [each.partition(":") for each in given]
+    if wrong := [name for name, colon, _ in pairs if not colon]:
+        raise usage(f"--header: {wrong[0]!r} is not 'NAME: VALUE'")
+    return {name.strip(): value.strip() for name, _, value in pairs} or None
+
+
 @click.command(
     cls=_Root,
     no_args_is_help=True,
@@ -100,6 +117,7 @@ class _Root(Group):
 @option(
     "--token-command",
     metavar="COMMAND",
+    callback=_command_line,
     help="Command that prints the token, for example 'vault read -field=token secret/datarobot'.",
 )
 @option("--config-file", type=FILE, metavar="FILE", help="A drconfig.yaml to read.")
@@ -111,6 +129,14 @@ class _Root(Group):
     "--proxy",
     metavar="URL",
     help="Proxy; by default that of HTTPS_PROXY and NO_PROXY, which is the place for one with a password.",
+)
+@option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    callback=_headers,
+    help="Header for every request to DataRobot, as a gateway may want it; repeatable.",
 )
 @option("--timeout", type=float, metavar="SECONDS", help="For one attempt of a request.")
 @option("--retries", "retry", type=int, metavar="N", help="Attempts after a request's first.")

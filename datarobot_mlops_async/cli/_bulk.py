@@ -182,8 +182,6 @@ class BulkAction:
             self._journal.unlink()
 
     def _how_to_go_on(self) -> str:
-        if self._journal is None:
-            return ""
         done = self._done + sum(each.state is OutcomeState.SUCCEEDED for each in self._outcomes.values())
         under_way = sum(is_on_its_way(each) for each in self._outcomes.values())
         waiting = f"{under_way:,} on their way: wait for them with --resume; " if under_way else ""

@@ -6,6 +6,7 @@ import logging
 import shlex
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -96,7 +97,8 @@ class Invocation:
                 say = self.terminal.status.say_what if self.terminal.live else self.terminal.say
                 say(f"{what}: {word}")
 
-        self.go_on = lambda: how_to_wait_again(operation.location)
+        if operation.location is not None:
+            self.go_on = partial(how_to_wait_again, operation.location)
         with self.terminal.status.busy(what):
             result = await operation.wait(timeout=patience, on_update=update)
         self.go_on = lambda: ""
@@ -171,10 +173,8 @@ def _log_shown(*handlers: logging.Handler) -> Iterator[None]:
         _LOGGER.setLevel(logging.NOTSET)
 
 
-def how_to_wait_again(location: str | None) -> str:
-    """Word how to go on after an interrupted wait; empty without an operation."""
-    if location is None:
-        return ""
+def how_to_wait_again(location: str) -> str:
+    """Word how to go on after an interrupted wait."""
     # It is the server's text, and will be pasted into a shell.
     safe = shlex.quote(messages.clean(location))
     return f"the server goes on with it; to wait again: dr-mlops operations wait {safe}"

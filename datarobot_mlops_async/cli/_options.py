@@ -97,7 +97,8 @@ def ids_in(lines: Iterable[str]) -> list[str]:
 
 
 def _as_given(**options: Any) -> dict[str, Any]:
-    return options
+    # What was not given is the library's own choice.
+    return {name: value for name, value in options.items() if value is not None and value != ()}
 
 
 download_options = together(
