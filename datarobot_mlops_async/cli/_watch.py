@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.resources import Watch
     from datarobot_mlops_async.session import AsyncSession
 
-_SIGNS = {"added": ("+ added", "good"), "changed": ("~ changed", "fair"), "removed": ("- removed", "quiet")}
+_COMING_AND_GOING = {"added": ("+ added", "good"), "removed": ("- removed", "quiet")}
 _LINES_BELOW = 4
 
 
@@ -44,14 +44,14 @@ class Seen:
 
 
 def _what(seen: Seen) -> Styled:
-    """Return what differs and what it is now, for a column."""
-    parts: list[tuple[str, str]] = []
-    for name in seen.fields:
-        after = _word(getattr(seen.deployment, name))
-        differs = after != _word(getattr(seen.before, name))
-        parts += [(", ", "")] if parts else []
-        parts += [(f"{name} → ", "quiet"), (after, style_of(after))] if differs else [(name, "quiet")]
-    return Styled(tuple(parts))
+    """Return what has happened, for a column: of the fields that differ the first one, and how many more do."""
+    if not seen.fields:
+        return Styled((_COMING_AND_GOING[seen.kind],))
+    name, *more = seen.fields
+    after = _word(getattr(seen.deployment, name))
+    differs = after != _word(getattr(seen.before, name))
+    first = ((f"{name} → ", "quiet"), (after, style_of(after))) if differs else ((name, "quiet"),)
+    return Styled((*first, (f", +{len(more)}" if more else "", "quiet")))
 
 
 def _word(value: Any) -> str:
@@ -66,10 +66,9 @@ def _since(seconds: float) -> str:
 
 _COLUMNS = (
     Column("ID", "deployment.id"),
-    Column("SEEN", lambda seen: f"{seen.at.astimezone():%H:%M:%S}"),
-    Column("", lambda seen: Styled((_SIGNS[seen.kind],))),
+    Column("WHAT", _what),
     Column("LABEL", "deployment.label", wide=True),
-    Column("WHAT", _what, wide=True),
+    Column("SEEN", lambda seen: f"{seen.at.astimezone():%H:%M:%S}"),
 )
 
 
