@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import to_thread
 from attrs import field, frozen
 
+from datarobot_mlops_async._counting import current_counter
 from datarobot_mlops_async._download._checksums import write_beside
 from datarobot_mlops_async._download._context import DownloadContext
 from datarobot_mlops_async._download._controller import RateLimit
@@ -31,6 +32,7 @@ from datarobot_mlops_async._download._tuning import Tuning
 from datarobot_mlops_async._download._verification import VerifiedFile, verify
 from datarobot_mlops_async._download._writers import SpecialFile, Writable, object_writer
 from datarobot_mlops_async._threads import run_interruptible
+from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import SessionStateError
 
 if TYPE_CHECKING:
@@ -220,6 +222,9 @@ class Artifact:
             raise SessionStateError(
                 "the artifact has no session since it was unpickled: ask one for it again"
             )
+        if (counter := current_counter()) is not None:
+            # An absolute address may be signed.
+            counter.plan("GET", without_query(self._path) if "://" in self._path else self._path, None)
         return DownloadContext(
             api=self._api,
             path=self._path,

@@ -201,7 +201,7 @@ async def test_input_may_be_an_iterator_of_the_barest_kind():
         assert [each.value for each in await offline().bulk(double, items)] == [4, 2, 0]
 
 
-async def test_dry_run_tells_what_would_be_sent_and_sends_nothing():
+async def test_dry_run_tells_what_would_be_sent_and_sends_nothing(tmp_path):
     async def look_first(item):
         await session.deployments.get(item)
         raise AssertionError("nothing was answered")
@@ -213,6 +213,9 @@ async def test_dry_run_tells_what_would_be_sent_and_sends_nothing():
 
     async def bulk_inside(item):
         return await session.bulk(session.deployments.begin_activate, [f"{item}1", f"{item}2"])
+
+    async def fetch_log(item):
+        return await session.custom_model_deployments.deployment_log(item).download(tmp_path / "logs")
 
     def planned(each):
         return each.item, each.method, each.path, each.body
@@ -240,6 +243,8 @@ async def test_dry_run_tells_what_would_be_sent_and_sends_nothing():
                 ]
             (operation,) = await session.bulk(session.operation, ["status/s/"], dry_run=True)
             assert planned(operation) == ("status/s/", "GET", "status/s/", None)
+            (download,) = await session.bulk(fetch_log, ["d"], dry_run=True)
+            assert planned(download) == ("d", "GET", "customModelDeployments/d/logs/", None)
             (wrong,) = await session.bulk(
                 lambda item: session.deployments.begin_set_status(item, 5), ["d"], dry_run=True
             )
@@ -248,6 +253,7 @@ async def test_dry_run_tells_what_would_be_sent_and_sends_nothing():
             assert await session.bulk(double, [1], dry_run=True) == []
             assert await session.deployments.begin_activate("d")
     assert len(server.asked) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_dry_run_writes_no_journal(tmp_path):
