@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import pickle
+from contextlib import suppress
 
 import pytest
 
 from datarobot_mlops_async import AsyncSession, Operation, RetryPolicy
 from datarobot_mlops_async.emulator import Emulator
-from datarobot_mlops_async.errors import DecodeError, OperationError
+from datarobot_mlops_async.errors import DecodeError, MLOpsError, OperationError
 from datarobot_mlops_async.models import DeploymentStatus, extra
 from tests.scripted import Answer, ScriptedServer
 
@@ -106,3 +107,29 @@ async def test_session_from_settings_works_like_its_original(emulator, session):
             await other.deployments.list(limit=3).collect()
             == await session.deployments.list(limit=3).collect()
         )
+
+
+@pytest.mark.anyio
+async def test_path_that_looks_like_a_url_stays_on_our_own_endpoint():
+    # As a whole address, whose path below the API's root is another server's address.
+    with ScriptedServer(Answer()) as thief:
+        stolen = f"{thief.origin}/steal/"
+
+        def answer(asked):
+            if asked.method == "PATCH":
+                return Answer(status=202, headers={"Location": f"{home.endpoint}/{stolen}"})
+            rows = f'{{"data": [{{"id": "d1"}}], "next": "{home.endpoint}/{stolen}?offset=1"}}'
+            return Answer(body=rows.encode() if asked.target.startswith("/api/v2/deployments/?") else b"{}")
+
+        with ScriptedServer(answer) as home:
+            async with AsyncSession(home.endpoint, "stay-at-home", retry=0) as session:
+                with suppress(MLOpsError):
+                    await (await session.deployments.begin_activate("d1")).status()
+                with suppress(MLOpsError):
+                    await session.operation(stolen).status()
+                with suppress(MLOpsError):
+                    await session.deployments.list().collect()
+                with suppress(MLOpsError, ValueError):
+                    await session.request("GET", f"/{stolen}")
+            assert any("/api/v2/http://127.0.0.1" in each.target for each in home.asked)
+        assert thief.asked == []

@@ -238,11 +238,13 @@ class Api:
         return self._decode(response, type_, operation)
 
     def url_of(self, path: str) -> str:
-        """Return the absolute URL of a path and query that are relative to the API's root; a URL stays one."""
-        if "://" in path[:8]:
-            return path
+        """Return the absolute URL, always one of our own endpoint, of a path and query relative to the API's root."""
         joint = ("&" if "?" in path else "?") if self._query else ""
         return f"{self.settings.endpoint}/{path}{joint}{self._query}"
+
+    def url_of_bytes(self, path: str) -> str:
+        """Return the absolute URL of an artifact's path; a URL, which may lead anywhere, stays one."""
+        return path if "://" in path[:8] else self.url_of(path)
 
     def owns(self, url: str) -> bool:
         """Tell whether a URL is of the endpoint's origin: the token and our headers go nowhere else."""

@@ -40,7 +40,7 @@ class RemoteObject:
 
     def __init__(self, api: Api, path: str, client: StreamingClient) -> None:
         self._api = api
-        self._start = api.url_of(path)
+        self._start = api.url_of_bytes(path)
         # A whole URL is somebody else's business, wherever it leads: it gets nothing of ours.
         self._is_api = self._start != path
         self._client = client

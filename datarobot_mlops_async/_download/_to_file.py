@@ -69,7 +69,7 @@ class FileDownload:
         self._resumed_from = 0
         self._received = 0
         # What signs an address of another host changes, and the object does not.
-        url = context.api.url_of(context.path)
+        url = context.api.url_of_bytes(context.path)
         self._source = source_of(without_query(url) if url == context.path else url)
 
     async def run(self, expectation: Expectation, probe: Probe | None) -> DownloadResult:
