@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     _Values = Mapping[str, Any]
 
+Certificate = tuple[str, ...]
+"""A client certificate's file, its key's file (where that is another) and the key's password (where it has one)."""
 DEFAULT_CONFIG_FILE = "~/.config/datarobot/drconfig.yaml"
 API_ROOT = "/api/v2"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -128,7 +131,9 @@ class Settings:
         token: API token; ``None`` after unpickling, and where tokens change.
         token_source: What returns the token where it changes: a callable, a `TokenFile`, a `TokenCommand`.
         token_type: Scheme of the ``Authorization`` header, ``Bearer`` or ``Token``.
-        verify: ``True`` for the system's trusted authorities, ``False`` for no check, or a CA file's path.
+        verify: ``True`` for the system's trusted authorities, ``False`` for no check, the path of a CA file or
+            directory, or a TLS context.
+        cert: Files (and the key's password) of the client certificate; ``None`` for none.
         proxy: Proxy URL; ``None`` to follow ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``.
         connect_timeout: Seconds to wait for a connection.
         max_retries: Retries of a request after its first attempt; ``None`` for the retry policy's own.
@@ -139,12 +144,14 @@ class Settings:
     token: str | None = field(repr=False, default=None)
     token_source: TokenSource | None = field(repr=False, default=None, eq=False)
     token_type: str = "Bearer"  # noqa: S105 - a scheme's name
-    verify: bool | str = True
+    verify: bool | str | ssl.SSLContext = True
+    cert: Certificate | None = field(repr=False, default=None)
     proxy: str | None = field(repr=False, default=None)
     connect_timeout: float = 10.0
     max_retries: int | None = None
     source: str = "arguments"
     _pickle_token: bool = field(repr=False, eq=False, default=False)
+    _withheld: tuple[str, ...] = field(repr=False, eq=False, default=())
 
     @classmethod
     def load(
@@ -154,7 +161,8 @@ class Settings:
         *,
         token_type: str | None = None,
         config_file: str | os.PathLike[str] | None = None,
-        verify: bool | str | os.PathLike[str] | None = None,
+        verify: bool | str | os.PathLike[str] | ssl.SSLContext | None = None,
+        cert: str | os.PathLike[str] | tuple[str, ...] | None = None,
         proxy: str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Self:
@@ -165,7 +173,7 @@ class Settings:
         ``DATAROBOT_SSL_VERIFY``, ``DATAROBOT_MAX_RETRIES``), ``~/.config/datarobot/drconfig.yaml``.
         Endpoint and token (or ``token_file``) come from ONE source, so that a token never travels to another
         source's endpoint. The default file is read only when nothing before it named an endpoint, and a file's
-        ``ssl_verify`` counts only for that file's endpoint.
+        ``ssl_verify`` and ``ssl_cert`` count only for that file's endpoint.
 
         Raises:
             ConfigError: Nothing, or half of what is needed, was found; or a value is unsafe.
@@ -175,6 +183,7 @@ class Settings:
             "token": token,
             "token_type": token_type,
             "ssl_verify": os.fspath(verify) if isinstance(verify, os.PathLike) else verify,
+            "ssl_cert": cert,
         }
         read: dict[str, _Values] = {}
         source = ""
@@ -192,6 +201,7 @@ class Settings:
             "endpoint": read[source]["endpoint"],
             "token_type": _first("token_type", own),
             "ssl_verify": _first("ssl_verify", [*own, read.get(_ENVIRONMENT, {})]),
+            "ssl_cert": _first("ssl_cert", own),
             "connect_timeout": _first("connect_timeout", read.values()),
             "max_retries": _first("max_retries", read.values()),
         }
@@ -224,6 +234,11 @@ class Settings:
         """
         if self.token is not None or self.token_source is not None:
             return self
+        if self._withheld:
+            raise ConfigError(
+                f"the settings came without the password of their {' and '.join(self._withheld)}: pickle "
+                "settings.with_token_pickled(), or make the session with arguments of its own in the worker"
+            )
         local = type(self).load()
         if local.endpoint != self.endpoint:
             raise ConfigError(
@@ -250,10 +265,17 @@ class Settings:
             )
 
     def __getstate__(self) -> dict[str, Any]:
+        if isinstance(self.verify, ssl.SSLContext):
+            raise TypeError(
+                "settings whose verify is a TLS context cannot be pickled: name a CA file instead"
+            )
         state = {each.name: getattr(self, each.name) for each in fields(Settings)}
         if not self._pickle_token:
-            # A proxy URL can hold a password.
-            state |= {"token": None, "token_source": None, "proxy": None}
+            proxy, cert = urlsplit(self.proxy or ""), self.cert or ()
+            secret = {"proxy": "@" in proxy.netloc, "cert": len(cert) > 2}
+            bare = urlunsplit(proxy._replace(netloc=proxy.netloc.rpartition("@")[2])) or None
+            state |= {"token": None, "token_source": None, "proxy": bare, "cert": cert[:2] or None}
+            state["_withheld"] = tuple(name for name, is_secret in secret.items() if is_secret)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -301,7 +323,16 @@ def _read_file(path: Path, named_by: str = "") -> tuple[str, dict[str, Any]]:
         raise ConfigError(
             f"the configuration file {name} must hold keys and values such as endpoint and token"
         )
-    known = ("endpoint", "token", "token_file", "token_type", "connect_timeout", "ssl_verify", "max_retries")
+    known = (
+        "endpoint",
+        "token",
+        "token_file",
+        "token_type",
+        "connect_timeout",
+        "ssl_verify",
+        "ssl_cert",
+        "max_retries",
+    )
     return name, {key: values.get(key) for key in known}
 
 
@@ -333,6 +364,7 @@ def _validated(found: Mapping[str, Any], source: str) -> dict[str, Any]:
         "endpoint": normalize_endpoint(found["endpoint"], source),
         "token_type": check_token(found["token_type"] or "Bearer", source, "token_type"),
         "verify": True if verify is None else _verify(verify),
+        "cert": _certificate(found["ssl_cert"], verify),
     }
     for key, convert, lowest, highest in (
         ("connect_timeout", float, 0.001, 86_400),
@@ -364,8 +396,22 @@ def _text(key: str, value: object, source: str) -> str:
     return value
 
 
-def _verify(value: bool | str) -> bool | str:
-    if isinstance(value, bool):
+def _certificate(value: Any, verify: object) -> Certificate | None:
+    if value is None:
+        return None
+    parts = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if not 1 <= len(parts) <= 3 or not all(isinstance(each, (str, os.PathLike)) for each in parts):
+        raise ConfigError(
+            "the client certificate must be a file, or a list of its file, its key's file and the key's password"
+        )
+    if isinstance(verify, ssl.SSLContext):
+        raise ConfigError("a TLS context brings its own client certificate: load it there")
+    files, password = parts[:2], parts[2:]
+    return (*(str(Path(each).expanduser()) for each in files), *map(str, password))
+
+
+def _verify(value: Any) -> bool | str | ssl.SSLContext:
+    if isinstance(value, (bool, ssl.SSLContext)):
         return value
     if not isinstance(value, str):
         raise ConfigError(f"ssl_verify must be true, false or the path of a CA file, not {value!r}")

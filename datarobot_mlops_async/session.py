@@ -38,6 +38,7 @@ from datarobot_mlops_async.resources import (
 
 if TYPE_CHECKING:
     import os
+    import ssl
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
@@ -428,7 +429,10 @@ class AsyncSession(SessionView):
         token_type: ``Bearer`` (the default, unless the configuration says otherwise) or ``Token``.
         config_file: A ``drconfig.yaml`` to read.
         verify: ``True`` (the default, unless the configuration says otherwise), ``False`` to trust any server,
-            or the path of a CA file.
+            the path of a CA file or directory, or an ``ssl.SSLContext``. For hosts other than the endpoint's (the
+            storage that downloads lead to) it is added to the system's trusted authorities.
+        cert: A client certificate: the path of a file with certificate and key, or a tuple of the certificate's
+            path, the key's and, where it has one, the key's password.
         proxy: Proxy URL; by default the environment's (``HTTPS_PROXY``, ``NO_PROXY``, ...).
         headers: Header fields for every request to the endpoint's origin, such as a gateway's key. ``User-Agent``
             names the application, before the library.
@@ -454,7 +458,8 @@ class AsyncSession(SessionView):
         *,
         token_type: str | None = None,
         config_file: str | os.PathLike[str] | None = None,
-        verify: bool | str | os.PathLike[str] | None = None,
+        verify: bool | str | os.PathLike[str] | ssl.SSLContext | None = None,
+        cert: str | os.PathLike[str] | tuple[str, ...] | None = None,
         proxy: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
@@ -470,7 +475,13 @@ class AsyncSession(SessionView):
             endpoint
             if isinstance(endpoint, Settings)
             else Settings.load(
-                endpoint, token, token_type=token_type, config_file=config_file, verify=verify, proxy=proxy
+                endpoint,
+                token,
+                token_type=token_type,
+                config_file=config_file,
+                verify=verify,
+                cert=cert,
+                proxy=proxy,
             )
         )
         if max_concurrency < 1:

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import os
 import ssl
 
 import pytest
 import trustme
 
 from datarobot_mlops_async import AsyncSession, Settings
-from datarobot_mlops_async._transport import proxy_for, ssl_context
+from datarobot_mlops_async._transport import proxy_for, tls_context
 from datarobot_mlops_async._transport._httpx import TransportPool
-from datarobot_mlops_async.errors import CertificateError, ConfigError, InsecureConnectionWarning
+from datarobot_mlops_async.errors import (
+    CertificateError,
+    ConfigError,
+    InsecureConnectionWarning,
+    TransportError,
+)
 from tests.scripted import Answer, ScriptedServer
+from tests.servers.odd import OddServer, says
 
 pytestmark = pytest.mark.anyio
 DEPLOYMENT = Answer(body=b'{"id": "d1"}')
@@ -72,9 +79,16 @@ def test_unusable_ca_file_is_a_config_error(tmp_path):
         AsyncSession("https://h", "t", verify=path)
 
 
-def test_tls_context_is_made_once():
-    assert ssl_context(True) is ssl_context(True)
-    assert ssl_context(True) is not ssl_context(False)
+def test_tls_context_is_made_once_until_its_files_change(ca_file):
+    def context(verify):
+        return tls_context(Settings.load("https://h", "t", verify=verify), "https://h/x")
+
+    assert context(True) is context(True)
+    assert context(True) is not context(False)
+    first = context(ca_file)
+    assert context(ca_file) is first
+    os.utime(ca_file, ns=(0, 0))
+    assert context(ca_file) is not first
 
 
 async def test_requests_go_through_the_proxy():
@@ -111,7 +125,7 @@ def test_proxy_of_the_settings_comes_first(monkeypatch):
 
 
 def test_socks_proxy_without_its_package_says_what_to_install():
-    with pytest.raises(ConfigError, match=r"httpx\[socks\]"):
+    with pytest.raises(ConfigError, match=r"mlops-async\[socks\]"):
         AsyncSession("https://h", "t", proxy="socks5://p:1")
 
 
@@ -141,3 +155,79 @@ async def test_pool_uses_the_last_connection_first_and_drops_idle_ones():
     assert not first.closed
     await pool.aclose()
     assert first.closed
+
+
+@pytest.mark.parametrize(
+    ("url", "exceptions", "expected"),
+    [
+        ("https://h.example/x", "h.example", True),
+        ("https://h.example/x", "H.Example.", True),
+        ("https://a.h.example/x", "h.example", True),
+        ("https://a.h.example/x", ".h.example", True),
+        ("https://a.h.example/x", "*.h.example", True),
+        ("https://other-h.example/x", "h.example", False),
+        ("https://h.example/x", "other,  h.example", True),
+        ("https://h.example/x", "other h.example", True),
+        ("https://h.example/x", "*", True),
+        ("https://h.example/x", "h.example:443", True),
+        ("https://h.example:8443/x", "h.example:443", False),
+        ("https://h.example:8443/x", "h.example:8443", True),
+        ("https://h.example/x", "", False),
+        ("https://h.example/x", ".", False),
+        ("https://10.1.2.3/x", "10.0.0.0/8", True),
+        ("https://11.1.2.3/x", "10.0.0.0/8", False),
+        ("https://10.1.2.3/x", "10.1.2.3", True),
+        ("https://10.1.2.3:8080/x", "10.1.2.3:8080", True),
+        ("https://10.1.2.3/x", "10.1.2.3/33", False),
+        ("https://[fd00::1]/x", "fd00::/8", True),
+        ("https://[fd00::1]:8443/x", "[fd00::1]:8443", True),
+        ("https://[fd00::1]:8443/x", "[fd00::1]:443", False),
+        ("https://[fd00::1]/x", "fd00::1", True),
+        ("https://[fe80::1]/x", "fd00::/8", False),
+        ("https://h.example/x", "10.0.0.0/8", False),
+    ],
+)
+def test_no_proxy_is_read_with_ports_and_blocks(url, exceptions, expected, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    assert (proxy_for(url, Settings.load("https://h", "t")) is None) is expected
+
+
+async def test_tls_proxy_is_trusted_as_verify_says(server, ca_file, authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with ScriptedServer(DEPLOYMENT, tls=context) as proxy:
+        for verify in (ca_file, False):
+            with pytest.warns(InsecureConnectionWarning):
+                session = AsyncSession("http://datarobot.example", "t", proxy=proxy.origin, verify=verify)
+            async with session:
+                assert (await session.deployments.get("d1")).id == "d1"
+        with pytest.warns(InsecureConnectionWarning):
+            session = AsyncSession("http://datarobot.example", "t", proxy=proxy.origin)
+        async with session:
+            with pytest.raises(CertificateError):
+                await session.deployments.get("d1")
+    assert {each.target for each in proxy.asked} == {"http://datarobot.example/api/v2/deployments/d1/"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 407 Who\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\njunk",
+        b"what\r\n\r\n",
+        b"x" * 70_000,
+    ],
+    ids=["nothing", "dropped", "refused", "junk", "no HTTP", "endless"],
+)
+async def test_proxy_that_opens_no_tunnel_is_told_and_wedges_nothing(answer, ca_file):
+    with OddServer(says(answer)) as proxy:
+        async with AsyncSession(
+            "https://127.0.0.1:1", "t", proxy=proxy.origin, retry=0, verify=ca_file
+        ) as session:
+            for _ in range(3):
+                with pytest.raises(TransportError):
+                    await session.deployments.get("d1")
+    assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n")

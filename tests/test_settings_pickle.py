@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import anyio
 import pytest
 
 from datarobot_mlops_async import AsyncSession, Outcome
+from datarobot_mlops_async._config import Settings
 from datarobot_mlops_async.emulator import Emulator
+from tests.scripted import Answer, ScriptedServer
 
 TOKEN = "c4n4ry-t0k3n-0f-th3-p4r3nt"
 
@@ -118,3 +121,36 @@ def test_settings_are_equal_after_the_journey_but_for_the_token(emulator):
     assert travelled.endpoint == settings.endpoint
     assert pickle.loads(pickle.dumps(settings.with_token_pickled())) == settings
     assert TOKEN not in repr(settings)
+
+
+def test_proxy_travels_with_the_settings(emulator):
+    with ScriptedServer(Answer(status=502, body=b"{}")) as proxy:
+        settings = AsyncSession(emulator.endpoint, TOKEN, proxy=proxy.origin).settings
+        travelled = pickle.loads(pickle.dumps(settings))
+        assert travelled.proxy == proxy.origin
+        here = {"DATAROBOT_ENDPOINT": emulator.endpoint, "DATAROBOT_API_TOKEN": TOKEN}
+        outcomes, _ = run_worker(settings, ["d1"], **here)
+        assert [each.state for each in outcomes] == ["unknown"]
+    assert proxy.asked
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"proxy": "http://user:p4ssw0rd@127.0.0.1:9"}, "proxy"),
+        ({"cert": ("a.pem", "b.pem", "p4ssw0rd")}, "cert"),
+    ],
+)
+def test_settings_that_lost_a_password_never_connect_without_it(emulator, options, what):
+    settings = Settings.load(emulator.endpoint, TOKEN, **options)
+    here = {"DATAROBOT_ENDPOINT": emulator.endpoint, "DATAROBOT_API_TOKEN": TOKEN}
+    error, sent = run_worker(settings, **here)
+    assert b"p4ssw0rd" not in sent
+    assert f"password of their {what}" in str(error)
+    assert pickle.loads(pickle.dumps(settings.with_token_pickled())) == settings
+
+
+def test_settings_with_a_context_say_that_they_cannot_travel():
+    settings = Settings.load("https://h", TOKEN, verify=ssl.create_default_context())
+    with pytest.raises(TypeError, match="CA file"):
+        pickle.dumps(settings)

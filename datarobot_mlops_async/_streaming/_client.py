@@ -19,7 +19,7 @@ from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async._streaming._general import proxied_transport, send_general
 from datarobot_mlops_async._streaming._http import exchange_heads
 from datarobot_mlops_async._threads import run_interruptible
-from datarobot_mlops_async._transport import Address, Route, dial_route, proxy_for, ssl_context, without_query
+from datarobot_mlops_async._transport import Address, Route, dial_route, proxy_for, tls_context, without_query
 from datarobot_mlops_async.errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -30,6 +30,7 @@ from datarobot_mlops_async.errors import (
 )
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
     import httpx
@@ -88,7 +89,7 @@ class StreamingClient:
         self._read_timeout = read_timeout
         self._limiter = CapacityLimiter(max_threads)
         self._foreign = foreign_transport
-        self._proxied: dict[str, httpx.AsyncBaseTransport] = {}
+        self._proxied: dict[tuple[str, ssl.SSLContext], httpx.AsyncBaseTransport] = {}
         self._proxies: dict[tuple[str, str, int], str | None] = {}
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
 
@@ -108,7 +109,7 @@ class StreamingClient:
             if route is not None:
                 return await self._get_directly(url, route, headers)
             return await send_general(
-                self._foreign or self._transport_through(proxy or ""),
+                self._foreign or self._transport_through(proxy or "", url),
                 url,
                 Address.parse(url),
                 headers,
@@ -147,7 +148,7 @@ class StreamingClient:
             except (ReadError, ProtocolError):
                 # The server closed an idle connection just then, or said more than was asked: a GET may be sent again.
                 pass
-        return await self._exchange(url, await self._connect(route), route, headers)
+        return await self._exchange(url, await self._connect(url, route), route, headers)
 
     def _reuse(self, key: tuple[str, str, int]) -> Connection | None:
         connections = self._idle.get(key, [])
@@ -158,7 +159,7 @@ class StreamingClient:
             connection.close()
         return None
 
-    async def _connect(self, route: Route) -> Connection:
+    async def _connect(self, url: str, route: Route) -> Connection:
         timeout = self._settings.connect_timeout
         try:
             with anyio.fail_after(timeout):
@@ -168,7 +169,7 @@ class StreamingClient:
                     # Reading the trusted authorities takes a while too.
                     await self._in_thread(
                         connection,
-                        lambda: connection.start_tls(ssl_context(self._settings.verify), route.address.host),
+                        lambda: connection.start_tls(tls_context(self._settings, url), route.address.host),
                     )
                 return connection
         except builtins.TimeoutError as error:
@@ -202,10 +203,12 @@ class StreamingClient:
             connection.close()
             raise
 
-    def _transport_through(self, proxy: str) -> httpx.AsyncBaseTransport:
-        if proxy not in self._proxied:
-            self._proxied[proxy] = proxied_transport(proxy, ssl_context(self._settings.verify))
-        return self._proxied[proxy]
+    def _transport_through(self, proxy: str, url: str) -> httpx.AsyncBaseTransport:
+        context = tls_context(self._settings, url)
+        if (proxy, context) not in self._proxied:
+            proxy_context = tls_context(self._settings, proxy, proxy=True)
+            self._proxied[proxy, context] = proxied_transport(proxy, proxy_context, context)
+        return self._proxied[proxy, context]
 
 
 class _DirectResponse:

@@ -16,7 +16,7 @@ import httpx
 from datarobot_mlops_async._streaming._http import pour
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport import quiet, translate_error
-from datarobot_mlops_async.errors import ConfigError, ProtocolError, ReadError
+from datarobot_mlops_async.errors import ProtocolError, ReadError
 
 if TYPE_CHECKING:
     import ssl
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 _GATHER = 1024 * 1024
 
 
-def proxied_transport(proxy: str, context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
-    """Return httpx's transport through a proxy."""
-    try:
-        return httpx.AsyncHTTPTransport(verify=context, proxy=proxy, trust_env=False)
-    except ImportError as error:
-        raise ConfigError("a SOCKS proxy needs an extra package: pip install 'httpx[socks]'") from error
+def proxied_transport(
+    proxy: str, proxy_context: ssl.SSLContext, context: ssl.SSLContext
+) -> httpx.AsyncBaseTransport:
+    """Return httpx's transport through a proxy, with TLS contexts for the proxy and for what is behind it."""
+    through = httpx.Proxy(proxy, ssl_context=proxy_context if proxy.startswith("https:") else None)
+    return httpx.AsyncHTTPTransport(verify=context, proxy=through, trust_env=False)
 
 
 @asynccontextmanager

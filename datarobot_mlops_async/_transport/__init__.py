@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._client import HTTPClient, Response
 from datarobot_mlops_async._transport._dialing import dial_route
 from datarobot_mlops_async._transport._failures import (
@@ -12,7 +13,7 @@ from datarobot_mlops_async._transport._failures import (
     without_query,
     without_quotes,
 )
-from datarobot_mlops_async._transport._network import proxy_for, ssl_context, tls_context
+from datarobot_mlops_async._transport._proxies import proxy_for
 from datarobot_mlops_async._transport._route import Address, Route
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ __all__ = [
     "name_request",
     "proxy_for",
     "quiet",
-    "ssl_context",
     "tls_context",
     "translate_error",
     "without_query",

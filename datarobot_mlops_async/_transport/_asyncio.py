@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 
-from datarobot_mlops_async._transport._network import proxy_for, tls_context
+from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._pool import ConnectionPool
+from datarobot_mlops_async._transport._proxies import proxy_for
 from datarobot_mlops_async._transport._route import Address, Route
 from datarobot_mlops_async.errors import ConfigError, ProtocolError
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Protocol
 
 import sniffio
 from attrs import field, frozen
 
+from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._content import decode_content
-from datarobot_mlops_async._transport._failures import name_request
-from datarobot_mlops_async._transport._network import check_network, proxy_for
+from datarobot_mlops_async._transport._diagnosis import diagnose, speaks_tls
+from datarobot_mlops_async._transport._failures import UnansweredError, name_request
+from datarobot_mlops_async._transport._proxies import proxy_for
 from datarobot_mlops_async._transport._route import Route
-from datarobot_mlops_async.errors import SessionStateError, TransportError
+from datarobot_mlops_async.errors import ReadError, SessionStateError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
     import httpx
 
     from datarobot_mlops_async._config import Settings
+
+
+# What nginx, Go and Apache say to a plain request at a port that wants TLS.
+_WANTS_TLS = re.compile(rb"sent to HTTPS port|HTTP request to an HTTPS server|plain HTTP to an SSL-enabled")
 
 
 @frozen(kw_only=True)
@@ -65,9 +72,13 @@ class HTTPClient:
         """The caller's own transport; downloads use it too, in place of connections of their own."""
         self._exchanger: _Exchanger | None = None
         self._guard = self._closing()
+        self._answered = False
         self._closed = False
         if transport is None:
-            check_network(settings)
+            # What can be seen to be wrong is said before anything is sent.
+            proxy_for(settings.endpoint, settings)
+            if settings.endpoint.startswith("https:") and (isinstance(settings.verify, str) or settings.cert):
+                tls_context(settings, settings.endpoint)
 
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes, timeout: float
@@ -97,8 +108,17 @@ class HTTPClient:
         except TransportError as error:
             if self._closed:
                 raise SessionStateError("the session was closed while the request was on its way") from None
+            if isinstance(error, UnansweredError):
+                raise name_request(await self._reason(error), method, url) from error
             raise name_request(error, method, url)  # noqa: B904 - the same error
+        if not self._answered and status == 400 and url.startswith("http:") and _WANTS_TLS.search(body):
+            raise name_request(speaks_tls(), method, url)
+        self._answered = True
         return Response(status=status, headers=fields, content=body)
+
+    async def _reason(self, error: UnansweredError) -> TransportError:
+        found = None if self._answered else await diagnose(self._settings)
+        return found or ReadError(error.message, method=error.method, url=error.url)
 
     async def aclose(self) -> None:
         """Close all connections; requests on their way end with `SessionStateError`."""

@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is closed."""
-        self._fail(broken(error))
+        self._fail(broken(error, begun=self._answer.begun))
         self._register.discard(self)
         self.resume_writing()
 

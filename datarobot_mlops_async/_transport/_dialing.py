@@ -43,7 +43,7 @@ async def dial_route(route: Route) -> socket.socket:
             sock.close()
             if isinstance(error, OSError):
                 raise ConnectError(
-                    f"the proxy broke the connection ({error})", hint=Hint.CHECK_PROXY
+                    f"the proxy broke the connection ({error.strerror})", hint=Hint.CHECK_PROXY
                 ) from error
             raise
     return sock
@@ -94,7 +94,9 @@ async def dial(host: str, port: int) -> socket.socket:
         race.call_off()
         raise
     if race.winner is None:
-        raise ConnectError(f"cannot connect to {host}:{port} ({race.error})") from race.error
+        raise ConnectError(
+            f"cannot connect to {host}:{port} ({race.error and race.error.strerror})"
+        ) from race.error
     return race.winner
 
 
@@ -107,7 +109,7 @@ async def _resolve(host: str, port: int) -> Any:
     try:
         return found or await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise ConnectError(f"the name {host} cannot be resolved ({error})") from error
+        raise ConnectError(f"the name {host} cannot be resolved ({error.strerror})") from error
 
 
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str | int, ...]]

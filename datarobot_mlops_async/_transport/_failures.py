@@ -26,6 +26,10 @@ _WANTS_CERTIFICATE = (
 )
 
 
+class UnansweredError(ReadError):
+    """Not a byte of an answer came. It stays in this room: the client looks for the reason."""
+
+
 def without_query(url: str) -> str:
     """Return a URL fit for messages and logs: no user name, password, query or fragment."""
     try:
@@ -47,7 +51,7 @@ def name_request(error: T, method: str, url: str) -> T:
 
 def handshake_failed(error: Exception, host: str) -> ConnectError:
     """Return ours for an exception of a TLS handshake."""
-    refused = _refused_certificate(error)
+    refused = refused_certificate(error)
     if refused is not None:
         return refused
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -57,20 +61,31 @@ def handshake_failed(error: Exception, host: str) -> ConnectError:
         )
     reason = getattr(error, "reason", None)
     return ConnectError(
-        f"{host}: the TLS handshake failed ({reason or error or type(error).__name__})",
+        f"{host}: the TLS handshake failed ({reason or _words(error)})",
         hint=Hint.USE_HTTP if reason in _NO_TLS else None,
     )
 
 
-def broken(error: Exception | None) -> TransportError:
-    """Return ours for what ended a connection; ``None`` means that the server closed it."""
+def broken(error: Exception | None, *, begun: bool) -> TransportError:
+    """Return ours for what ended a connection.
+
+    Args:
+        error: What the system or TLS says; ``None`` when the server closed the connection.
+        begun: Whether a part of the answer had come.
+    """
+    class_ = ReadError if begun else UnansweredError
     if error is None:
-        return ReadError("the server closed the connection before its answer was whole")
+        return class_("the server closed the connection before its answer was whole")
     # With TLS 1.3 a server says only behind the handshake that it wants a certificate.
-    return _refused_certificate(error) or ReadError(f"the connection broke ({error})")
+    return refused_certificate(error) or class_(f"the connection broke ({_words(error)})")
 
 
-def _refused_certificate(error: Exception) -> CertificateError | None:
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def refused_certificate(error: Exception | None) -> CertificateError | None:
+    """Return ours for a refusal of the client's certificate, ``None`` for anything else."""
     if isinstance(error, ssl.SSLError) and str(error.reason).endswith(_WANTS_CERTIFICATE):
         return CertificateError(
             f"the server does not accept the client's certificate, or wants one ({error.reason})",

@@ -14,11 +14,14 @@ import anyio.to_thread
 import httpx
 
 from datarobot_mlops_async._transport._answer import AnswerReader
-from datarobot_mlops_async._transport._network import proxy_for, tls_context
+from datarobot_mlops_async._transport._certificates import tls_context
+from datarobot_mlops_async._transport._failures import UnansweredError
+from datarobot_mlops_async._transport._proxies import proxy_for
 from datarobot_mlops_async._transport._quiet import quiet
 from datarobot_mlops_async._transport._translate import translate_error
 from datarobot_mlops_async.errors import (
     ProtocolError,
+    ReadError,
     TimeoutError,  # noqa: A004 - ours
 )
 
@@ -95,7 +98,13 @@ class HttpxExchanger:
             # The first requests may come together, and connections belong to one pool.
             self._pool = self._pool or pool
         async with self._pool.connection() as transport:
-            return await _read_whole(transport, request)
+            try:
+                return await _read_whole(transport, request)
+            except httpx.HTTPError as error:
+                ours = translate_error(error, method=request.method, url=str(request.url))
+                if isinstance(ours, ReadError) and not transport.begun:
+                    ours = UnansweredError(ours.message, method=ours.method, url=ours.url)
+                raise ours from error
 
 
 async def _read_whole(
@@ -119,7 +128,7 @@ def _pool_for(settings: Settings) -> TransportPool:
     proxy_options = {}
     if proxy is not None:
         parts = httpx.Proxy(proxy)
-        tls = tls_context(settings, proxy) if proxy.startswith("https:") else None
+        tls = tls_context(settings, proxy, proxy=True) if proxy.startswith("https:") else None
         proxy_options["proxy"] = httpcore.Proxy(str(parts.url), auth=parts.raw_auth, ssl_context=tls)
     return TransportPool(lambda: SingleTransport(ssl_context=context, **proxy_options))
 
@@ -138,6 +147,11 @@ class SingleTransport(httpx.AsyncHTTPTransport):
         """Send a request; the answer's body is read by the caller."""
         self._backend.expect(request.method)
         return await super().handle_async_request(request)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a byte of the last answer came."""
+        return self._backend.reader.begun
 
     @property
     def reusable(self) -> bool:
