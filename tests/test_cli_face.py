@@ -69,6 +69,14 @@ def test_wait_is_said_beside_a_bar(dr):
         assert "2 of 2" in terminal.screen
 
 
+@pytest.mark.datarobot_emulator(operation_seconds=1)
+def test_bar_has_no_other_line_that_says_what_is_seen(dr):
+    chosen = dr(*IDS, "-n", 2).lines
+    with Terminal("deployments", "deactivate", *chosen, "--yes") as terminal:
+        assert terminal.finish() == 0
+        assert "waiting for" not in terminal.text
+
+
 @pytest.mark.datarobot_emulator(faults=["GET /deployments/ status=503 retry-after=0 times=1"])
 def test_wait_in_a_pipe_is_silent(dr):
     ran = dr("deployments", "list")

@@ -31,6 +31,7 @@ class BulkView(Progress):
             expand=True,
             disable=not terminal.live,
         )
+        terminal.status.hide()
         self._terminal = terminal
         self._as_lines = as_lines
         self._total = total

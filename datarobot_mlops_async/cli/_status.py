@@ -28,14 +28,11 @@ class StatusLine:
 
     console: Console
     live: bool
+    is_blank: bool = field(init=False, default=True)
+    """Whether nothing has been shown yet, here or by others."""
     _what: str = field(init=False, default="")
     _why: str = field(init=False, default="")
     _spinner: Status | None = field(init=False, default=None)
-
-    @property
-    def is_used(self) -> bool:
-        """Whether something is shown."""
-        return self._spinner is not None
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
@@ -58,12 +55,14 @@ class StatusLine:
 
     def hide(self) -> None:
         """Make room for other output, until there is something new to say."""
+        self.is_blank = False
         if self._spinner is not None:
             self._spinner.stop()
             self._spinner = None
 
     def _draw(self) -> None:
         text = self._why or self._what
+        self.is_blank = self.is_blank and not text
         if not self.live or not text:
             self.hide()
         elif self._spinner is None:
@@ -99,7 +98,7 @@ class WaitingHandler(logging.Handler):
         super().close()
 
     def _end_silence(self, what: str) -> None:
-        if not self._status.is_used:
+        if self._status.is_blank:
             self._status.say_what(what)
 
     def _wait(self, delay: float, reason: str) -> None:

@@ -70,7 +70,7 @@ class Terminal:
     @property
     def is_closed(self) -> bool:
         """Whether stdout was closed when the program began (``>&-``), so that results go nowhere."""
-        return self.out.file.name == os.devnull
+        return getattr(self.out.file, "name", "") == os.devnull
 
     @property
     def live(self) -> bool:
@@ -84,6 +84,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Tell the person something that is no result, on one line."""
+        self.status.is_blank = False
         self.err.print(Text(clean(text, keep_blanks=True)), soft_wrap=True)
 
     async def confirm(self, question: str, *, yes: bool) -> None:
