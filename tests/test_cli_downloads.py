@@ -13,6 +13,7 @@ from datarobot_mlops_async.cli import _containers, _progress
 from datarobot_mlops_async.cli._downloading import CleanLines
 from datarobot_mlops_async.cli._terminal import Terminal
 from tests.command_line import Here
+from tests.scripted import Answer, ScriptedServer
 
 IMAGE = "datarobot-portable-prediction-api"
 
@@ -49,6 +50,25 @@ def test_other_file_is_replaced_only_when_told(dr, tmp_path):
     assert ran.code == 7
     assert (tmp_path / "image").read_text() == "mine"
     assert dr("pps-image", "download", tmp_path / "image", "--overwrite", "--max-connections", 2).code == 0
+
+
+@pytest.mark.parametrize("rate", ["fast", "0", "5 bananas"])
+def test_rate_that_is_none_is_refused(dr, datarobot_emulator, tmp_path, rate):
+    ran = dr("pps-image", "download", tmp_path / "image", "--max-rate", rate)
+    assert ran.code == 2
+    assert "50MB" in ran.error
+    assert not datarobot_emulator.requests
+
+
+def test_download_asks_a_mirror_first_and_keeps_to_its_rate(dr, datarobot_emulator, tmp_path):
+    dr("pps-image", "download", tmp_path / "mirrored")
+    content = (tmp_path / "mirrored").read_bytes()
+    with ScriptedServer(Answer(body=content)) as mirror:
+        url = f"{mirror.endpoint}/image"
+        ran = dr("pps-image", "download", tmp_path / "image", "--mirror", url, "--max-rate", "500 MiB/s")
+        assert mirror.asked
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "image").read_bytes() == content
 
 
 def test_device_has_no_path_worth_telling(dr):

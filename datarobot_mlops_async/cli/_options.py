@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,19 @@ def ids_in(lines: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(each[0] for each in fields if each))
 
 
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?(?:/s)?")
+
+
+def _rate(_ctx: object, _parameter: object, text: str | None) -> float | None:
+    if text is None:
+        return None
+    match = _RATE.fullmatch(text.strip())
+    if match is None or not float(match[1]):
+        raise usage(f"--max-rate: {text!r} is no rate such as 500kB, 50MB or 20MiB (a second)")
+    unit = 1024.0 if match[3] else 1000.0
+    return float(match[1]) * float(unit ** " kMG".index(match[2] or " "))
+
+
 def _as_given(**options: Any) -> dict[str, Any]:
     # What was not given is the library's own choice.
     return {name: value for name, value in options.items() if value is not None and value != ()}
@@ -117,6 +131,12 @@ download_options = together(
         show_default=True,
         metavar="N",
         help="At most so many at a time.",
+    ),
+    option(
+        "--max-rate", metavar="RATE", callback=_rate, help="At most so fast, for example 50MB (a second)."
+    ),
+    option(
+        "--mirror", "mirrors", multiple=True, metavar="URL", help="Ask there first; never with the token."
     ),
 )
 """How a file is downloaded; the command gets it as keyword arguments of `Artifact.download`."""
