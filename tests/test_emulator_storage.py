@@ -256,8 +256,14 @@ def test_connection_is_kept_and_closed_as_asked(emulator, api):
 @pytest.mark.parametrize(
     "garbage", [b"", b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"x" * 70_000, b"GET / HTTP/2.0\r\n\r\n"]
 )
-def test_garbage_closes_the_connection(emulator, garbage):
-    assert exchange(emulator, garbage) == b""
+def test_garbage_is_refused_and_closes_the_connection(emulator, garbage):
+    assert exchange(emulator, garbage).startswith(b"HTTP/1.1 400 Bad Request\r\n") is not (garbage == b"")
+
+
+def test_client_that_speaks_tls_to_a_plain_port_is_told_at_once(emulator):
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as connection:
+        connection.sendall(b"\x16\x03\x01")  # it goes on only when it is answered
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 def test_client_that_leaves_in_the_middle_disturbs_nobody(emulator, api, storage):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ._emulator import Emulator
 from ._faults import Fault
 from ._fleet import FleetChange
-from ._log import RequestRecord
+from ._http import RequestRecord
 from ._rules import describe_vocabulary
 from ._units import parse_seconds, parse_size
 

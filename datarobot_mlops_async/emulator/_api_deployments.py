@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._answers import answer_operation, answer_page, begin_operation
-from ._http import Answer, encode, json_answer
+from ._http import Answer, Problem, encode, invalid_field, json_answer
 from ._inputs import Body, Parameters
-from ._problems import Problem, invalid_field
 from ._routing import route
-from ._selection import IMPORTANCES, select
+from ._selection import HEALTHS, IMPORTANCES, select
 
 if TYPE_CHECKING:
     from ._fleet import Row
@@ -24,7 +23,6 @@ _CHANGING = ("launching", "stopping", "replacingModel")
 _UNKNOWN_TO_OLDER = (
     "status", "createdAt", "settings", "tags", "importance", "governance", "predictionEnvironment",
 )  # fmt: skip
-_HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
 _ONE = "/deployments/{deployment_id}/"
 
 
@@ -150,7 +148,7 @@ def _encode(row: Row, settings: Settings) -> bytes:
 
 def _older(body: Json) -> Json:
     kept = {name: value for name, value in body.items() if name not in _UNKNOWN_TO_OLDER}
-    kept |= {name: {"status": body[name]["status"]} for name in _HEALTHS}
+    kept |= {name: {"status": body[name]["status"]} for name in HEALTHS}
     kept["model"] = {name: value for name, value in body["model"].items() if name != "targetType"}
     return kept
 

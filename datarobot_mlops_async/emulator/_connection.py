@@ -91,6 +91,12 @@ class Connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return cls(_Plain(connection) if tls is None else await _encrypt(connection, tls))
 
+    async def peek(self) -> bytes:
+        """Return the next byte, which stays; nothing when the client has left."""
+        if not self._received:
+            await self._receive()
+        return bytes(self._received[:1])
+
     async def until(self, separator: bytes) -> bytes | None:
         """Return what comes before a separator; `None` when the client has left or goes on too long."""
         while (end := self._received.find(separator)) < 0:

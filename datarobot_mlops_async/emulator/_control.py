@@ -21,16 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import fields
 
-from ._http import Answer, json_answer
+from ._http import Answer, Problem, json_answer, not_found
 from ._inputs import Body, Parameters
-from ._problems import Problem, not_found
 from ._rules import parse_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._http import Request
-    from ._log import RequestRecord
+    from ._http import Request, RequestRecord
     from ._state import State
 
 _PREFIX = "/_emulator/"

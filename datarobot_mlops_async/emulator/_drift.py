@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ._samples import MESSAGES, seeded
+from ._selection import HEALTHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._fleet import Fleet, Row
 
-_HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
 _STATUSES = ("passing", "warning", "failing", "unknown", "unavailable")
 _STATUS_WEIGHTS = (50, 20, 15, 10, 5)
 _KINDS = ("health", "predictions", "status", "added", "removed")
@@ -67,7 +67,7 @@ class Drift:
             self._fleet.predict(row)
 
     def _change_health(self, row: Row) -> None:
-        name = self._drawn.choice(_HEALTHS)
+        name = self._drawn.choice(HEALTHS)
         before: dict[str, Any] = row.body[name]
         status = self._drawn.choices(_STATUSES, _STATUS_WEIGHTS)[0]
         if status == before["status"]:

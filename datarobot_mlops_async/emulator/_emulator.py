@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from ._faults import Fault
     from ._fleet import FleetChange
-    from ._http import Request
-    from ._log import RequestRecord
+    from ._http import Request, RequestRecord
 
 
 @define(kw_only=True, slots=False, eq=False)
@@ -49,10 +48,7 @@ class Emulator(Settings):
         return self
 
     def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
 

@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import field, frozen
 
 from ._http import encode
-from ._samples import (
-    Json,
-    Surroundings,
-    draw_deployment,
-    draw_surroundings,
-    object_id,
-    seeded,
-    timestamp,
-)
+from ._samples import Json, Surroundings, draw_deployment, draw_surroundings, object_id, seeded, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

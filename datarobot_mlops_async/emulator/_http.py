@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
+import uuid
 from email.utils import formatdate
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qs
 
 from attrs import define, evolve, field, frozen
 
@@ -21,39 +23,69 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 8 * 2**20
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.([01])")
-Headers = tuple[tuple[bytes, bytes], ...]
 
 
 @define(kw_only=True, slots=False, eq=False)
-class Request:
-    """One request as it arrived.
+class RequestRecord:
+    """One request as the emulator received it.
 
     Attributes:
-        path: Undecoded: an id that contains a quoted slash is still one id.
+        method: Upper case.
+        path: Undecoded, with the `/api/v2` part.
         query: Undecoded, without the question mark.
         raw_headers: Every header line in its order, names in lower case.
-        body: At most a little more than `BODY_LIMIT` of it.
-        started_at: When it had arrived, on the clock of `time.monotonic()`, in seconds.
+        body: The request's body.
+        status: The answer's status; `None` when the connection was cut before one was sent.
+        started_at: When the request had arrived, on the clock of `time.monotonic()`, in seconds.
+        answered_at: When the answer's first byte was about to be sent, on the same clock.
+        request_id: The answer's `x-request-id`.
         origin: Which of the two servers it reached.
-        fault: The rule that decides about it.
-        parameters: What its route's `{names}` stand for, undecoded.
     """
 
     method: str
     path: str
     query: str
-    raw_headers: Headers
-    keeps_alive: bool
-    origin: Literal["api", "storage"]
-    body: bytes = b""
+    raw_headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    status: int | None = None
     started_at: float = field(factory=time.monotonic)
-    fault: Fault | None = None
-    parameters: Mapping[str, str] = field(factory=dict)
+    answered_at: float = 0.0
+    request_id: str = field(factory=lambda: uuid.uuid4().hex)
+    origin: Literal["api", "storage"]
+    keeps_alive: bool = field(default=True, repr=False)
+    fault: Fault | None = field(default=None, repr=False)
+    names: Mapping[str, str] = field(factory=dict, repr=False)
 
     @cached_property
-    def headers(self) -> dict[str, str]:
-        """The headers by lower-case name."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers}
+    def headers(self) -> Mapping[str, str]:
+        """The headers by lower-case name; lines of the same name joined by a comma."""
+        joined: dict[str, str] = {}
+        for raw_name, raw_value in self.raw_headers:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+        return joined
+
+    @property
+    def authorization(self) -> str | None:
+        """The `Authorization` header, `None` where there was none."""
+        return self.headers.get("authorization")
+
+    @property
+    def parameters(self) -> dict[str, list[str]]:
+        """The query, decoded: every value of every name, blank ones included."""
+        return parse_qs(self.query, keep_blank_values=True)
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        return json.loads(self.body)
+
+
+Request = RequestRecord
 
 
 @frozen(kw_only=True)
@@ -115,7 +147,7 @@ def attachment(document: bytes, media_type: str, filename: str) -> Answer:
     return Answer(headers=headers, document=document)
 
 
-def write_head(request: Request, answer: Answer, request_id: str) -> bytes:
+def write_head(request: Request, answer: Answer) -> bytes:
     """Return status line and headers as they go over the wire."""
     closes = answer.framing == "close" or not request.keeps_alive
     framing = {"transfer-encoding": "chunked"} if answer.framing == "chunked" else {}
@@ -125,8 +157,12 @@ def write_head(request: Request, answer: Answer, request_id: str) -> bytes:
         "date": formatdate(usegmt=True),
         **framing,
         **answer.headers,
-        "x-request-id": request_id,
-        **({"server": "AmazonS3", "x-amz-request-id": request_id} if request.origin == "storage" else {}),
+        "x-request-id": request.request_id,
+        **(
+            {"server": "AmazonS3", "x-amz-request-id": request.request_id}
+            if request.origin == "storage"
+            else {}
+        ),
         **({"connection": "close"} if closes else {}),
     }
     added = {name for name, _ in answer.extra}
@@ -145,28 +181,24 @@ def phrase_of(status: int) -> str:
 
 
 async def receive(connection: Connection, origin: Literal["api", "storage"]) -> Request | None:
-    """Read the next request; `None` when the client has left or does not speak HTTP."""
-    head = await connection.until(b"\r\n\r\n")
+    """Read the next request; `None` when the client has left or does not speak HTTP, which it is told."""
+    # At the first byte, as servers do: a client that speaks TLS must not wait.
+    first = await connection.peek()
+    head = await connection.until(b"\r\n\r\n") if first.isalpha() else None
     request_line, *lines = (head or b"").split(b"\r\n")
     matched = _REQUEST_LINE.fullmatch(request_line)
+    if matched is None and first:
+        await connection.send(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
     if matched is None:
         return None
     method, path, query, minor = (group.decode() for group in matched.groups(default=b""))
     split = (line.partition(b":") for line in lines)
-    request = Request(
-        method=method,
-        path=path,
-        query=query,
-        raw_headers=tuple((name.strip().lower(), value.strip()) for name, _, value in split),
-        keeps_alive=minor == "1",
-        origin=origin,
-    )
-    request.keeps_alive &= "close" not in request.headers.get("connection", "").lower()
+    pairs = tuple((name.strip().lower(), value.strip()) for name, _, value in split)
+    request = Request(method=method, path=path, query=query, raw_headers=pairs, origin=origin)
+    request.keeps_alive = minor == "1" and "close" not in request.headers.get("connection", "").lower()
     body = await _receive_body(connection, request.headers)
-    if body is None:
-        return None
-    request.body = body
-    return request
+    request.body = body or b""
+    return None if body is None else request
 
 
 async def _receive_body(connection: Connection, headers: Mapping[str, str]) -> bytes | None:
@@ -192,3 +224,34 @@ async def _receive_chunks(connection: Connection) -> bytes | None:
             return bytes(body)  # trailers are nothing that a client of this API sends
         body += chunk
     return None
+
+
+class Problem(Exception):  # noqa: N818 - an answer of the server, not an error of the program
+    """A refusal with a status; `errors` names the fields at fault."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        errors: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self._status = status
+        self._body = {"message": message, "errors": dict(errors or {})}
+        self._headers = headers
+
+    def answer(self) -> Answer:
+        """Return the answer that says so."""
+        return json_answer(self._body, self._status, self._headers)
+
+
+def invalid_field(name: str, reason: str, *, status: int = 422) -> Problem:
+    """Return the refusal of one query parameter or body key."""
+    return Problem(status, "Invalid field data", {name: reason})
+
+
+def not_found(what: str | None = None) -> Problem:
+    """Return the refusal for a resource, or a route, that does not exist."""
+    return Problem(404, "Not Found" if what is None else f"{what} not found")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
-from ._problems import Problem, invalid_field
+from ._http import Problem, invalid_field
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -195,4 +195,4 @@ class Body:
 
 def path_id(request: Request, name: str) -> str:
     """Return an id from the path, decoded: routes are matched on the undecoded path."""
-    return unquote(request.parameters[name])
+    return unquote(request.names[name])

@@ -6,15 +6,12 @@ import asyncio
 import json
 import re
 import time
-import uuid
 from inspect import isawaitable
 from typing import TYPE_CHECKING
 
 from ._control import control
 from ._corruption import Corruption
-from ._http import BODY_LIMIT, Answer, json_answer, phrase_of, write_head
-from ._log import RequestRecord
-from ._problems import Problem, not_found
+from ._http import BODY_LIMIT, Answer, Problem, json_answer, not_found, phrase_of, write_head
 from ._routing import find_route
 from ._storage import answer_from_storage, storage_error
 
@@ -64,7 +61,7 @@ async def _choose(state: State, request: Request, path: str) -> Answer:
         raise Problem(413, "The request body is too large")
     if not request.path.startswith(f"{state.api_root}/"):
         raise not_found()
-    handler, request.parameters = find_route(request.method, path)
+    handler, request.names = find_route(request.method, path)
     answer = handler(state, request)
     return await answer if isawaitable(answer) else answer
 
@@ -107,11 +104,12 @@ async def _send(
 
     rate = state.settings.storage_rate if request.origin == "storage" else None
     corruption = Corruption(request.fault, write, offset=answer.start, rate=rate)
-    request_id = uuid.uuid4().hex
     silent = corruption.is_over()
+    request.status = None if silent else answer.status
+    request.answered_at = time.monotonic()
     if logged:
-        state.log.append(_record(request, None if silent else answer.status, request_id))
-    head = write_head(request, answer, request_id)
+        state.log.append(request)
+    head = write_head(request, answer)
     has_body = request.method != "HEAD" and answer.status not in (204, 304)
     if request.fault is None and answer.content is None:
         await connection.send(head + answer.document if has_body else head)
@@ -141,18 +139,3 @@ async def _end(connection: Connection, corruption: Corruption) -> None:
         await connection.reset()
     elif corruption.is_over() and corruption.ending == "stall":
         await connection.wait_closed()
-
-
-def _record(request: Request, status: int | None, request_id: str) -> RequestRecord:
-    return RequestRecord(
-        method=request.method,
-        path=request.path,
-        query=request.query,
-        raw_headers=request.raw_headers,
-        body=request.body,
-        status=status,
-        started_at=request.started_at,
-        answered_at=time.monotonic(),
-        request_id=request_id,
-        origin=request.origin,
-    )

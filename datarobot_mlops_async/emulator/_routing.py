@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from ._problems import Problem, not_found
+from ._http import Problem, not_found
 
 if TYPE_CHECKING:
     from ._http import Answer, Request

@@ -2,59 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ._inputs import Parameters
+
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
 
     from ._fleet import Fleet, Row
-    from ._inputs import Parameters
     from ._samples import Json
 
-Predicate = Callable[["Row"], bool]
-
-_HEALTHS = {
-    "failing": "failing",
-    "not_started": "notStarted",
-    "passing": "passing",
-    "unavailable": "unavailable",
-    "unknown": "unknown",
-    "warning": "warning",
-}
-_STATUSES = ("active", "archived", "errored", "inactive", "launching", "replacingModel", "stopping")
+HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
 IMPORTANCES = ("CRITICAL", "HIGH", "MODERATE", "LOW")
+_UNKNOWN_HEALTHS = (
+    "fairnessHealth",
+    "customMetricsHealth",
+    "actualsTimelinessHealth",
+    "predictionsTimelinessHealth",
+)
+_HEALTH_ORDER = ("failing", "warning", "passing", "unknown", "unavailable", "notStarted")
+_HEALTH_WORDS = (*_HEALTH_ORDER[:-1], "not_started")
+_STATUSES = ("active", "archived", "errored", "inactive", "launching", "replacingModel", "stopping")
 _BUILD_ENVIRONMENTS = ("DataRobot", "Python", "R", "Java", "Julia", "Legacy", "Other")
 _PLATFORMS = (
     "aws", "gcp", "azure", "onPremise", "datarobot", "datarobotServerless", "openShift", "other", "snowflake",
     "sapAiCore",
 )  # fmt: skip
 _EXECUTION_TYPES = ("custom_inference_model", "external", "dedicated")
-_HEALTH_ORDER = ("failing", "warning", "passing", "unknown", "unavailable", "notStarted")
 
 
 def select(fleet: Fleet, parameters: Parameters) -> Sequence[Row]:
-    """Return the deployments that a request asks for, in its order.
-
-    What one request has sorted and filtered is kept for the next page of the same list.
-    """
+    """Return the deployments that a request asks for, in its order, kept for the next page of the same list."""
     order = parameters.choice("orderBy", _ORDERS) or "-lastPredictionTimestamp"
     ordered = fleet.order(order, partial(_sorted, key=_ORDERS[order], descending=order.startswith("-")))
-    predicates = dict(_predicates(parameters, fleet))
-    if not predicates:
+    asked = [(name, read(parameters, name), is_in) for name, read, is_in in _FILTERS]
+    chosen = [(name, value, is_in) for name, value, is_in in asked if value is not None]
+    if not chosen:
         return ordered
-    chosen = tuple(predicates.values())
+    me = fleet.surroundings.me
     return fleet.select(
-        (order, *predicates), lambda: [row for row in ordered if all(is_in(row) for is_in in chosen)]
+        (order, *((name, value) for name, value, _ in chosen)),
+        lambda: [row for row in ordered if all(is_in(row, value, me) for _, value, is_in in chosen)],
     )
-
-
-def execution_type(body: Json) -> str:
-    """Return how the champion model of a deployment runs."""
-    if "customModelImage" in body["model"]:
-        return "custom_inference_model"
-    return "external" if body["model"]["type"] == "External Model" else "dedicated"
 
 
 def _sorted(rows: list[Row], *, key: Callable[[Row], Any], descending: bool) -> list[Row]:
@@ -67,117 +57,53 @@ def _health_key(name: str) -> Callable[[Row], Any]:
     return lambda row: _HEALTH_ORDER.index(row.body[name]["status"])
 
 
-def _same(_row: Row) -> int:
-    return 0  # health that the emulator does not have: every deployment stands alike
-
-
-def _last_prediction(row: Row) -> float:
-    return 0.0 if row.last_prediction is None else row.last_prediction.timestamp()
-
-
 _KEYS: dict[str, Callable[[Row], Any]] = {
     "label": lambda row: row.body["label"].casefold(),
-    "serviceHealth": _health_key("serviceHealth"),
-    "modelHealth": _health_key("modelHealth"),
-    "accuracyHealth": _health_key("accuracyHealth"),
+    **{name: _health_key(name) for name in HEALTHS},
+    # Health that the emulator does not have: every deployment stands alike.
+    **{name: lambda _row: 0 for name in _UNKNOWN_HEALTHS},
     "recentPredictions": lambda row: sum(row.body["predictionUsage"]["dailyRates"]),
-    "lastPredictionTimestamp": _last_prediction,
+    "lastPredictionTimestamp": lambda row: row.last_prediction.timestamp() if row.last_prediction else 0.0,
     "currentModelDeployedTimestamp": lambda row: row.body["model"]["deployedAt"],
     "createdAtTimestamp": lambda row: row.created,
     "importance": lambda row: -IMPORTANCES.index(row.body["importance"]),
-    "fairnessHealth": _same,
-    "customMetricsHealth": _same,
-    "actualsTimelinessHealth": _same,
-    "predictionsTimelinessHealth": _same,
 }
 _ORDERS = _KEYS | {f"-{name}": key for name, key in _KEYS.items()}
 
 
-def _predicates(parameters: Parameters, fleet: Fleet) -> list[tuple[object, Predicate]]:
-    """Return the filters of a request, each under a key that says what it asks for."""
-    found = [
-        *_health_filters(parameters),
-        *_joined_filters(parameters),
-        *_text_filters(parameters),
-        *_usage_filters(parameters),
-        *_tag_filters(parameters),
-        *_people_filters(parameters, fleet.surroundings.me),
-    ]
-    return [((name, value), predicate) for name, value, predicate in found if value is not None]
+def _read_health(parameters: Parameters, name: str) -> frozenset[str] | None:
+    asked = parameters.joined(name, _HEALTH_WORDS)
+    return asked and frozenset("notStarted" if word == "not_started" else word for word in asked)
 
 
-Filter = tuple[str, object, Predicate]
+def _joined(*allowed: str) -> Callable[[Parameters, str], Any]:
+    return lambda parameters, name: parameters.joined(name, allowed or None)
 
 
-def _health_filters(parameters: Parameters) -> list[Filter]:
-    filters: list[Filter] = []
-    for name in ("serviceHealth", "modelHealth", "accuracyHealth"):
-        asked = parameters.joined(name, _HEALTHS)
-        wanted = {_HEALTHS[value] for value in asked or ()}
-        filters.append((name, asked, partial(_has_health, name, wanted)))
-    return filters
+def _choice(*allowed: str) -> Callable[[Parameters, str], Any]:
+    return lambda parameters, name: parameters.choice(name, allowed)
 
 
-def _has_health(name: str, wanted: set[str], row: Row) -> bool:
-    return row.body[name]["status"] in wanted
+def _is_one_of(value_of: Callable[[Json], Any]) -> Callable[[Row, Any, Json], bool]:
+    return lambda row, wanted, _me: value_of(row.body) in wanted
 
 
-def _joined_filters(parameters: Parameters) -> list[Filter]:
-    read: tuple[tuple[str, tuple[str, ...] | None, Callable[[Json], Any]], ...] = (
-        ("status", _STATUSES, lambda body: body["status"]),
-        ("importance", IMPORTANCES, lambda body: body["importance"]),
-        ("defaultPredictionServerId", None, lambda body: body["defaultPredictionServer"]["id"]),
-        ("buildEnvironmentType", _BUILD_ENVIRONMENTS, lambda body: body["model"]["buildEnvironmentType"]),
-        ("executionEnvironmentType", ("datarobot", "external"), _environment_type),
-        ("predictionEnvironmentPlatform", _PLATFORMS, lambda body: body["predictionEnvironment"]["platform"]),
-    )
-    filters: list[Filter] = []
-    for name, allowed, value_of in read:
-        wanted = parameters.joined(name, allowed)
-        filters.append((name, wanted, partial(_is_one_of, value_of, wanted or ())))
-    return filters
-
-
-def _is_one_of(value_of: Callable[[Json], Any], wanted: Collection[str], row: Row) -> bool:
-    return value_of(row.body) in wanted
+def _has_health(name: str) -> Callable[[Row, Any, Json], bool]:
+    return _is_one_of(lambda body: body[name]["status"])
 
 
 def _environment_type(body: Json) -> str:
     return "datarobot" if body["predictionEnvironment"]["platform"].startswith("datarobot") else "external"
 
 
-def _text_filters(parameters: Parameters) -> list[Filter]:
-    searched = parameters.text("search")
-    needle = (searched or "").casefold()
-    execution = parameters.choice("championModelExecutionType", _EXECUTION_TYPES)
-    target = parameters.text("championModelTargetType")
-    return [
-        ("search", searched, lambda row: needle in _searchable(row.body)),
-        ("championModelExecutionType", execution, lambda row: execution_type(row.body) == execution),
-        ("championModelTargetType", target, lambda row: row.body["model"]["targetType"] == target),
-    ]
+def _execution_type(body: Json) -> str:
+    if "customModelImage" in body["model"]:
+        return "custom_inference_model"
+    return "external" if body["model"]["type"] == "External Model" else "dedicated"
 
 
-def _searchable(body: Json) -> str:
-    return f"{body['label']}\n{body['description'] or ''}".casefold()
-
-
-def _usage_filters(parameters: Parameters) -> list[Filter]:
-    start = parameters.moment("lastPredictionTimestampStart")
-    end = parameters.moment("lastPredictionTimestampEnd")
-    above = parameters.integer("predictionUsageDailyAvgGreaterThan")
-    below = parameters.integer("predictionUsageDailyAvgLessThan")
-    return [
-        ("start", start, lambda row: _was_asked(row, start, None)),
-        ("end", end, lambda row: _was_asked(row, None, end)),
-        ("above", above, lambda row: _daily_average(row) > (above or 0)),
-        ("below", below, lambda row: _daily_average(row) < (below or 0)),
-    ]
-
-
-def _was_asked(row: Row, start: datetime | None, end: datetime | None) -> bool:
-    last = row.last_prediction
-    return last is not None and (start is None or last >= start) and (end is None or last < end)
+def _contains(row: Row, needle: str, _me: Json) -> bool:
+    return needle.casefold() in f"{row.body['label']}\n{row.body['description'] or ''}".casefold()
 
 
 def _daily_average(row: Row) -> float:
@@ -185,26 +111,48 @@ def _daily_average(row: Row) -> float:
     return float(sum(rates)) / len(rates)
 
 
-def _tag_filters(parameters: Parameters) -> list[Filter]:
-    keys, values = parameters.repeated("tagKeys"), parameters.repeated("tagValues")
-    return [
-        ("tagKeys", keys, lambda row: any(tag["name"] in (keys or ()) for tag in row.body["tags"])),
-        ("tagValues", values, lambda row: any(tag["value"] in (values or ()) for tag in row.body["tags"])),
-    ]
+def _has_tag(key: str) -> Callable[[Row, Any, Json], bool]:
+    return lambda row, wanted, _me: any(tag[key] in wanted for tag in row.body["tags"])
 
 
-def _people_filters(parameters: Parameters, me: Json) -> list[Filter]:
-    role = parameters.choice("role", ("OWNER", "USER"))
-    created_by = parameters.text("createdBy")
+def _has_role(row: Row, role: str, me: Json) -> bool:
+    return (me in row.body["owners"]["preview"]) == (role == "OWNER")
+
+
+def _creator(row: Row) -> Any:
+    return row.body["owners"]["preview"][0]["id"]
+
+
+def _mine(parameters: Parameters, name: str) -> bool | None:
     # False asks for nothing: the page has no way of saying "created by somebody else".
-    mine = parameters.boolean("createdByMe") or None
-    return [
-        ("role", role, lambda row: (me in row.body["owners"]["preview"]) == (role == "OWNER")),
-        ("createdBy", created_by, lambda row: _creator(row)["id"] == created_by),
-        ("createdByMe", mine, lambda row: _creator(row)["id"] == me["id"]),
-    ]
+    return parameters.boolean(name) or None
 
 
-def _creator(row: Row) -> Json:
-    creator: Json = row.body["owners"]["preview"][0]
-    return creator
+_TEXT, _INTEGER, _MOMENT, _REPEATED = (
+    Parameters.text, Parameters.integer, Parameters.moment, Parameters.repeated,
+)  # fmt: skip
+_FILTERS: tuple[tuple[str, Callable[[Parameters, str], Any], Callable[[Row, Any, Json], bool]], ...] = (
+    *((name, _read_health, _has_health(name)) for name in HEALTHS),
+    ("status", _joined(*_STATUSES), _is_one_of(lambda body: body["status"])),
+    ("importance", _joined(*IMPORTANCES), _is_one_of(lambda body: body["importance"])),
+    ("defaultPredictionServerId", _joined(), _is_one_of(lambda body: body["defaultPredictionServer"]["id"])),
+    ("buildEnvironmentType", _joined(*_BUILD_ENVIRONMENTS),
+     _is_one_of(lambda body: body["model"]["buildEnvironmentType"])),
+    ("executionEnvironmentType", _joined("datarobot", "external"), _is_one_of(_environment_type)),
+    ("predictionEnvironmentPlatform", _joined(*_PLATFORMS),
+     _is_one_of(lambda body: body["predictionEnvironment"]["platform"])),
+    ("search", _TEXT, _contains),
+    ("championModelExecutionType", _choice(*_EXECUTION_TYPES), lambda row, kind, _: _execution_type(row.body) == kind),
+    ("championModelTargetType", _TEXT, lambda row, kind, _: row.body["model"]["targetType"] == kind),
+    ("lastPredictionTimestampStart", _MOMENT,
+     lambda row, start, _: row.last_prediction is not None and row.last_prediction >= start),
+    ("lastPredictionTimestampEnd", _MOMENT,
+     lambda row, end, _: row.last_prediction is not None and row.last_prediction < end),
+    ("predictionUsageDailyAvgGreaterThan", _INTEGER, lambda row, above, _: _daily_average(row) > above),
+    ("predictionUsageDailyAvgLessThan", _INTEGER, lambda row, below, _: _daily_average(row) < below),
+    ("tagKeys", _REPEATED, _has_tag("name")),
+    ("tagValues", _REPEATED, _has_tag("value")),
+    ("role", _choice("OWNER", "USER"), _has_role),
+    ("createdBy", _TEXT, lambda row, person, _: _creator(row) == person),
+    ("createdByMe", _mine, lambda row, _, me: _creator(row) == me["id"]),
+)  # fmt: skip

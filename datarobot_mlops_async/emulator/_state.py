@@ -13,12 +13,12 @@ from attrs import evolve
 from ._content import Content, DrawnContent, FileContent, GivenContent
 from ._drift import Drift
 from ._fleet import Fleet
+from ._http import RequestRecord, not_found
 from ._image import Image, draw_image, given_image
 from ._inputs import path_id
-from ._log import RequestLog, RequestRecord
+from ._log import RequestLog
 from ._objects import StoredObject
 from ._operations import Operations
-from ._problems import not_found
 from ._rules import FaultRegistry, parse_fault, parse_route
 from ._samples import Json, timestamp
 from ._signing import Signer
