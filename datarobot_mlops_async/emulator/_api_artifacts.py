@@ -8,11 +8,11 @@ import zipfile
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode
 
-from ._answers import answer_operation, begin_operation
 from ._api_details import has_scoring_code
 from ._http import Answer, Problem, attachment, json_answer, not_found
 from ._inputs import Body, Parameters
 from ._objects import StoredObject, answer_range
+from ._operations import answer_operation, begin_operation
 from ._routing import route
 from ._samples import seeded
 

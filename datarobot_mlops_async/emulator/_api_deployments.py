@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._answers import answer_operation, answer_page, begin_operation
 from ._http import Answer, Problem, encode, invalid_field, json_answer
 from ._inputs import Body, Parameters
+from ._operations import answer_operation, answer_page, begin_operation
 from ._routing import route
-from ._selection import HEALTHS, IMPORTANCES, select
+from ._samples import HEALTHS
+from ._selection import IMPORTANCES, select
 
 if TYPE_CHECKING:
     from ._fleet import Row

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._answers import answer_page
 from ._http import Answer, encode, json_answer
 from ._inputs import Parameters
+from ._operations import answer_page
 from ._routing import route
 from ._samples import SAMPLES, Json, object_id, seeded_by, subject_of, timestamp
 

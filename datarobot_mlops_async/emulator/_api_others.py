@@ -6,9 +6,9 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ._answers import answer_operation, answer_page, begin_operation, location
 from ._http import Answer, Problem, attachment, encode, invalid_field, json_answer, not_found
 from ._inputs import Body, Parameters, path_id
+from ._operations import answer_operation, answer_page, begin_operation, location
 from ._routing import route
 from ._samples import SAMPLES, Json, seeded_by, timestamp
 

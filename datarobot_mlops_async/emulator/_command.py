@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._emulator import Emulator
+from ._faults import parse_seconds, parse_size
 from ._rules import describe_vocabulary
-from ._units import parse_seconds, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

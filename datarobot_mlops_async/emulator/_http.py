@@ -17,9 +17,11 @@ from attrs import define, evolve, field, frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ._connection import Connection
-    from ._content import Content
     from ._faults import Fault
+    from ._objects import Content
+    from ._server import Connection
+
+Buffer = bytes | memoryview
 
 BODY_LIMIT = 8 * 2**20
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.([01])")
@@ -77,11 +79,7 @@ class RequestRecord:
 
     @property
     def json(self) -> Any:
-        """The body, decoded.
-
-        Raises:
-            ValueError: It is not JSON.
-        """
+        """The body, decoded."""
         return json.loads(self.body)
 
 

@@ -20,8 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ._content import SLICE, Content, DrawnContent, FileContent, check_going_on, etag_of, periodic
-from ._objects import StoredObject
+from ._objects import (
+    SLICE,
+    Content,
+    DrawnContent,
+    FileContent,
+    StoredObject,
+    check_going_on,
+    etag_of,
+    periodic,
+)
 from ._samples import Json, timestamp
 
 if TYPE_CHECKING:
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ._connection import Buffer
+    from ._http import Buffer
 
 _STORED = 65_535
 _FRAMED = _STORED + 5
@@ -65,12 +73,7 @@ def _file(name: str, content: bytes) -> bytes:
 
 
 class ImageArchive(Content):
-    """A gzipped tar archive of an exact size that `docker load` takes, drawn from a seed.
-
-    Args:
-        size: Length of the whole archive in bytes, at least `SMALLEST`.
-        seed: The same seed and size are the same bytes, in every process.
-    """
+    """A gzipped tar archive of an exact size that `docker load` takes, drawn from a seed."""
 
     def __init__(self, size: int, seed: int) -> None:
         super().__init__()

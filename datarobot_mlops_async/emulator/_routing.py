@@ -44,11 +44,7 @@ def route(name: str) -> Callable[[Handler], Handler]:
 
 
 def find_route(method: str, path: str) -> tuple[Handler, dict[str, str]]:
-    """Return the handler for a request, and what the names in its route stand for.
-
-    Raises:
-        Problem: There is none for the path (404), or not for the method (405).
-    """
+    """Return the handler for a request, and what the names in its route stand for."""
     wanted = "GET" if method == "HEAD" else method
     others = []
     for each in ROUTES:

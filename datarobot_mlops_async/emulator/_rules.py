@@ -32,11 +32,7 @@ def parse_fault(
     before: Callable[[], object] | None = None,
     **words: Any,
 ) -> Fault:
-    """Read a rule; `words` add to what its text says.
-
-    Raises:
-        ValueError: The rule does not follow the vocabulary; the message names the place.
-    """
+    """Read a rule; `words` add to what its text says."""
     method, route, rest = _split(rule)
     options: dict[str, Any] = {}
     for token in rest:
@@ -52,11 +48,7 @@ def parse_fault(
 
 
 def parse_route(rule: str) -> Fault:
-    """Read method and route only, for `Fault.matches`.
-
-    Raises:
-        ValueError: It is not METHOD ROUTE.
-    """
+    """Read method and route only, for `Fault.matches`."""
     method, route, rest = _split(rule)
     if rest:
         raise ValueError(f"route {rule!r}: expected METHOD ROUTE")

@@ -14,6 +14,7 @@ Json = dict[str, Any]
 
 SAMPLES: Json = json.loads(files(__package__).joinpath("samples.json").read_text("utf-8"))
 MESSAGES: dict[str, str] = SAMPLES["healthMessages"]
+HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
 _SUBJECTS: list[Json] = SAMPLES["subjects"]
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._inputs import Parameters
+from ._samples import HEALTHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from ._fleet import Fleet, Row
     from ._samples import Json
 
-HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
 IMPORTANCES = ("CRITICAL", "HIGH", "MODERATE", "LOW")
 _UNKNOWN_HEALTHS = (
     "fairnessHealth",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -10,23 +11,58 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from ._content import Content, DrawnContent, FileContent, GivenContent
-from ._drift import Drift
-from ._fleet import Fleet
+from ._fleet import Drift, Fleet
 from ._http import RequestRecord, not_found
 from ._image import Image, draw_image, given_image
 from ._inputs import path_id
-from ._log import RequestLog
-from ._objects import StoredObject
+from ._objects import Content, DrawnContent, FileContent, GivenContent, StoredObject
 from ._operations import Operations
 from ._rules import FaultRegistry, parse_fault, parse_route
 from ._samples import Json, timestamp
-from ._signing import Signer
+from ._storage import Signer
 
 if TYPE_CHECKING:
     from ._fleet import Row
-    from ._http import Request
+    from ._http import Request, RequestRecord
     from ._settings import Settings
+
+
+class RequestLog:
+    """A thread-safe list of records, oldest first, bounded by their number and by their bytes."""
+
+    def __init__(self, limit: int, byte_limit: int) -> None:
+        self._limit = limit
+        self._byte_limit = byte_limit
+        self._bytes = 0
+        self._records: deque[RequestRecord] = deque()
+        self._lock = threading.Lock()
+
+    def append(self, record: RequestRecord) -> None:
+        """Add a record; the oldest ones leave when the log is full. The newest one always stays."""
+        with self._lock:
+            self._records.append(record)
+            self._bytes += _size(record)
+            while len(self._records) > 1 and (
+                len(self._records) > self._limit or self._bytes > self._byte_limit
+            ):
+                self._bytes -= _size(self._records.popleft())
+
+    def snapshot(self) -> tuple[RequestRecord, ...]:
+        """Return what is in the log now."""
+        with self._lock:
+            return tuple(self._records)
+
+    def clear(self) -> None:
+        """Forget every record."""
+        with self._lock:
+            self._records.clear()
+            self._bytes = 0
+
+
+def _size(record: RequestRecord) -> int:
+    headers = sum(len(name) + len(value) for name, value in record.raw_headers)
+    return len(record.body) + len(record.path) + len(record.query) + headers
+
 
 _IMAGE_SIZE = 64 * 2**20
 
@@ -80,11 +116,7 @@ class State:
         return f"{self.settings.path_prefix}/api/v2"
 
     def deployment(self, request: Request) -> Row:
-        """Return the deployment that a path names.
-
-        Raises:
-            Problem: There is none (404).
-        """
+        """Return the deployment that a path names."""
         row = self.fleet.get(path_id(request, "deployment_id"))
         if row is None:
             raise not_found("Deployment")
