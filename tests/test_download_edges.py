@@ -259,7 +259,7 @@ class _Endpoint:
 
     redactor = Redactor(["secret"])
 
-    def url_of(self, path):
+    def url_of_bytes(self, path):
         return f"http://api/{path}"
 
     def owns(self, url):
