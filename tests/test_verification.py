@@ -46,7 +46,11 @@ async def test_downloaded_file_is_verified_without_a_network(storage, tmp_path):
 
 @ASYNCIO
 async def test_manifest_says_what_the_file_is_and_not_where_from(storage, tmp_path):
-    stored = await _downloaded(storage, tmp_path, docker_image_id="sha256:abc", version="11.1")
+    stored = storage.put("image", SIZE)
+    facts = {"kind": "image", "docker_image_id": "sha256:abc", "version": "11.1"}
+    async with artifact_at(storage.endpoint, "files/image", **facts) as artifact:
+        await artifact.download(tmp_path / NAME, manifest=True)
+    assert not (tmp_path / f"{NAME}.sha256").exists()
     text = (tmp_path / f"{NAME}.manifest.json").read_text()
     said = json.loads(text)
     assert said.pop("verified_at").endswith("+00:00")

@@ -8,6 +8,7 @@ import anyio
 from attrs import define, field
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from datarobot_mlops_async.artifacts import RateLimit
 from datarobot_mlops_async.bulk import OutcomeState
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk import summary
@@ -61,6 +62,9 @@ class ManyDownloads:
         if len(left) < len(ids):
             terminal.say(f"{len(ids) - len(left):,} of {len(ids):,} are here already")
         at_a_time = min(self.how.pop("max_connections"), len(left)) or 1
+        if (rate := self.how.get("max_rate")) is not None:
+            # One for all of them.
+            self.how["max_rate"] = RateLimit(rate)
         with ManyView(terminal, len(left)) as self._view:
             outcomes = await self.cli.session.bulk(
                 self._download, left, max_concurrency=at_a_time, on_outcome=self._take
