@@ -95,6 +95,38 @@ def test_certificate_of_ones_own_authority_says_which_option_trusts_it(dr, token
         assert dr(*where, "--insecure", *LIST).code == 0
 
 
+def test_client_certificate_is_shown_where_the_server_wants_one(dr, token_file, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    mine = authority.issue_cert("me.example")
+    mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    mine.private_key_pem.write_to_path(tmp_path / "key.pem")
+    with ScriptedServer(Answer(body=b'{"data": [], "next": null}'), tls=context) as server:
+        where = ("--endpoint", server.endpoint, "--token-file", token_file, "--ca-file", tmp_path / "ca.pem")
+        refused = dr(*where, "--retries", 0, *LIST)
+        assert refused.code == 5
+        assert "--cert FILE" in refused.error
+        assert dr(*where, "--cert", tmp_path / "both.pem", *LIST).code == 0
+        pair = ("--cert", tmp_path / "cert.pem", "--cert-key", tmp_path / "key.pem")
+        assert dr(*where, *pair, *LIST).code == 0
+    assert dr(*where, "--cert-key", tmp_path / "key.pem", *LIST).code == 2
+
+
+def test_http_to_a_port_with_tls_says_so_at_once(dr, token_file):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with ScriptedServer(tls=context) as server:
+        endpoint = server.endpoint.replace("https:", "http:")
+        ran = dr("--endpoint", endpoint, "--token-file", token_file, *LIST)
+    assert ran.code == 5
+    assert "use https://" in ran.error
+
+
 def test_proxy_is_named_by_its_variable_only():
     failure = failure_of(
         ConnectError("GET http://x: cannot connect"), {"https_proxy": "http://me:secret@proxy"}

@@ -125,6 +125,8 @@ def _headers(_ctx: object, _parameter: object, given: tuple[str, ...]) -> dict[s
 @option(
     "--ca-file", type=FILE, metavar="FILE", help="Authorities to trust: a CA's or a self-signed certificate."
 )
+@option("--cert", type=FILE, metavar="FILE", help="Your own certificate, where the server wants one.")
+@option("--cert-key", type=FILE, metavar="FILE", help="Its key, if it is not in the same file.")
 @option(
     "--proxy",
     metavar="URL",
@@ -145,7 +147,16 @@ def _headers(_ctx: object, _parameter: object, given: tuple[str, ...]) -> dict[s
 @click.version_option(__version__, prog_name="dr-mlops", message="%(prog)s %(version)s")
 @completion_options
 @click.pass_context
-def app(ctx: click.Context, /, *, verify: bool | None, ca_file: Path | None, **given: Any) -> None:
+def app(
+    ctx: click.Context,
+    /,
+    *,
+    verify: bool | None,
+    ca_file: Path | None,
+    cert: Path | None,
+    cert_key: Path | None,
+    **given: Any,
+) -> None:
     """DataRobot's deployments from the command line.
 
     Endpoint and token come from the environment (DATAROBOT_ENDPOINT, DATAROBOT_API_TOKEN) or from
@@ -155,7 +166,13 @@ def app(ctx: click.Context, /, *, verify: bool | None, ca_file: Path | None, **g
         raise usage("--insecure and --ca-file exclude each other")
     if given["token_file"] is not None and given["token_command"] is not None:
         raise usage("--token-file and --token-command exclude each other")
-    ctx.obj = {**given, "verify": ca_file or verify}
+    if cert_key is not None and cert is None:
+        raise usage("--cert-key wants --cert")
+    ctx.obj = {
+        **given,
+        "verify": ca_file or verify,
+        "cert": (str(cert), str(cert_key)) if cert_key else cert,
+    }
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -68,7 +68,8 @@ _ADVICE = {
     Hint.GIVE_CREDENTIALS: "set DATAROBOT_ENDPOINT and DATAROBOT_API_TOKEN, or write both to "
     "~/.config/datarobot/drconfig.yaml (keys endpoint and token), or use --endpoint with --token-file",
     Hint.FREE_SPACE: "free space and give the same command again: what is there is kept and will be resumed",
-    Hint.GIVE_CERTIFICATE: "give the certificate that the server's owner gave you with ssl_cert in drconfig.yaml",
+    Hint.GIVE_CERTIFICATE: "use --cert FILE with the certificate that the server's owner gave you, or set ssl_cert "
+    "in drconfig.yaml",
     Hint.NEW_TOKEN: f"{Hint.NEW_TOKEN.advice} and set DATAROBOT_API_TOKEN",
     Hint.OVERWRITE: "--overwrite replaces it",
     Hint.TRUST_AUTHORITY: "for an authority of your own, or a self-signed certificate, use --ca-file FILE or set "
