@@ -129,6 +129,29 @@ def test_receiver_waits_for_the_hash_until_the_download_is_abandoned():
         buffers.sleep(60)
 
 
+async def test_server_that_is_slow_gets_more_connections(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    waiting, all_there = [], threading.Event()
+
+    def hold():
+        waiting.append(None)
+        if len(waiting) == 4:
+            all_there.set()
+        all_there.wait(30)
+
+    storage.fault(before=hold, times=1000, when=lambda request: request.range[0] > 0)
+    fields = {
+        "sha256": stored.sha256,
+        # A tick of production's length, in which starting up is not all there is.
+        "tuning": evolve(SMALL, tick=0.05),
+        "session_options": {"timeout": 60},
+    }
+    async with artifact_at(storage.endpoint, "files/image", **fields) as artifact:
+        await artifact.download(tmp_path / "image", max_connections=8)
+    assert all_there.is_set()
+    assert (tmp_path / "image").read_bytes() == stored.data
+
+
 async def test_piece_that_is_slow_on_every_connection_is_left_alone(storage, tmp_path):
     stored = storage.put("image", 2 * MIB)
     last = 2 * MIB - 128 * KIB
@@ -274,3 +297,20 @@ async def test_mirror_that_is_no_url_is_the_caller_s_error(storage, tmp_path, mi
         with pytest.raises(ValueError, match="a mirror is") as caught:
             await artifact.download(tmp_path / "image", mirrors=[mirror])
     assert "s3cret" not in str(caught.value)
+
+
+async def test_metadata_with_a_hash_that_is_no_sha256_fetch_nothing(storage, tmp_path):
+    async with artifact_at(storage.endpoint, "files/image", sha256="md5:1") as artifact:
+        with pytest.raises(IntegrityError, match="a SHA-256 in the metadata"):
+            await artifact.download(tmp_path / "image")
+    assert storage.requests == []
+
+
+async def test_etag_of_any_bytes_goes_back_as_it_came(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    stored.etag = '"\xe9\xff"'
+    storage.fault(reset=True, after=1000, times=3)
+    async with artifact_at(storage.endpoint, "files/image") as artifact:
+        result = await artifact.download(tmp_path / "image")
+    assert result.sha256 == stored.sha256
+    assert {each.headers.get("if-range") for each in storage.of("store")} >= {stored.etag}

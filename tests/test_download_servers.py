@@ -10,7 +10,6 @@ import anyio
 import pytest
 from attrs import evolve
 
-from datarobot_mlops_async._download._tuning import Tuning
 from tests.servers.clients import MIB, SMALL, artifact_at
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -31,17 +30,6 @@ async def test_nginx_serves_ranges(nginx, tls, tmp_path, scheme):
             size = sum([len(chunk) async for chunk in chunks])
     assert result.sha256 == sha256
     assert size == SIZE
-
-
-async def test_nginx_that_limits_connections_gets_more_of_them(nginx, tmp_path):
-    sha256 = nginx.put("slow", 24 * MIB)
-    connections = []
-    # Pieces of the real size: nginx sends the end of an answer without a pause.
-    async with artifact_at(nginx.endpoint, "slow/slow", sha256=sha256, tuning=Tuning()) as artifact:
-        await artifact.download(
-            tmp_path / "image", on_progress=lambda each: connections.append(each.connections)
-        )
-    assert max(connections) >= 4
 
 
 async def test_empty_file_at_nginx(nginx, tmp_path):

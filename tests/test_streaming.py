@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 
 import anyio
@@ -610,3 +611,79 @@ async def test_function_that_had_no_thread_yet_never_runs(anyio_backend):
 )
 def test_address_names_its_host_in_ascii(url, authority):
     assert Address.parse(url).authority == authority
+
+
+def under_tls(context, answer):
+    """Speak TLS first; a client that does not like it is what some tests are about."""
+
+    def shake_hands(accepted, over):
+        with context.wrap_socket(accepted, server_side=True) as wrapped:
+            answer(wrapped, over)
+
+    return shake_hands
+
+
+async def test_what_a_server_says_unasked_under_tls_is_no_answer(tls):
+    connections = []
+
+    def answer(accepted, over):
+        connections.append(accepted)
+        while accepted.recv(65536):
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            # In a record of its own, behind the answer.
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\njunk")
+
+    with listening(under_tls(tls.server_context(), answer)) as url:
+        async with client_for(verify=str(tls.ca_file)) as client:
+            for _ in range(3):
+                assert (await _get(client, url.replace("http:", "https:")))[1] == b"ok"
+    assert len(connections) == 3
+
+
+async def test_connection_under_tls_is_used_again(tls):
+    data, connections = bytes(range(256)) * 4096, []
+
+    def answer(accepted, over):
+        connections.append(accepted)
+        while accepted.recv(65536):
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+
+    with listening(under_tls(tls.server_context(), answer)) as url:
+        async with client_for(verify=str(tls.ca_file)) as client:
+            for _ in range(3):
+                assert (await _get(client, url.replace("http:", "https:")))[1] == data
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+async def test_body_that_ends_with_a_connection_under_tls(tls, orderly):
+    def answer(accepted, over):
+        accepted.recv(65536)
+        accepted.sendall(b"HTTP/1.1 200 OK\r\n\r\nok")
+        with contextlib.suppress(OSError):
+            if orderly:
+                accepted.unwrap()
+
+    with listening(under_tls(tls.server_context(), answer)) as url:
+        async with client_for(verify=str(tls.ca_file)) as client:
+            assert (await _get(client, url.replace("http:", "https:")))[1] == b"ok"
+
+
+async def test_server_that_wants_a_client_certificate_says_so(tls):
+    context = tls.server_context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(tls.ca_file)
+    with listening(under_tls(context, lambda accepted, over: accepted.recv(65536))) as url:
+        async with client_for(verify=str(tls.ca_file)) as client:
+            with pytest.raises((CertificateError, ReadError), match="certificate|broke"):
+                await client.get(url.replace("http:", "https:"), {})
+
+
+async def test_header_of_any_bytes_is_sent_over_the_caller_s_transport_too():
+    def handle(request):
+        assert dict(request.headers.raw)[b"If-Range"] == b'"\xe9"'
+        return httpx.Response(200)
+
+    async with client_for(transport=_foreign(handle)) as client:
+        response = await client.get("http://api.invalid/", {"If-Range": '"\xe9"'})
+        await response.aclose()
