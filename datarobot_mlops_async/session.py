@@ -334,7 +334,8 @@ class SessionView:
                   sent for it, on the disk even if the power fails, an operation's location, and each outcome. Items
                   must be JSON data or have an ``id``. Read it with `read_journal`.
                 - ``resume_from``: The path of a journal to go on from, and to write on in unless ``journal`` names
-                  another; if it is not there yet, it is begun. The result then has all its items. Or outcomes of
+                  another; if it is not there yet, it is begun. The result then has all its items. A file without a
+                  journal's first line is taken on trust, with a warning in the log. Or outcomes of
                   earlier runs, as objects or lines. Items are known by their value (their JSON text, or that of
                   their ``id``). What was begun is followed to its end, whether or not the input names it.
                 - ``repeat_unknown``: Call the function again also for items that are ``unknown`` and have no
