@@ -678,3 +678,8 @@ def test_emulator_serves_https(tls):
                     client.get("version/")
         with pytest.raises(httpx.TransportError):
             httpx.get(emulator.endpoint.replace("https", "http"), trust_env=False)
+
+
+def test_nothing_is_served_outside_the_endpoint(emulator, client):
+    assert client.get(emulator.endpoint.replace("/api/v2", "/deployments/")).status_code == 404
+    assert client.get(emulator.endpoint.replace("/api/v2", "/api/v3/deployments/")).status_code == 404

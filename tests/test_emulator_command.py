@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -24,6 +25,8 @@ def run(arguments):
         if end.code:
             raise
 
+
+pytest_plugins = ["tests.servers.fixtures"]
 
 COMMAND = [sys.executable, "-m", "datarobot_mlops_async.emulator"]
 
@@ -117,3 +120,55 @@ def test_help_lists_the_fault_vocabulary(capsys):
     assert "GET storage" in printed
     run(["--help"])
     assert "--image-size SIZE" in capsys.readouterr().out
+
+
+def serving(*options):
+    return subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_command_serves_https_and_tells_of_faults_that_never_fired(tls):
+    options = [
+        "--tls-cert",
+        str(tls.certificate),
+        "--tls-key",
+        str(tls.key),
+        "--fault",
+        "GET /version/ stall",
+    ]
+    with serving(*options, "--deployments", "0", "--image-size", "1kB") as process:
+        endpoint = read_environment([process.stdout.readline()])["DATAROBOT_ENDPOINT"]
+        assert endpoint.startswith("https://")
+        trusting = ssl.create_default_context(cafile=tls.ca_file)
+        assert httpx.get(f"{endpoint}/deployments/", verify=trusting, trust_env=False).status_code == 401
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "this fault never fired: GET /version/ stall=0\n"
+        assert process.wait(10) == 0
+
+
+def test_certificate_that_is_none_is_explained(tls, capsys):
+    with pytest.raises(SystemExit):
+        run(["--tls-cert", str(tls.ca_file)])
+    assert "Usage:" in capsys.readouterr().err
+
+
+def test_likely_free_port_that_is_taken_is_replaced():
+    with serving("--deployments", "0") as first, serving("--deployments", "0") as second:
+        ports = {process.stdout.readline().rpartition(":")[2] for process in (first, second)}
+        for process in (first, second):
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+        assert len(ports) == 2
+        assert first.stderr.read() == second.stderr.read() == ""
+
+
+def test_command_without_click_says_what_to_install():
+    code = (
+        "import runpy, sys; sys.modules['click'] = None; "
+        "runpy.run_module('datarobot_mlops_async.emulator', run_name='__main__')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert (
+        ran.stderr
+        == "the emulator's command line needs click: pip install 'datarobot-mlops-async[emulator]'\n"
+    )

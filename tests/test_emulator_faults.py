@@ -213,6 +213,7 @@ def test_route_pattern_finds_requests(emulator, api, storage, route, found):
         ("GET /version/ status=503 retry-after=date:inf", "'date:inf' is not a time"),
         ("GET /version/ stall probability=nan", "probability: 'nan'"),
         ("GET /version/ stall times=nan", "times: "),
+        ("GET /version/ rate=0", "'0' is not a rate in bytes a second"),
     ],
 )
 def test_rule_that_cannot_be_is_refused_with_what_can_be(emulator, rule, message):
@@ -708,3 +709,12 @@ def test_rule_can_choose_requests_and_do_something_before(emulator, api):
     emulator.fault("GET /version/", before=lambda: done.append("only this"))
     assert api.get("version/").status_code == 200
     assert done == [1, "only this"]
+
+
+def test_first_byte_of_any_body_can_be_wrong(target, emulator, content):
+    route, url, headers = target
+    emulator.fault(f"{route} corrupt")
+    with httpx.Client(trust_env=False, headers=headers) as client:
+        part = client.get(url, headers={"Range": "bytes=10-19"}).content
+    assert part[0] == content[10] ^ 0xFF
+    assert part[1:] == content[11:20]

@@ -100,7 +100,6 @@ command = click.Command(
     help="Serve an emulated DataRobot until interrupted, and print the variables that point clients at it.\n\n"
     "At the root of the endpoint's address is a page that shows what goes on.",
 )
-main = command
 
 
 def _tls(certificates: str, key: str | None) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ bytes of the layer that repeat themselves, and a tail with what names the layer 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -33,7 +34,7 @@ from ._objects import (
 from ._samples import Json, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -116,6 +117,15 @@ class ImageArchive(Content):
         if stop > self.tail:
             self.finish()
             yield self.size - self.tail, self._ending
+
+    async def stream(self, start: int, stop: int, stopping: threading.Event) -> AsyncIterator[Buffer]:
+        """See `Content`."""
+        for view in self.slices(start, min(stop, self.tail)):
+            yield view
+        if stop > self.tail:
+            await asyncio.to_thread(self.finish, stopping)
+            for view in self.slices(max(start, self.tail), stop):
+                yield view
 
     def finish(self, stopping: threading.Event | None = None) -> None:
         """Compute the layer's digest, the checksum and what comes after the layer."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
 import re
 import threading
+from abc import ABC, abstractmethod
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -33,38 +33,25 @@ class ContentDiscardedError(Exception):
     """The emulator stopped while a digest was being computed."""
 
 
-class Content:
+class Content(ABC):
     """An immutable run of bytes with a strong validator and a digest."""
 
     size: int
     etag: str
-    # Where the bytes begin that take time to compute.
-    tail: int | None = None
 
     def __init__(self) -> None:
         self._digest: str | None = None
         self._lock = threading.Lock()
 
+    @abstractmethod
     def slices(self, start: int, stop: int) -> Iterator[Buffer]:
         """Yield the bytes from `start` to `stop` (exclusive) in views of at most 1 MiB, copying nothing."""
-        raise NotImplementedError
-
-    def finish(self, stopping: threading.Event | None = None) -> None:
-        """Compute what takes time, once: call it in a thread. Nothing does, by default."""
 
     async def stream(self, start: int, stop: int, stopping: threading.Event) -> AsyncIterator[Buffer]:
         """Yield as `slices` does, never blocking the event loop."""
-        if self.tail is not None and stop > self.tail:
-            for view in self.slices(start, self.tail):
-                yield view
-            await asyncio.to_thread(self.finish, stopping)
-            start = max(start, self.tail)
+        del stopping
         for view in self.slices(start, stop):
             yield view
-
-    def read(self, start: int = 0, stop: int | None = None) -> bytes:
-        """Return the bytes from `start` to `stop` (exclusive; default: the end)."""
-        return b"".join(self.slices(start, self.size if stop is None else stop))
 
     def sha256(self, stopping: threading.Event | None = None) -> str:
         """Compute the hexadecimal SHA-256 once and keep it. It takes seconds a GiB: call it in a thread."""
