@@ -182,20 +182,16 @@ def _closing(layer: str, seed: int) -> tuple[str, bytes]:
     return image_id, bytes(2 * _TAR) + files + bytes(2 * _TAR)
 
 
-def _overhead(payload: int) -> int:
-    closing = len(_closing("0" * 64, 0)[1])
-    return 10 + 5 + 2 * _TAR + 5 * -(-payload // _STORED) + 5 + closing + 8
-
-
-SMALLEST = _overhead(0)
+SMALLEST = 10 + 5 + 2 * _TAR + 5 + len(_closing("0" * 64, 0)[1]) + 8
 
 
 def _fit(size: int) -> tuple[int, int]:
     """Return the length of the layer's file, in whole blocks of tar, and what is left over."""
-    payload = (size - SMALLEST) // _TAR * _TAR
-    while payload + _overhead(payload) > size:
+    room = size - SMALLEST
+    payload = room * _STORED // _FRAMED // _TAR * _TAR
+    while (spare := room - payload - 5 * -(-payload // _STORED)) < 0:
         payload -= _TAR
-    return payload, size - payload - _overhead(payload)
+    return payload, spare
 
 
 @frozen(kw_only=True)
