@@ -145,8 +145,8 @@ def build(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, all of them or those named after ``--``."""
     _install(session, "bench")
-    names = session.posargs or ["startup", "decoding", "listing", "operations", "bulk", "download"]
-    if "download" in names and shutil.which("nginx") is None:
-        session.error("benchmarks/download.py needs nginx (Debian: nginx-light)")
+    names = session.posargs or ["startup", "calls", "decoding", "listing", "operations", "bulk", "download"]
+    if {"calls", "download"} & set(names) and shutil.which("nginx") is None:
+        session.error("the benchmarks of calls and downloads need nginx (Debian: nginx-light)")
     for name in names:
         session.run("python", f"benchmarks/{name}.py")
