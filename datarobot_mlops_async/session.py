@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 import anyio
@@ -12,6 +13,7 @@ from datarobot_mlops_async._api import (
     Options,
     Response,
     check_headers,
+    is_whole_url,
     own_path,
     query_pairs,
     rebase,
@@ -22,6 +24,7 @@ from datarobot_mlops_async._decoding import Decoder
 from datarobot_mlops_async._limiter import Limiter
 from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async._retry import LONGEST_PAUSE, RetryPolicy
+from datarobot_mlops_async._telemetry import log_as_told
 from datarobot_mlops_async._transport import HTTPClient
 from datarobot_mlops_async.artifacts import Artifact
 from datarobot_mlops_async.bulk import BulkStream, Run, planned_requests
@@ -52,6 +55,7 @@ __all__ = ["AsyncSession", "SessionView"]
 
 I = TypeVar("I")  # noqa: E741 - an item
 T = TypeVar("T")
+_HTTP_URL = re.compile(r"https?://", re.IGNORECASE)
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_MAX_CONCURRENCY = 32
 
@@ -237,7 +241,8 @@ class SessionView:
 
         Args:
             path_or_urls: A path relative to ``/api/v2/``; or an absolute URL, which gets no token and no header of
-                the session, wherever it leads.
+                the session, wherever it leads; or several addresses of the same bytes, which are asked in place of
+                the first where ``sha256`` can judge what they send.
             filename: Its file name; ``None`` to take the server's.
             size: Its size in bytes, where known.
             sha256: Its SHA-256 in hexadecimal, where known.
@@ -245,9 +250,18 @@ class SessionView:
         Raises:
             ValueError: The address is none.
         """
-        (address,) = [path_or_urls] if isinstance(path_or_urls, str) else path_or_urls
-        path = address if address.startswith(("https://", "http://")) else own_path(address)
-        return Artifact(self._api, path, filename=filename, size=size, sha256=sha256)
+        address, *mirrors = [path_or_urls] if isinstance(path_or_urls, str) else path_or_urls or [""]
+        whole = is_whole_url(address)
+        if not all(_HTTP_URL.match(each) for each in (mirrors if not whole else [address, *mirrors])):
+            raise ValueError("artifact: an address is no http(s) URL, and only the first may be a path")
+        return Artifact(
+            self._api,
+            address if whole else own_path(address),
+            filename=filename,
+            size=size,
+            sha256=sha256,
+            mirrors=tuple(mirrors),
+        )
 
     def operation(self, location: str) -> Operation[Any]:
         """Return the operation at a stored `Operation.location`, also one begun by another process.
@@ -485,6 +499,7 @@ class AsyncSession(SessionView):
                 proxy=proxy,
             )
         )
+        log_as_told()
         if max_concurrency < 1:
             raise ValueError(f"max_concurrency must be at least 1, not {max_concurrency}")
         settings.warn_if_insecure()

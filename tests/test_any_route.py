@@ -6,6 +6,8 @@ import hashlib
 import json
 import logging
 import re
+import subprocess
+import sys
 
 import attrs
 import pytest
@@ -238,3 +240,45 @@ async def test_opened_session_is_used_without_a_block_and_closed_by_hand():
             assert (await session.deployments.get("d1")).id == "d1"
         finally:
             await session.aclose()
+
+
+async def test_artifact_of_several_urls_is_fetched_from_whoever_has_it(tmp_path):
+    body = b"bytes" * 1000
+    sha256 = hashlib.sha256(body).hexdigest()
+    with (
+        ScriptedServer(Answer(status=404)) as gone,
+        ScriptedServer(Answer(body=body, headers={"ETag": '"x"'})) as good,
+    ):
+        async with session_for(good) as session:
+            urls = [f"{good.origin}/x", f"{gone.origin}/x"]
+            artifact = session.artifact(urls, filename="f", size=len(body), sha256=sha256)
+            assert (await artifact.download(tmp_path)).sha256 == sha256
+            for bad in ([], ["https://h/x", "files/"], "../x", ["ftp://h/x"]):
+                with pytest.raises(ValueError, match="address|path"):
+                    session.artifact(bad)
+    assert not any("authorization" in asked.headers for asked in (*gone.asked, *good.asked))
+
+
+LOG = """
+import asyncio, sys, datarobot_mlops_async
+async def main():
+    for _ in range(2):
+        async with datarobot_mlops_async.AsyncSession(sys.argv[1], "c4n4ry-t0k3n") as session:
+            await session.request("GET", "version/")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 2), ("info", 0), ("loud", None)])
+def test_script_is_told_what_happens_on_standard_error(level, lines, monkeypatch):
+    monkeypatch.setenv("DATAROBOT_MLOPS_LOG", level)
+    with ScriptedServer(Answer()) as server:
+        script = subprocess.run(
+            [sys.executable, "-c", LOG, server.endpoint], capture_output=True, text=True, check=False
+        )
+    assert "c4n4ry" not in script.stderr
+    if lines is None:
+        assert "DATAROBOT_MLOPS_LOG must be debug, info, warning or error" in script.stderr
+    else:
+        assert script.stderr.count("DEBUG datarobot_mlops_async: GET /version/ 200 in ") == lines
+        assert len(script.stderr.splitlines()) == lines

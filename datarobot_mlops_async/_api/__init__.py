@@ -1,6 +1,13 @@
 """One authenticated, rate-limited, retried, decoded request; origin rules for the token; error bodies."""
 
-from datarobot_mlops_async._api._addresses import Query, own_path, query_pairs, rebase, route_path
+from datarobot_mlops_async._api._addresses import (
+    Query,
+    is_whole_url,
+    own_path,
+    query_pairs,
+    rebase,
+    route_path,
+)
 from datarobot_mlops_async._api._answers import readable, retry_after, status_error
 from datarobot_mlops_async._api._client import Api, Options
 from datarobot_mlops_async._api._credentials import Credentials
@@ -20,6 +27,7 @@ __all__ = [
     "Response",
     "ResponseInfo",
     "check_headers",
+    "is_whole_url",
     "own_path",
     "query_pairs",
     "readable",

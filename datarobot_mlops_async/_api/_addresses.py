@@ -47,6 +47,11 @@ def route_path(route: str, ids: Mapping[str, str], query: Query = ()) -> str:
     return path
 
 
+def is_whole_url(address: str) -> bool:
+    """Tell whether an address names a server, and not a path below the API's root."""
+    return _WHOLE_URL.match(address) is not None
+
+
 def encode_query(query: Query) -> str:
     """Return a query as it goes out."""
     pairs = list(query)
@@ -91,7 +96,7 @@ def own_path(path: str, query: object = None) -> str:
     """
     if not isinstance(path, str):
         raise TypeError(f"path must be a string, not {type(path).__name__}")
-    if _WHOLE_URL.match(path):
+    if is_whole_url(path):
         raise ValueError("path must be relative to /api/v2/, not a URL")
     try:
         relative = rebase("/" + path.strip().lstrip("/"))

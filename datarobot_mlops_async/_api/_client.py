@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 import anyio.lowlevel
 from attrs import Factory, define, evolve, field, frozen
 
-from datarobot_mlops_async._api._addresses import Query, encode_query, own_path, rebase, route_of, route_path
+from datarobot_mlops_async._api._addresses import (
+    Query,
+    encode_query,
+    is_whole_url,
+    own_path,
+    rebase,
+    route_of,
+    route_path,
+)
 from datarobot_mlops_async._api._answers import readable, request_id, status_error
 from datarobot_mlops_async._api._headers import RequestHeaders
 from datarobot_mlops_async._api._hooks import OnRequest, OnResponse, RequestInfo, ResponseInfo, tell
@@ -238,13 +246,13 @@ class Api:
         return self._decode(response, type_, operation)
 
     def url_of(self, path: str) -> str:
-        """Return the absolute URL, always one of our own endpoint, of a path and query relative to the API's root."""
+        """Return the URL of a path and query that are relative to the API's root."""
         joint = ("&" if "?" in path else "?") if self._query else ""
         return f"{self.settings.endpoint}/{path}{joint}{self._query}"
 
-    def url_of_bytes(self, path: str) -> str:
-        """Return the absolute URL of an artifact's path; a URL, which may lead anywhere, stays one."""
-        return path if "://" in path[:8] else self.url_of(path)
+    def url_of_bytes(self, path_or_url: str) -> str:
+        """Return the URL of an artifact: a whole URL stays what it is, and never gets the token."""
+        return path_or_url if is_whole_url(path_or_url) else self.url_of(path_or_url)
 
     def owns(self, url: str) -> bool:
         """Tell whether a URL is of the endpoint's origin: the token and our headers go nowhere else."""

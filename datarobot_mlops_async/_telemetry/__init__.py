@@ -21,14 +21,17 @@ The log (``datarobot_mlops_async``) has a line for each attempt at DEBUG, and at
 from __future__ import annotations
 
 import logging
+import os
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
+from datarobot_mlops_async.errors import ConfigError
+
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Telemetry", "Watch", "log_delay", "logger", "telemetry_for"]
+__all__ = ["Telemetry", "Watch", "log_as_told", "log_delay", "logger", "telemetry_for"]
 
 logger = logging.getLogger("datarobot_mlops_async")
 Fact = str | int | float | bool | None
@@ -91,6 +94,23 @@ class Telemetry:
 
 
 _SILENT = Telemetry()
+
+
+def log_as_told() -> None:
+    """Log to standard error if ``DATAROBOT_MLOPS_LOG`` names a level, such as ``debug``; for scripts.
+
+    Raises:
+        ConfigError: It is no level.
+    """
+    level = os.environ.get("DATAROBOT_MLOPS_LOG", "").upper()
+    if not level or logger.handlers:
+        return
+    if level not in logging.getLevelNamesMapping():
+        raise ConfigError("DATAROBOT_MLOPS_LOG must be debug, info, warning or error")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(level)
 
 
 def log_delay(what: str, seconds: float, reason: str | None = None) -> None:
