@@ -19,9 +19,17 @@ import pytest
 
 from datarobot_mlops_async import AsyncSession
 from datarobot_mlops_async._config import Settings
-from datarobot_mlops_async._transport import HTTPClient
+from datarobot_mlops_async._transport import HTTPClient, Route
 from datarobot_mlops_async._transport._answer import MOST_BODY
-from datarobot_mlops_async.errors import ProtocolError, ReadError, SessionStateError, TimeoutError
+from datarobot_mlops_async._transport._asyncio import AsyncioTransport
+from datarobot_mlops_async._transport._pool import KEEP_IDLE, ConnectionPool
+from datarobot_mlops_async.errors import (
+    ConnectError,
+    ProtocolError,
+    ReadError,
+    SessionStateError,
+    TimeoutError,
+)
 from tests.conftest import BACKENDS
 from tests.scripted import Answer, ScriptedServer
 from tests.servers.odd import OddServer, says
@@ -452,3 +460,91 @@ async def test_calls_cancelled_anywhere_leave_everything_working(way, over, tls,
             assert await call() == body
         assert_no_socket_to(server.port)
         assert_no_socket_to(proxy.port)
+
+
+@pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {}), ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"]
+)
+async def test_own_transport_serves_an_httpx_client(tls):
+    """It is an httpx transport like any other: several origins, streamed bodies, redirects, no timeout."""
+
+    async def parts():
+        yield b"ab"
+        yield b"cd"
+
+    def answer(connection, request, number):
+        if request.startswith(b"GET /moved "):
+            connection.sendall(
+                b"HTTP/1.1 302 Found\r\nLocation: %b/x\r\nContent-Length: 0\r\n\r\n" % there.origin.encode()
+            )
+        else:
+            connection.sendall(OK + b"Content-Length: 2\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nhi")
+
+    with OddServer(answer) as server, OddServer(answer, tls=tls.server_context()) as there:
+        transport = AsyncioTransport(Settings.load(server.origin, "t", verify=False))
+        async with httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=True) as client:
+            assert (await client.get(f"{server.origin}/moved?a=%20")).url.path == "/moved"
+            assert (await client.get(f"{server.origin}/moved")).url == f"{there.origin}/x"
+            streamed = await client.post(server.origin, content=parts())
+            assert streamed.headers.get_list("set-cookie") == ["a=1", "b=2"]
+            with pytest.raises(ProtocolError, match="cannot be sent"):
+                await client.get(server.origin, headers={"X-Odd": "a\r\nb: c"})
+        assert server.requests[-1].endswith(b"\r\n\r\nabcd")
+        assert b"transfer-encoding" not in server.requests[-1].lower()
+
+
+async def test_several_addresses_are_tried_until_one_answers(over):
+    """``localhost`` may be ::1 first, where nobody listens."""
+    with OddServer(says(OK + b"Content-Length: 2\r\n\r\nhi", then="keep")) as server:
+        server.origin = server.origin.replace("127.0.0.1", "localhost")
+        async with client_for(server) as client:
+            assert (await send(client, server)).content == b"hi"
+
+
+async def test_name_that_cannot_be_resolved_was_never_reached(over):
+    async with AsyncSession("https://nowhere.invalid", "t", retry=0) as session:
+        with pytest.raises(ConnectError, match=r"nowhere\.invalid|cannot connect"):
+            await session.deployments.get("d1")
+
+
+async def test_address_with_unsendable_characters_is_refused(over):
+    with OddServer(says(b"")) as server:
+        async with client_for(server) as client:
+            with pytest.raises(ProtocolError, match="cannot be sent"):
+                await send(client, server, path="/a b\r\nX: y")
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["asyncio"])
+async def test_idle_connections_are_dropped_after_half_a_minute():
+    clock = Clock()
+    with OddServer(says(OK + b"Content-Length: 2\r\n\r\nhi", then="keep")) as server:
+        pool = ConnectionPool(Route.find(server.origin, None), None, clock=clock)
+
+        async def ask():
+            return await pool.exchange("GET", b"GET / HTTP/1.1\r\n\r\n", b"", connect_timeout=5, timeout=5)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(ask)
+        assert server.connections == 4
+        clock.now += KEEP_IDLE - 1
+        await ask()
+        clock.now += 2
+        # The one used last is still good; of the others one goes with each request.
+        for _ in range(3):
+            await ask()
+        await wait_until(lambda: server.open == 1)
+        assert server.connections == 4
+        clock.now += KEEP_IDLE + 1
+        await ask()
+        assert server.connections == 5
+        await pool.aclose()
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now

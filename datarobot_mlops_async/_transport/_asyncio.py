@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _Origin = tuple[bytes, bytes, int | None]
 _WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+_NO_TIMEOUT = 86_400.0  # event loops know no infinity
 _TARGET = re.compile(rb"[\x21-\x7e]+")
 
 
@@ -94,13 +95,13 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         if "transfer-encoding" in request.headers:
             del request.headers["transfer-encoding"]
             request.headers["content-length"] = str(len(content))
-        timeout = request.extensions["timeout"]
+        timeout = request.extensions.get("timeout", {})
         status, headers, body = await pool.exchange(
             request.method,
             _head(request, pool.route),
             content,
-            connect_timeout=timeout["connect"],
-            timeout=timeout["read"],
+            connect_timeout=timeout.get("connect") or _NO_TIMEOUT,
+            timeout=timeout.get("read") or _NO_TIMEOUT,
         )
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
 

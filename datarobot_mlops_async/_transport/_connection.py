@@ -26,7 +26,7 @@ class Connection(asyncio.Protocol):
         register: Where the connection is noted as long as it has a socket.
 
     Attributes:
-        idle_since: When it was last given back, in the loop's time.
+        idle_since: When it was last given back, in seconds of the pool's clock.
     """
 
     def __init__(self, register: set[Connection]) -> None:

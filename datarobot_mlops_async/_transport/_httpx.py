@@ -16,6 +16,7 @@ import httpx
 from datarobot_mlops_async._transport._answer import AnswerReader
 from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._failures import UnansweredError
+from datarobot_mlops_async._transport._pool import KEEP_IDLE
 from datarobot_mlops_async._transport._proxies import proxy_for
 from datarobot_mlops_async._transport._quiet import quiet
 from datarobot_mlops_async._transport._translate import translate_error
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async._config import Settings
 
-KEEP_IDLE = 30.0
-"""Seconds for which an idle connection is kept."""
 # Of the same generation as httpx, and without types that mypy could follow.
 httpcore: Any = import_module(httpx.__name__.replace("httpx", "httpcore"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import time
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async._transport._connection import Connection
@@ -29,11 +30,18 @@ class ConnectionPool:
     Args:
         route: The way to the origin.
         tls_context: Makes the TLS context.
+        clock: Tells the time in seconds.
     """
 
-    def __init__(self, route: Route, tls_context: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
+    def __init__(
+        self,
+        route: Route,
+        tls_context: Callable[[], Awaitable[ssl.SSLContext]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.route = route
         self._tls_context = tls_context
+        self._clock = clock
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._connecting: set[asyncio.Timeout] = set()
@@ -81,13 +89,13 @@ class ConnectionPool:
     def _take(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.idle_since >= self._loop.time() - KEEP_IDLE and not connection.is_stale():
+            if connection.idle_since >= self._clock() - KEEP_IDLE and not connection.is_stale():
                 return connection
             connection.close()
         return None
 
     def _give_back(self, connection: Connection) -> None:
-        connection.idle_since = self._loop.time()
+        connection.idle_since = self._clock()
         self._idle.append(connection)
         if self._idle[0].idle_since < connection.idle_since - KEEP_IDLE:
             # One a request is enough to shrink again after a burst.
