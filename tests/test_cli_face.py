@@ -232,3 +232,24 @@ def test_operation_that_is_over_at_once_is_waited_for(dr):
     ran = dr("reports", "run", chosen, "5e29")
     assert ran.code == 0
     assert ran.error.startswith("running the report: done in ")
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_every_list_and_every_thing_fits(dr, columns):
+    (chosen,) = dr("deployments", "list", "-n", 1, "--columns", "id").lines
+    commands = [
+        ("bundles", "list"),
+        ("bundles", "get", "gpu.small"),
+        ("custom-models", "list"),
+        ("pps-image", "metadata"),
+        ("deployments", "get", chosen),
+        *(("deployments", what, chosen) for what in ("features", "history", "capabilities")),
+    ]
+    for command in commands:
+        shown = dr(*command, terminal=True, columns=columns)
+        assert shown.code == 0
+        assert max(map(len, shown.lines)) <= columns, command
+        assert shown.lines
+    shown = dr("deployments", "get", chosen, terminal=True, columns=columns)
+    assert any(line.strip().endswith(chosen) for line in shown.lines)
+    assert any(line.startswith("service_health.status") for line in shown.lines)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _GAP = 2
 _NARROWEST = 8
+_ID_WIDTH = 24
 
 
 @frozen
@@ -79,12 +80,7 @@ class Printer:
             for name, value in _flat(thing):
                 self.terminal.write(f"{name}\t{field_text(value)}")
         else:
-            grid = Table.grid(padding=(0, 2))
-            grid.add_column(style="quiet", no_wrap=True)
-            grid.add_column(overflow="fold")
-            for name, value in _flat(thing):
-                grid.add_row(name, _explained(name, value))
-            self.terminal.print(grid)
+            self.terminal.print(_described(_flat(thing), self.terminal.out.width))
 
     def table(self, things: Sequence[object], total: int | None = None) -> None:
         """Print a table, and how many rows it has, of how many."""
@@ -182,6 +178,19 @@ def cell(value: object) -> Text:
         return Text(messages.ago(value))
     text = field_text(value)
     return plain(text, style_of(text))
+
+
+def _described(pairs: Sequence[tuple[str, object]], width: int) -> Table:
+    """Return names beside values, or above them where they would leave an id no room."""
+    grid = Table.grid(padding=(0, 2))
+    beside = max(len(name) for name, _ in pairs) + _GAP + _ID_WIDTH <= width
+    for name, value in pairs:
+        cells = (Text(name, style="quiet"), _explained(name, value))
+        for row in (cells,) if beside else ((each,) for each in cells):
+            grid.add_row(*row)
+    for column in grid.columns:
+        column.overflow = "fold"
+    return grid
 
 
 def _explained(name: str, value: object) -> Text:
