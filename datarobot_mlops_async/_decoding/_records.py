@@ -1,17 +1,13 @@
 """Objects and arrays. Each attrs class gets one function, written out field by field and compiled.
 
-What is written for a field ``label: str`` is::
+What is written for a field ``label: str`` is, after all fields were fetched at once::
 
-    at = 'label'
-    v3 = get(at)
-    if type(v3) is not str:
-        if v3 is None: gaps = True
-        else: v3 = hook3(v3, memo)
+    if type(v3) is not str and v3 is not None: at = 'label'; v3 = hook3(v3, memo)
 
 A value that already has the type its hook would return skips the call; that and the
 absence of a loop is what makes this several times faster than asking a table. ``at``
 tells the handler at the end which field was being read when a `Mismatch` came by, and an
-object without gaps that has as many fields as are documented has no unknown ones.
+object that lacks no field and has as many as are documented has no unknown ones.
 
 Objects that repeat from row to row are made once and shared, since they never change: every one that is kept
 is one more for the garbage collector to walk. What was made is found again in ``memo``, which lives as long
@@ -22,7 +18,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import reduce
-from operator import or_
+from operator import itemgetter, or_
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
@@ -207,17 +203,10 @@ class _Source:
             passing = str
             self._making.append(f"if type(v{n}) is str: at = {name!r}; {convert}")
         self._key.append(f"v{n}" if passing else f"id(v{n})")
-        unless = f"if type(v{n}) is not {passing.__name__}:" if passing else "if True:"
-        self._reading.append(f"at = {name!r}")
-        if self._strict:
-            self._reading += [f"v{n} = value.get(at, ABSENT)", f"{unless} {convert}"]
-        else:
-            self._reading += [
-                f"v{n} = value.get(at)",
-                unless,
-                f"    if v{n} is None: gaps = True",
-                f"    else: {convert}",
-            ]
+        conditions = [f"type(v{n}) is not {passing.__name__}"] if passing else []
+        if not self._strict:
+            conditions.append(f"v{n} is not None")
+        self._reading.append(f"if {' and '.join(conditions) or True}: at = {name!r}; {convert}")
 
     def _look_for_unknown(self) -> Iterator[str]:
         # The path to an unknown field ends in its own name, not in that of the last field read.
@@ -225,7 +214,7 @@ class _Source:
         if self._strict:
             yield "if not value.keys() <= known: reject_unknown(value, known)"
         else:
-            yield f"if (gaps or len(value) != {len(self._attributes)}) and not value.keys() <= known:"
+            yield f"if (lacking or len(value) != {len(self._attributes)}) and not value.keys() <= known:"
             yield "    extra = {name: v for name, v in value.items() if name not in known}"
 
     def _look_for_shared(self) -> Iterator[str]:
@@ -233,7 +222,11 @@ class _Source:
         yield f"if shared and (it := memo.get(key := ({', '.join(self._key)}))) is not None: return it"
 
     def compiled(self) -> Hook:
-        self._scope["known"] = frozenset(map(json_name, self._attributes))
+        names, default = [*map(json_name, self._attributes)], ABSENT if self._strict else None
+        self._scope["known"] = frozenset(names)
+        self._scope["fetch"] = itemgetter(*names)
+        self._scope["fetch_some"] = lambda value: [value.get(name, default) for name in names]
+        targets = ", ".join(f"v{n}" for n in range(len(names)))
         reading = [
             *self._reading,
             *(self._look_for_unknown() if issubclass(self._cls, Record) else ()),
@@ -244,8 +237,12 @@ class _Source:
         text = f"""
 def structure(value, memo):
     if type(value) is not dict: raise Mismatch("an object", describe(value))
-    gaps = shared = False
+    lacking = shared = False
     at = extra = None
+    try: {targets} = fetch(value)
+    except KeyError:
+        lacking = True
+        {targets}, = fetch_some(value)
     try:
         {
             '''
