@@ -1,6 +1,7 @@
 """One download by one contender, in a process of its own: started by ``benchmarks/download.py``.
 
-Prints one line of JSON: seconds, processor seconds, and event-loop lag where there is an event loop. Each contender
+Prints one line of JSON: seconds, processor seconds (those of the busiest thread too), event-loop lag where there is an
+event loop, and how many bytes this library read back from the file for its hash. Each contender
 does what a careful user of that tool would write: it streams to a file and computes the SHA-256, unless its
 name says otherwise.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import ssl
 import sys
@@ -41,6 +43,27 @@ class Lag:
         return {"lag_p99": late[int(len(late) * 0.99)] * 1e3, "lag_worst": late[-1] * 1e3}
 
 
+class ReadBack(logging.Handler):
+    """Remembers what a download logs about itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "read back" in record.msg and isinstance(record.args, tuple):
+            self.bytes = float(str(record.args[-1]))
+
+
+def thread_seconds() -> dict[str, float]:
+    """Return the processor seconds of each thread so far; Linux only."""
+    found = {}
+    for stat in Path("/proc/self/task").glob("*/stat"):
+        fields = stat.read_text().rpartition(") ")[2].split()
+        found[stat.parent.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
 def measured(run: Callable[[], dict[str, float]]) -> dict[str, float]:
     wall, processor = time.perf_counter(), time.process_time()
     extra = run()
@@ -53,13 +76,15 @@ def measured(run: Callable[[], dict[str, float]]) -> dict[str, float]:
 
 def with_loop(main: Callable[[], Awaitable[object]]) -> dict[str, float]:
     async def run() -> dict[str, float]:
-        lag = Lag()
+        lag, before = Lag(), thread_seconds()
         watcher = asyncio.create_task(lag.watch())
         try:
             await main()
         finally:
             watcher.cancel()
-        return lag.figures()
+        # While the loop lives its worker threads do too.
+        after = thread_seconds()
+        return {**lag.figures(), "busiest": max(after[key] - before.get(key, 0.0) for key in after)}
 
     return asyncio.run(run())
 
@@ -73,7 +98,10 @@ def ours(connections: int) -> Callable[[str, str, Path], dict[str, float]]:
                 artifact = await session.pps_image.artifact()
                 await artifact.download(target, max_connections=connections)
 
-        return with_loop(main)
+        logger, read_back = logging.getLogger("datarobot_mlops_async"), ReadBack()
+        logger.addHandler(read_back)
+        logger.setLevel(logging.DEBUG)
+        return {**with_loop(main), "read_back": read_back.bytes}
 
     return run
 

@@ -14,15 +14,16 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, cast
 
-from datarobot_mlops_async._transport import handshake_failed
+from datarobot_mlops_async._transport import handshake_failed, refused_certificate
 from datarobot_mlops_async.errors import (
-    CertificateError,
     ReadError,
     TimeoutError,  # noqa: A004 - ours
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from datarobot_mlops_async.errors import TransportError
 
 _RECORDS = 256 * 1024
 _HANDSHAKE = 64 * 1024
@@ -152,8 +153,6 @@ class Connection:
         else:
             self._incoming.write_eof()
 
-    def _broken(self, error: OSError) -> ReadError | CertificateError:
-        if isinstance(error, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(error.reason):
-            # TLS 1.3 says so only after the handshake.
-            return CertificateError("the server wants a client certificate: pass cert=")
-        return ReadError(f"the connection broke ({error})")
+    def _broken(self, error: OSError) -> TransportError:
+        # With TLS 1.3 a server says only behind the handshake that it wants a certificate.
+        return refused_certificate(error) or ReadError(f"the connection broke ({error})")

@@ -10,6 +10,7 @@ from datarobot_mlops_async._transport._dialing import dial_route
 from datarobot_mlops_async._transport._failures import (
     handshake_failed,
     name_request,
+    refused_certificate,
     without_query,
     without_quotes,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "name_request",
     "proxy_for",
     "quiet",
+    "refused_certificate",
     "tls_context",
     "translate_error",
     "without_query",
