@@ -96,18 +96,19 @@ def _flag(value: object) -> bool:
     raise ValueError(f"{value!r} is neither true nor false")
 
 
-def _whole(value: Any) -> int:
-    number = int(value)
-    if number != float(value) or number < 0:
-        raise ValueError(f"{value!r} is not a whole number from 0 up")
-    return number
+def _number(wording: str, lowest: float, highest: float, kind: type[int | float] = int) -> Any:
+    def convert(value: Any) -> float:
+        number = kind(value)
+        if number != float(value) or not lowest <= number <= highest:
+            raise ValueError(f"{value!r} is not {wording}")
+        return number
+
+    return convert
 
 
-def _status(value: Any) -> int:
-    number = _whole(value)
-    if not 200 <= number <= 599:
-        raise ValueError(f"{value!r} is not an HTTP status from 200 to 599")
-    return number
+_whole = _number("a whole number from 0 up", 0, math.inf)
+_status = _number("an HTTP status from 200 to 599", 200, 599)
+_share = _number("a probability from 0 to 1", 0, 1, float)
 
 
 def _offset(value: Any) -> int:
@@ -119,13 +120,6 @@ def _rate(value: Any) -> float:
     if not 0 < rate < math.inf:
         raise ValueError(f"{value!r} is not a rate in bytes a second")
     return rate
-
-
-def _share(value: Any) -> float:
-    number = float(value)
-    if not 0 <= number <= 1:
-        raise ValueError(f"{value!r} is not a probability from 0 to 1")
-    return number
 
 
 def _header_text(value: object) -> str:
