@@ -104,14 +104,14 @@ class Outcome(Generic[I, T]):
         try:
             identity(data["item"])
             return cls(
-                index=_int(data["index"]),
+                index=_only(int, data["index"]),
                 item=data["item"],
                 state=data["state"],
                 value=data.get("value"),
                 error=_error_from_data(data["error"]) if data.get("error") else None,
-                attempts=_int(data["attempts"]),
+                attempts=_only(int, data["attempts"]),
                 duration=_finite(data["duration"]),
-                location=None if data["location"] is None else _str(data["location"]),
+                location=None if data["location"] is None else _only(str, data["location"]),
             )
         except (TypeError, KeyError, AttributeError, ValueError, OverflowError) as error:
             raise ValueError("not an outcome of a bulk run") from error
@@ -166,7 +166,7 @@ def _error_to_data(error: Exception) -> dict[str, Any]:
 
 
 def _error_from_data(data: Mapping[str, Any]) -> MLOpsError:
-    name, message = data["type"], _str(data["message"])
+    name, message = data["type"], _only(str, data["message"])
     class_ = getattr(errors, name, MLOpsError)
     for base, names in ((APIStatusError, _STATUS_FIELDS), (TransportError, _TRANSPORT_FIELDS)):
         if isinstance(class_, type) and issubclass(class_, base):
@@ -174,19 +174,13 @@ def _error_from_data(data: Mapping[str, Any]) -> MLOpsError:
     return MLOpsError(message if name == MLOpsError.__name__ else f"{name}: {message}")
 
 
-def _int(value: Any) -> int:
-    if not isinstance(value, int):
+def _only(kind: type[T], value: Any) -> T:
+    if not isinstance(value, kind):
         raise TypeError
     return value
 
 
 def _finite(value: Any) -> float:
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise TypeError
+    if not math.isfinite(value):
+        raise ValueError
     return float(value)
-
-
-def _str(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
