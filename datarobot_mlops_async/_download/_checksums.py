@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from datarobot_mlops_async import __version__
 from datarobot_mlops_async._download._digests import normalize_sha256
-from datarobot_mlops_async._download._disk import create, new_name, system_errors
+from datarobot_mlops_async._download._disk import replace_file, system_errors
 from datarobot_mlops_async._download._expectation import Expectation
 from datarobot_mlops_async.errors import DownloadError
 
@@ -88,17 +88,8 @@ def _manifest(path: Path, result: DownloadResult, kind: str) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    fresh = new_name(path)
     with system_errors(path, required=len(content)):
-        try:
-            with os.fdopen(create(fresh), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
+        replace_file(path, content, durable=True)
 
 
 def read_checksums(paths: list[Path], filename: str) -> Expectation:

@@ -132,9 +132,19 @@ def open_own(path: Path, owner: int, *, write: bool = False) -> int | None:
     return None
 
 
-def new_name(path: Path) -> Path:
-    """Return a name beside a file, for what will replace it, that nobody can know before."""
-    return path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
+    """Replace a file in one step: a reader sees the old one or the new one."""
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(create(fresh), "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def is_at(path: Path, descriptor: int) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
-from datarobot_mlops_async._download._disk import create, new_name, open_own
+from datarobot_mlops_async._download._disk import open_own, replace_file
 from datarobot_mlops_async._download._ranges import Validators
 
 if TYPE_CHECKING:
@@ -154,14 +154,7 @@ def read_state(path: Path, owner: int) -> ResumeState | None:
 
 def write_state(path: Path, state: ResumeState) -> None:
     """Replace the state at a path in one step: a reader sees the old one or the new one."""
-    fresh = new_name(path)
-    try:
-        with os.fdopen(create(fresh), "w", encoding="utf-8") as file:
-            file.write(state.to_json())
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
+    replace_file(path, state.to_json().encode(), durable=False)
 
 
 def remove_state(path: Path) -> None:
