@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import types
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -28,7 +29,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"
 FILES = ("FastAPI(", "LocalCluster(", "def test_", "import obstore", "webhook", "nightly", "airflow")
 
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.servers.fixtures"]
 
 
 def name_of(block):
@@ -216,9 +217,15 @@ def command_with(mark):
 @pytest.fixture
 def emulated(monkeypatch, tmp_path):
     """The README's emulator, started as printed but for its port and a faster storage."""
+    with emulator_printed(monkeypatch, tmp_path, "--storage-rate 64MiB"):
+        yield
+
+
+@contextmanager
+def emulator_printed(monkeypatch, tmp_path, options):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    command = command_with("dr-mlops emulator") + " --port 0 --storage-rate 64MiB"
+    command = command_with("dr-mlops emulator") + f" --port 0 {options}"
     with subprocess.Popen(["bash", "-c", f"exec {command}"], stdout=subprocess.PIPE, text=True) as process:
         try:
             for line in process.stdout:
@@ -243,6 +250,41 @@ def run_printed(command, *, kill_when=None):
             process.kill()
         _, errors = process.communicate(timeout=120)
     return process.returncode, errors.decode()
+
+
+def test_printed_way_to_a_site_without_a_network_works(monkeypatch, tmp_path, registry):
+    with emulator_printed(monkeypatch, tmp_path, "--image-size 4MiB"):
+        code, errors = run_printed(command_with("--sidecar --manifest"))
+        assert code == 0, errors
+    # The service is gone by now.
+    (image,) = Path("images").glob("*.tar.gz")
+    for mark in ("pps-image verify", "push registry.site"):
+        line = command_with(mark).partition("#")[0].replace("FILE", image.name)
+        if "push" in mark:
+            line = f"{line.replace('registry.site', registry)} --insecure-registry"
+        code, errors = run_printed(line)
+        assert code == 0, errors
+    assert "not compared" not in errors
+    back = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{registry}/ml/pps:1"]
+    pulled = json.loads(subprocess.run(back, check=True, stdout=subprocess.PIPE).stdout)
+    manifest = json.loads(Path(f"{image}.manifest.json").read_text())
+    assert pulled["config"]["digest"].removeprefix("sha256:") == manifest["docker_image_id"].removeprefix(
+        "sha256:"
+    )
+
+
+def test_printed_download_of_many_goes_on_after_a_kill(monkeypatch, tmp_path):
+    jars = Path("jars")
+    with emulator_printed(monkeypatch, tmp_path, "--image-size 1MiB"):
+        command = command_with("--search churn jars/")
+        run_printed(command, kill_when=lambda: len(list(jars.glob("*.jar"))) > 2)
+        done = {each: each.stat().st_mtime_ns for each in jars.glob("*.jar")}
+        assert done
+        code, errors = run_printed(command)
+        assert code in {0, 8}, errors  # not every model has scoring code
+        assert "are here already" in errors
+    assert len(list(jars.glob("*.jar"))) > len(done)
+    assert done == {each: each.stat().st_mtime_ns for each in done}
 
 
 def test_printed_list_command_works(emulated):
