@@ -16,7 +16,6 @@ import anyio
 from anyio import CapacityLimiter
 
 from datarobot_mlops_async._streaming._connection import Connection
-from datarobot_mlops_async._streaming._general import proxied_transport, send_general
 from datarobot_mlops_async._streaming._http import exchange_heads
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport import Address, Route, dial_route, proxy_for, tls_context, without_query
@@ -108,6 +107,9 @@ class StreamingClient:
             route = None if self._foreign else Route.find(url, proxy)
             if route is not None:
                 return await self._get_directly(url, route, headers)
+            # It brings httpx, which most processes need not wait for.
+            from datarobot_mlops_async._streaming._general import send_general  # noqa: PLC0415
+
             return await send_general(
                 self._foreign or self._transport_through(proxy or "", url),
                 url,
@@ -204,6 +206,8 @@ class StreamingClient:
             raise
 
     def _transport_through(self, proxy: str, url: str) -> httpx.AsyncBaseTransport:
+        from datarobot_mlops_async._streaming._general import proxied_transport  # noqa: PLC0415
+
         context = tls_context(self._settings, url)
         if (proxy, context) not in self._proxied:
             proxy_context = tls_context(self._settings, proxy, proxy=True)
