@@ -98,6 +98,8 @@ async def test_arguments_of_the_wrong_kind_are_refused():
             await session.request("GET", None)
         with pytest.raises(ValueError, match="method must be"):
             await session.request("GET /x", "x/")
+        with pytest.raises(ValueError, match="70005 characters"):
+            await session.request("GET", "x/", query={"a": "y" * 70_000})
         for query in ("a=b", 3, {"a": object()}):
             with pytest.raises(TypeError, match="query"):
                 await session.request("GET", "x/", query=query)

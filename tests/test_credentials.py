@@ -11,6 +11,8 @@ import anyio
 import pytest
 
 from datarobot_mlops_async import AsyncSession, PollPolicy, Settings
+from datarobot_mlops_async._api import Credentials
+from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async._tokens import TokenCommand, TokenFile
 from datarobot_mlops_async.errors import APIStatusError, AuthenticationError, ConfigError
 from tests.polled import quickly
@@ -119,27 +121,44 @@ async def test_token_is_asked_again_before_it_expires(expires):
     assert tokens_of(server) == ["1", "2", "3", "4", "4", "4"]
 
 
-async def test_token_that_is_still_good_is_used_when_its_source_fails(caplog):
-    now = time.time()
-    answers = [
-        ("t0k3n-number-1", now + 3600),
-        RuntimeError("the vault is sealed"),
-        ("t0k3n-number-2", now + 7200),
-    ]
+async def test_token_that_is_still_good_is_used_while_its_source_fails(caplog):
+    now, answers = 1000.0, []
 
     def source():
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(answers[0], Exception):
+            raise answers[0]
+        return answers.pop(0)
 
-    with ScriptedServer(Answer(status=401), DEPLOYMENT) as server:
+    settings = Settings.load("https://h", source)
+    credentials = Credentials(settings, Redactor(), clock=lambda: now)
+    answers[:] = [("first", 1600.0), RuntimeError("the vault is sealed")]
+    assert await credentials.get() == "Bearer first"
+    now = 1569.0
+    assert credentials.known == "Bearer first"
+    # Half a minute before it expires it is asked for again.
+    now = 1571.0
+    assert credentials.known is None
+    assert await credentials.get() == "Bearer first"
+    assert "was not renewed" in caplog.text
+    assert credentials.known == "Bearer first"
+    now = 1601.0
+    with pytest.raises(ConfigError, match="failed with RuntimeError"):
+        await credentials.get()
+    answers[:] = [("second", datetime.fromtimestamp(1700, UTC))]
+    assert await credentials.get() == "Bearer second"
+
+
+async def test_source_that_fails_after_a_refusal_is_an_error():
+    def source():
+        if server.asked:
+            raise RuntimeError("the vault is sealed")
+        return "t0k3n-number-1"
+
+    with ScriptedServer(Answer(status=401)) as server:
         async with AsyncSession(server.endpoint, source) as session:
-            # After a refusal there is no good one left.
             with pytest.raises(ConfigError, match="failed with RuntimeError"):
                 await session.deployments.get("d1")
-            await session.deployments.get("d1")
-    assert tokens_of(server) == ["1", "1"]
+    assert tokens_of(server) == ["1"]
 
 
 @pytest.mark.parametrize("token", ["two words", "new\nline", 3, None, b"bytes"])

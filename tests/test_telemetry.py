@@ -5,7 +5,7 @@ import sys
 
 import anyio
 import pytest
-from opentelemetry import metrics, trace
+from opentelemetry import baggage, context, metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -171,6 +171,24 @@ async def test_requests_belong_to_what_the_caller_does(told):
                 assert trace.get_current_span() is job
     request, _ = told.spans()
     assert request.parent.span_id == job.get_span_context().span_id
+
+
+async def test_our_own_origin_is_told_of_the_trace_and_no_other(told, tmp_path):
+    body = Answer(body=b"bytes", headers={"ETag": '"x"'})
+    with ScriptedServer(body) as store, ScriptedServer(Answer()) as server:
+        server.script.answers = [Answer(), Answer(status=302, headers={"Location": f"{store.origin}/x"})]
+        token = context.attach(baggage.set_baggage("tenant", "blue"))
+        try:
+            async with AsyncSession(server.endpoint, "token-of-the-test") as session:
+                await session.request("GET", "version/")
+                await session.artifact("files/", filename="f").download(tmp_path)
+        finally:
+            context.detach(token)
+    span = next(each for each in told.spans() if each.name.startswith("GET "))
+    for asked in server.asked:
+        assert asked.headers["baggage"] == "tenant=blue"
+    assert f"{span.context.span_id:016x}" in server.asked[0].headers["traceparent"]
+    assert not any({"traceparent", "baggage"} & asked.headers.keys() for asked in store.asked)
 
 
 async def test_wait_for_an_operation_is_a_span_above_its_polls(told, emulator):

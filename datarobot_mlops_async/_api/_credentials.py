@@ -15,6 +15,8 @@ from datarobot_mlops_async._tokens import check_token
 from datarobot_mlops_async.errors import ConfigError, MLOpsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from datarobot_mlops_async._config import Settings
     from datarobot_mlops_async._redaction import Redactor
 
@@ -32,9 +34,13 @@ class Credentials:
     Args:
         settings: The token, or its source.
         redactor: Learns every token.
+        clock: Seconds since the epoch.
     """
 
-    def __init__(self, settings: Settings, redactor: Redactor) -> None:
+    def __init__(
+        self, settings: Settings, redactor: Redactor, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
         self._settings = settings
         self._redactor = redactor
         self._source = settings.token_source
@@ -45,7 +51,7 @@ class Credentials:
     @property
     def known(self) -> str | None:
         """The value, if it need not be asked for."""
-        return self._value if time.time() < self._renew_at else None
+        return self._value if self._clock() < self._renew_at else None
 
     async def get(self) -> str:
         """Return the value, asked for where there is none that is good for a while.
@@ -58,10 +64,10 @@ class Credentials:
                 try:
                     await self._ask()
                 except MLOpsError as error:
-                    if time.time() >= self._expires_at:
+                    if self._clock() >= self._expires_at:
                         raise
                     logger.warning("the token was not renewed, the old one is still good: %s", error.message)
-                    self._renew_at = min(time.time() + _TRY_AGAIN, self._expires_at)
+                    self._renew_at = min(self._clock() + _TRY_AGAIN, self._expires_at)
         return self._value
 
     async def renew(self, refused: str) -> bool:
@@ -90,5 +96,5 @@ class Credentials:
         self._value = f"{self._settings.token_type} {check_token(token, _SOURCE)}"
         self._redactor.add(token)
         self._expires_at = expires.timestamp() if isinstance(expires, datetime) else float(expires)
-        now = time.time()
+        now = self._clock()
         self._renew_at = self._expires_at - min(_EARLY, max(0.0, self._expires_at - now) / 10)
