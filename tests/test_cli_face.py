@@ -179,7 +179,8 @@ def test_first_of_many_are_counted_among_all(dr):
 
 def test_signs_of_health_are_explained(dr):
     shown = dr("deployments", "list", terminal=True, columns=80)
-    assert "health: service, model, accuracy; ✓ passing" in shown.out
+    assert "health: service, model, accuracy\n✓ passing  ! warning" in shown.out
+    assert "· not started\n" in "\n".join(line.rstrip() for line in shown.lines) + "\n"
     assert "health:" not in dr("deployments", "list", terminal=True, columns=40).out
     assert "health:" not in dr("deployments", "list").out
 

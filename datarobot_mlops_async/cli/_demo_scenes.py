@@ -94,7 +94,8 @@ class Demo:
         self._done.append(("listed", messages.count(len(fleet), "deployment"), f"in {took}"))
         shown, width = _selection(fleet), self.out.width - _INDENT
         self.out.print(_indented(table_of(fitting(_COLUMNS, shown, width), shown, width)))
-        self.out.print(f"  [quiet]{len(shown)} of {len(fleet):,};[/] ", cell(HEALTH_LEGEND), "\n", sep="")
+        self.out.print(f"  [quiet]{len(shown)} of {len(fleet):,};[/]")
+        self.out.print(_indented(cell(HEALTH_LEGEND)), "")
         self.out.print(_indented(_census(fleet)))
         return fleet
 
@@ -195,7 +196,7 @@ def _census(fleet: Sequence[Deployment]) -> Table:
     return grid
 
 
-def _indented(content: Table) -> Table:
+def _indented(content: Table | Text) -> Table:
     outer = Table.grid()
     outer.add_row(" " * _INDENT, content)
     return outer

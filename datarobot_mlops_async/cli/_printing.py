@@ -153,8 +153,8 @@ def table_of(columns: Sequence[Column], things: Sequence[object], width: int) ->
     for index, column in enumerate(columns):
         table.add_column(
             column.heading,
-            no_wrap=index > 0,
-            overflow="ellipsis" if index else "fold",
+            no_wrap=index > 0 or column.wide,
+            overflow="ellipsis" if index or column.wide else "fold",
             justify="right" if column.right else "left",
             max_width=max(min(needed[index], left // len(wide)), _NARROWEST) if index in wide else None,
         )

@@ -86,7 +86,7 @@ _HEALTH_WORDS = {"notStarted": "not started"}
 
 HEALTH_LEGEND = Styled(
     (
-        ("health: service, model, accuracy; ", "quiet"),
+        ("health: service, model, accuracy\n", "quiet"),
         *(
             part
             for status, sign in _HEALTH_SIGNS.items()
