@@ -205,7 +205,8 @@ async def test_only_the_fields_asked_for_are_compared(emulator):
 @ON_ALL_LOOPS
 async def test_outage_is_survived_and_its_length_is_told(emulator, caplog):
     async with session_for(emulator) as session:
-        watch = session.deployments.watch(interval=OFTEN)
+        errors = []
+        watch = session.deployments.watch(interval=OFTEN, on_outage=errors.append)
         assert watch.stale_for is None
         chosen = (await watch.snapshot())[0]
         assert watch.stale_for < 10
@@ -213,7 +214,8 @@ async def test_outage_is_survived_and_its_length_is_told(emulator, caplog):
         await session.deployments.update(chosen.id, label="during the outage")
         (change,) = await told(watch, 1)
         assert change.fields == ("label",)
-        assert emulator.fault_count(fault) == 4
+        assert emulator.fault_count(fault) == len(errors) == 4
+        assert {each.status for each in errors} == {502}
         delays = [each.delay for each in caplog.records if hasattr(each, "delay") and "last seen" in each.msg]
         assert delays == [OFTEN, 2 * OFTEN, 4 * OFTEN, 8 * OFTEN]
         assert re.search(r"/deployments/\?\S+ was last seen 0 s ago, next try in 0 s: GET .*502", caplog.text)

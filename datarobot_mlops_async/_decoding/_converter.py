@@ -35,7 +35,8 @@ def hooks(*, strict: bool) -> Callable[[object], _values.Hook]:
             return record_hook(type_, find, strict=strict)
         return _foreign(type_, converter)
 
-    converter = Converter()
+    # Without its detailed errors ours come through, with the path inside our class.
+    converter = Converter(detailed_validation=False)
     # A caller's own classes have the names of JSON in snake_case, as ours have.
     converter.register_structure_hook_factory(attrs.has, lambda type_: _renaming(type_, converter))
     # Our classes inside of others: list[Deployment].

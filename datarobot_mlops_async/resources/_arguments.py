@@ -73,21 +73,17 @@ def choice(name: str, value: str | None, enum: type[E]) -> str | None:
     raise error
 
 
-def choices(name: str, values: str | Iterable[str] | None, enum: type[E]) -> str | None:
+def choices(name: str, values: str | Iterable[str], enum: type[E]) -> str:
     """Return an enum list's text: one value, joined by commas."""
-    if values is None:
-        return None
     return joined(name, [choice(name, each, enum) or "" for each in _several(name, values)])
 
 
-def joined(name: str, values: str | Iterable[str] | None) -> str | None:
+def joined(name: str, values: str | Iterable[str]) -> str:
     """Return a list of strings as one value, joined by commas.
 
     Raises:
         ValueError: A value holds a comma, which would make it two, or the list is empty.
     """
-    if values is None:
-        return None
     several = texts(name, values)
     for each in several:
         if "," in each:
@@ -127,14 +123,12 @@ def flag(name: str, value: bool | None) -> str | None:
     return "true" if value else "false"
 
 
-def moment(name: str, value: datetime | None) -> str | None:
+def moment(name: str, value: datetime) -> str:
     """Return a point in time in ISO 8601.
 
     Raises:
         ValueError: It has no time zone, so nobody can know which moment it means.
     """
-    if value is None:
-        return None
     if not isinstance(value, datetime):
         raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
     if value.utcoffset() is None:

@@ -23,8 +23,8 @@ from datarobot_mlops_async.resources._arguments import (
     joined,
     moment,
     query_of,
-    repeated,
     text,
+    texts,
     whole,
 )
 
@@ -54,8 +54,8 @@ _WRITERS: Final[Mapping[str, Callable[[str, Any], str | Iterable[str] | None]]] 
     "created_by": text,
     "champion_model_execution_type": partial(choice, enum=ModelExecutionType),
     "champion_model_target_type": text,
-    "tag_keys": repeated,
-    "tag_values": repeated,
+    "tag_keys": texts,
+    "tag_values": texts,
 }
 
 
