@@ -683,3 +683,23 @@ async def test_bytes_that_are_wrong_leave_nothing_to_resume(storage, tmp_path):
         with pytest.raises(IntegrityError):
             await artifact.download(tmp_path / "image")
     assert leftovers(tmp_path) == []
+
+
+@ASYNCIO
+async def test_partial_of_a_signed_address_is_gone_on_with_under_a_new_signature(storage, tmp_path):
+    stored = storage.put("image", SIZE)
+    addresses = []
+    storage.redirect = lambda location: addresses.append(location) or location
+    async with artifact_at(storage.endpoint, "files/image") as artifact:
+        for _ in range(2):
+            async with artifact.stream(max_connections=1) as chunks:
+                await anext(chunks)
+    storage.redirect = None
+    first, second = addresses[0], addresses[-1]
+    assert first != second
+    async with artifact_at(storage.endpoint, first) as artifact:
+        await _leave_half(storage, artifact, tmp_path / "image")
+    async with artifact_at(storage.endpoint, second) as artifact:
+        result = await artifact.download(tmp_path / "image")
+    assert result.resumed_from > 0
+    assert (tmp_path / "image").read_bytes() == stored.data
