@@ -17,13 +17,14 @@ import anyio
 import httpx
 import pytest
 
-from datarobot_mlops_async import AsyncSession
+from datarobot_mlops_async import AsyncSession, Hint, _transport
 from datarobot_mlops_async._config import Settings
 from datarobot_mlops_async._transport import HTTPClient, Route
 from datarobot_mlops_async._transport._answer import MOST_BODY
 from datarobot_mlops_async._transport._asyncio import AsyncioTransport
 from datarobot_mlops_async._transport._pool import KEEP_IDLE, ConnectionPool
 from datarobot_mlops_async.errors import (
+    ConfigError,
     ConnectError,
     ProtocolError,
     ReadError,
@@ -548,3 +549,92 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+async def test_client_that_is_closed_sends_nothing(over):
+    with OddServer(says(OK + b"Content-Length: 2\r\n\r\nhi")) as server:
+        async with client_for(server) as client:
+            await send(client, server)
+        with pytest.raises(SessionStateError, match="closed"):
+            await send(client, server)
+        assert len(server.requests) == 1
+
+
+async def test_transport_of_the_callers_own_is_closed_even_when_it_was_never_used():
+    closed = []
+
+    class Own(httpx.AsyncBaseTransport):
+        async def aclose(self):
+            closed.append(True)
+
+    async with AsyncSession("https://h", "t", transport=Own()):
+        pass
+    assert closed == [True]
+
+
+async def test_tls_alert_says_which_scheme(over):
+    with OddServer(says(b"\x15\x03\x01\x00\x02\x02\x46")) as server:
+        async with client_for(server) as client:
+            with pytest.raises((ConnectError, ProtocolError, ReadError)) as caught:
+                await send(client, server)
+            if isinstance(caught.value, ConnectError):
+                assert caught.value.hint is Hint.USE_HTTPS
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_body_beyond_the_limit_is_refused():
+    def pour(connection, request, number):
+        connection.sendall(OK + b"\r\n")
+        for _ in range(MOST_BODY // 1_000_000 + 2):
+            connection.sendall(bytes(1_000_000))
+
+    with OddServer(pour) as server:
+        async with client_for(server) as client:
+            with pytest.raises(ProtocolError, match="larger than"):
+                await send(client, server, timeout=60)
+
+
+async def test_encoded_nothing_is_nothing(over):
+    with OddServer(says(OK + b"Content-Encoding: gzip\r\nContent-Length: 0\r\n\r\n", then="keep")) as server:
+        async with client_for(server) as client:
+            assert (await send(client, server)).content == b""
+
+
+async def test_password_of_a_forwarding_proxy_is_sent_with_each_request(over):
+    with OddServer(says(OK + b"Content-Length: 2\r\n\r\nhi", then="keep")) as proxy:
+        address = proxy.origin.replace("//", "//user:p%40ss@")
+        client = HTTPClient(Settings.load("http://127.0.0.1:1", "t", proxy=address))
+        for _ in range(2):
+            await client.send("GET", "http://127.0.0.1:1/x", headers=HEADERS, content=b"", timeout=10)
+        await client.aclose()
+    for each in proxy.requests:
+        assert each.startswith(b"GET http://127.0.0.1:1/x HTTP/1.1\r\n")
+        assert b"proxy-authorization: basic dxnlcjpwqhnz\r\n" in each.lower()
+
+
+async def test_proxy_that_nobody_serves_is_told_as_the_proxy(over):
+    client = HTTPClient(Settings.load("https://h.example", "t", proxy="http://127.0.0.1:9", verify=False))
+    with pytest.raises(ConnectError, match=r"refused|cannot connect"):
+        await client.send("GET", "https://h.example/x", headers=HEADERS, content=b"", timeout=10)
+    await client.aclose()
+
+
+async def test_proxy_that_resets_the_tunnel_is_a_connect_error(over):
+    with OddServer(says(then="reset")) as proxy:
+        client = HTTPClient(Settings.load("https://h.example", "t", proxy=proxy.origin, verify=False))
+        with pytest.raises((ConnectError, ReadError)):
+            await client.send("GET", "https://h.example/x", headers=HEADERS, content=b"", timeout=10)
+        await client.aclose()
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["asyncio"])
+async def test_own_transport_leaves_tls_proxies_to_httpx():
+    transport = AsyncioTransport(Settings.load("https://h", "t", proxy="https://127.0.0.1:1"))
+    async with httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(ConfigError, match="httpx"):
+            await client.get("https://h/x")
+
+
+def test_room_has_no_other_names():
+    with pytest.raises(AttributeError):
+        _ = _transport.nothing
