@@ -152,7 +152,8 @@ async def test_server_that_is_slow_gets_more_connections(storage, tmp_path):
     assert (tmp_path / "image").read_bytes() == stored.data
 
 
-async def test_piece_that_is_slow_on_every_connection_is_left_alone(storage, tmp_path):
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_piece_that_is_slow_on_every_connection_is_left_alone(storage, tmp_path, anyio_backend):
     stored = storage.put("image", 2 * MIB)
     last = 2 * MIB - 128 * KIB
     storage.fault(after=127 * KIB, trickle=0.002, when=lambda request: request.range[0] == last)

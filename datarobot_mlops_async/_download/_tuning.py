@@ -28,7 +28,7 @@ class Tuning:
     """
 
     block: int = _MIB
-    blocks: int = 40
+    blocks: int = 32
     shortest_piece: int = 4 * _MIB
     longest_piece: int = 64 * _MIB
     window: int = 512 * _MIB
