@@ -112,6 +112,8 @@ async def download(
 
         if destination != "./":
             raise usage("with a filter there is one argument, the directory")
+        if "mirrors" in how:
+            raise usage("--mirror is for one file: with a filter there are many")
         with cli.terminal.status.busy("looking for deployments"):
             found = await cli.session.deployments.list(**filters).collect()
         suffix = "-source.jar" if which["source_code"] else ".jar"
