@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import fields
@@ -39,7 +39,7 @@ _FIXED = ("token", "tls", "faults", "epoch", "image_file", "host", "port", "stor
 async def control(state: State, request: Request) -> Answer | None:
     """Answer a request to the control interface; `None`: it is another request."""
     if request.path == "/":
-        page = files(__package__).joinpath("page.html").read_bytes()
+        page = Path(__file__).with_name("page.html").read_bytes()
         return Answer(headers={"content-type": "text/html; charset=utf-8"}, document=page)
     if not request.path.startswith(_PREFIX):
         return None

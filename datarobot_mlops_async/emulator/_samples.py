@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import random
 from datetime import datetime, timedelta
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
 Json = dict[str, Any]
 
-SAMPLES: Json = json.loads(files(__package__).joinpath("samples.json").read_text("utf-8"))
+SAMPLES: Json = json.loads(Path(__file__).with_name("samples.json").read_bytes())
 MESSAGES: dict[str, str] = SAMPLES["healthMessages"]
 HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
 _SUBJECTS: list[Json] = SAMPLES["subjects"]
