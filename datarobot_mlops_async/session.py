@@ -114,7 +114,7 @@ class SessionView:
 
         Args:
             timeout: Seconds for one attempt of a request, connecting included.
-            retry: Patience with one request, or just the number of retries.
+            retry: How a failed request is tried again, or just how often.
             headers: More header fields, for our own origin only.
             query: Names and values that stand in every query besides a request's own; a list repeats its name.
         """
@@ -452,7 +452,7 @@ class AsyncSession(SessionView):
         headers: Header fields for every request to the endpoint's origin, such as a gateway's key. ``User-Agent``
             names the application, before the library.
         timeout: Seconds for one attempt of a request, connecting included.
-        retry: Patience with one request, or just the number of retries.
+        retry: How a failed request is tried again, or just how often.
         max_concurrency: The most requests in flight at a time; further ones wait their turn.
         strict: Raise `DecodeError` for everything that is tolerated by default: missing or unknown fields,
             unknown enum values, nulls and fractions where the API page promises otherwise.

@@ -67,25 +67,25 @@ def test_dropping_what_has_come_is_harmless():
 
 
 @given(st.floats(1, 1000), st.lists(st.floats(0.0, 0.3), min_size=1, max_size=200))
-def test_pace_is_never_exceeded_by_more_than_two_ticks_and_reached_when_asked_often(rate, sleeps):
-    pace = RateLimiter(rate)
+def test_rate_is_never_exceeded_by_more_than_two_ticks_and_reached_when_asked_often(rate, sleeps):
+    limiter = RateLimiter(rate)
     now = spent = 0.0
     for sleep in sleeps:
-        while not pace.pause(now):
-            pace.spend(now)
+        while not limiter.pause(now):
+            limiter.spend(now)
             spent += 1
-        now += max(sleep, pace.pause(now))
+        now += max(sleep, limiter.pause(now))
         assert spent <= 1 + rate * (now + 0.02)
 
 
-def test_pace_catches_up_what_a_late_timer_missed():
-    pace = RateLimiter(100.0)
+def test_rate_catches_up_what_a_late_timer_missed():
+    limiter = RateLimiter(100.0)
     now, spent = 0.0, 0
     while now < 10.0:
-        while not pace.pause(now):
-            pace.spend(now)
+        while not limiter.pause(now):
+            limiter.spend(now)
             spent += 1
-        now += pace.pause(now) + 0.004
+        now += limiter.pause(now) + 0.004
     assert 990 <= spent <= 1003
 
 

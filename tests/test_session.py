@@ -8,7 +8,13 @@ import pytest
 
 from datarobot_mlops_async import AsyncSession, Operation, RetryPolicy
 from datarobot_mlops_async.emulator import Emulator
-from datarobot_mlops_async.errors import DecodeError, MLOpsError, OperationError
+from datarobot_mlops_async.errors import (
+    DecodeError,
+    MLOpsError,
+    OperationError,
+    ServerError,
+    TimeoutError,
+)
 from datarobot_mlops_async.models import DeploymentStatus, extra
 from tests.scripted import Answer, ScriptedServer
 
@@ -75,8 +81,8 @@ async def test_strict_session_finds_nothing_to_complain_of_in_an_installation_th
 )
 async def test_strict_session_refuses_what_is_tolerated_by_default(session, change, path):
     deployment = (await session.deployments.list(limit=1).collect())[0]
-    raw = (await session._api.send("GET", "deployments/{d}/", ids={"d": deployment.id})).content
-    body = json.dumps({**json.loads(raw), **change}).encode()
+    raw = await session.request("GET", f"deployments/{deployment.id}/")
+    body = json.dumps({**raw, **change}).encode()
     with ScriptedServer(Answer(body=body)) as server:
         async with AsyncSession(server.endpoint, "t") as tolerant:
             assert (await tolerant.deployments.get(deployment.id)).id == deployment.id
@@ -86,19 +92,42 @@ async def test_strict_session_refuses_what_is_tolerated_by_default(session, chan
     assert caught.value.path == path
 
 
-async def test_options_hold_for_the_view_only(session):
-    view = session.with_options(timeout=5, retry=RetryPolicy(max_retries=0))
-    assert (view._api.options.timeout, view._api.options.retry.max_retries) == (5, 0)
-    assert session._api.options.timeout == 60
-    assert session.with_options(retry=2)._api.options.retry == RetryPolicy(max_retries=2)
-    assert (await view.deployments.list(limit=1).collect())[0].id
-    assert view.settings == session.settings
+def refusing():
+    return ScriptedServer(Answer(status=503))
+
+
+async def attempts(session):
+    """Return how often a call is tried that always fails."""
+    with pytest.raises(ServerError) as caught:
+        await session.request("GET", "x/")
+    return caught.value.attempts
+
+
+async def test_options_hold_for_the_view_only():
+    policy = RetryPolicy(max_retries=1, initial_backoff=0.001)
+    with refusing() as server:
+        async with AsyncSession(server.endpoint, "t", retry=policy) as session:
+            assert await attempts(session.with_options(retry=0)) == 1
+            # Just a number keeps the rest of the policy.
+            assert await attempts(session.with_options(retry=3)) == 4
+            assert await attempts(session.with_options(timeout=5)) == 2
+            assert await attempts(session) == 2
+            assert session.with_options(retry=0).settings == session.settings
+    with ScriptedServer(Answer(instead="hang")) as server:
+        async with AsyncSession(server.endpoint, "t", retry=0) as session:
+            with pytest.raises(TimeoutError, match="within 0.05 s"):
+                await session.with_options(timeout=0.05).request("GET", "x/")
 
 
 async def test_retries_of_the_configuration_hold_unless_the_caller_says_otherwise(monkeypatch):
-    monkeypatch.setenv("DATAROBOT_MAX_RETRIES", "1")
-    assert AsyncSession("https://h", "t")._api.options.retry.max_retries == 1
-    assert AsyncSession("https://h", "t", retry=3)._api.options.retry.max_retries == 3
+    monkeypatch.setenv("DATAROBOT_MAX_RETRIES", "0")
+    with refusing() as server:
+        async with AsyncSession(server.endpoint, "t") as session:
+            assert await attempts(session) == 1
+        async with AsyncSession(
+            server.endpoint, "t", retry=RetryPolicy(max_retries=2, initial_backoff=0.0)
+        ) as session:
+            assert await attempts(session) == 3
 
 
 async def test_session_from_settings_works_like_its_original(emulator, session):

@@ -66,7 +66,7 @@ class Options:
 
     Attributes:
         timeout: Seconds for one attempt of a request, connecting included.
-        retry: Patience with one request.
+        retry: How a failed request is tried again.
         headers: The caller's own header fields, checked.
         query: Names and values that stand in every query, besides a request's own.
     """

@@ -153,7 +153,7 @@ class Poller:
         # A failed poll is followed by the next one, so it is not retried besides, and it
         # does not queue for a pause to end: it is due again when that is over.
         self._once = api.with_options(evolve(api.options, retry=RetryPolicy(max_retries=0, budget=0.0)))
-        self._pace = RateLimiter()
+        self._rate = RateLimiter()
         self._watches: dict[str, _Watch] = {}
         self._due: Timeline[_Watch] = Timeline()
         self._deadlines: Timeline[_Wait] = Timeline()
@@ -272,17 +272,17 @@ class Poller:
         # The rest of the places stays free for calls that nobody wants to wait for polls.
         places = self._api.limiter.bound
         most = max(1, int(places * _SHARE))
-        self._pace.per_second = min(self._policy.per_second, self._policy.per_place * places)
+        self._rate.per_second = min(self._policy.per_second, self._policy.per_place * places)
         while self._ready:
             self._places_taken = self._in_flight >= most
             if self._places_taken:
                 break
-            if pause := self._pace.pause(now):
+            if pause := self._rate.pause(now):
                 return pause
             watch = self._ready.popleft()
             if not watch.waits:
                 continue
-            self._pace.spend(now)
+            self._rate.spend(now)
             self._in_flight += 1
             # The driver polls only for itself: its own turn means passing the role on.
             watch.turn = next((wait for wait in watch.waits if wait is not self._driver), self._driver)
