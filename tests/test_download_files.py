@@ -653,6 +653,23 @@ async def test_directory_that_cannot_be_read_is_written_to(storage, tmp_path, mo
 
 
 @ASYNCIO
+async def test_file_that_is_there_is_found_where_nothing_may_be_created(storage, tmp_path, monkeypatch):
+    stored = storage.put("image", SIZE)
+    (tmp_path / "image").write_bytes(stored.data)
+    real_open = os.open
+
+    def refuse(path, flags, *arguments, **more):
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, "read-only file system")
+        return real_open(path, flags, *arguments, **more)
+
+    async with artifact_at(storage.endpoint, "files/image", sha256=stored.sha256) as artifact:
+        monkeypatch.setattr(os, "open", refuse)
+        assert (await artifact.download(tmp_path / "image")).already_present
+    assert storage.requests == []
+
+
+@ASYNCIO
 @pytest.mark.parametrize("name", ["scandir", "link"])
 async def test_directory_whose_disk_breaks_is_an_error_of_ours(storage, tmp_path, monkeypatch, name):
     storage.put("image", SIZE)

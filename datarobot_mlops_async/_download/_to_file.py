@@ -25,6 +25,7 @@ from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import DestinationExistsError, IntegrityError, ObjectChangedError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -68,6 +69,8 @@ class FileDownload:
         self._reporter = reporter
         self._resumed_from = 0
         self._received = 0
+        # The file at the destination that is known to be another one: it is hashed once.
+        self._other: tuple[int, ...] = ()
         # What signs an address of another host changes, and the object does not.
         url = context.api.url_of_bytes(context.path)
         self._source = source_of(without_query(url) if url == context.path else url)
@@ -79,6 +82,10 @@ class FileDownload:
             expectation: What the object should be.
             probe: The first answer, when it was needed for the file's name.
         """
+        # Looked at before anything is created, perhaps where nothing may be, and again when others are done.
+        present = await self._look_at_destination(expectation)
+        if present is not None:
+            return self._present(expectation, present)
         async with self._partial(expectation) as partial:
             present = await self._look_at_destination(expectation)
             if present is not None:
@@ -145,18 +152,20 @@ class FileDownload:
             DestinationExistsError: It has others, and may not be replaced.
         """
 
-        def size_of() -> int | None:
+        def look() -> os.stat_result | None:
             with system_errors(self._destination), suppress(FileNotFoundError):
-                return self._destination.stat().st_size
+                return self._destination.stat()
             return None
 
-        size = await run_interruptible(size_of)
-        if size is None:
+        found = await run_interruptible(look)
+        if found is None:
             return None
-        if expectation.digest is not None and expectation.size in {None, size}:
+        size, version = found.st_size, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        if expectation.digest is not None and expectation.size in {None, size} and version != self._other:
             digest = await digest_file(self._destination, reading=False)
             if digest.hexdigest() == expectation.digest:
                 return size
+            self._other = version
         if not self._overwrite:
             raise exists_error(self._destination)
         return None
