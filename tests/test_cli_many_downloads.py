@@ -85,7 +85,7 @@ def test_killed_run_is_gone_on_with_and_fetches_nothing_twice(dr, emulator, tmp_
     assert all(each.suffix == ".jar" for each in jars.iterdir() if not each.name.startswith("."))
 
 
-def test_mirror_is_for_one_file(dr, tmp_path):
+def test_mirror_is_for_one_file(dr, emulator, tmp_path):
     ran = dr("scoring-code", "download", tmp_path, "--all", "--mirror", "https://mirror.example/jar")
     assert ran.code == 2
     assert "--mirror is for one file" in ran.err
