@@ -359,7 +359,7 @@ def test_connections_that_did_not_pay_are_given_up_and_tried_again_later():
 
 
 def test_connections_are_not_judged_before_they_can_have_begun():
-    assert _controlled((1, 100, 0.9), (3, 300, 0.9), (5.9, 590, 0.9), (6, 600, 0.9), latency=0.5) == [
+    assert _controlled((1, 100, 0.9), (3, 300, 0.9), (5.9, 590, 0.9), (6, 600, 0.9), latency=2.5) == [
         2,
         2,
         2,

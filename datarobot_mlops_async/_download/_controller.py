@@ -159,7 +159,7 @@ class ConcurrencyController:
             received: Bytes received so far, by all of them.
             starved: Share of the last interval in which the hash waited for bytes, 0 to 1.
             busy: Processor seconds that this process spent in a second.
-            latency: How long an answer takes to begin, seconds; a connection takes several times that to get going.
+            latency: How long a new connection takes to bring its first bytes, seconds.
         """
         if now < self._judge_at:
             return self.workers
@@ -185,7 +185,7 @@ class ConcurrencyController:
 # More connections that bring less than this cost more than they bring.
 _WORTHWHILE = 1.2
 _IDLE = 0.5
-_WARM_UP = 10
+_WARM_UP = 2
 
 
 def piece_length(

@@ -327,7 +327,7 @@ class Fetcher:
                 then, waited, busy = now, waited_now, busy_now
                 await on_tick()
                 wanted = self._controller.decide(
-                    now, received=self.received, starved=starved, busy=share, latency=self._latency
+                    now, received=self.received, starved=starved, busy=share, latency=self._probe.latency
                 )
                 self._grow(group, wanted)
                 if now - judged > self._tuning.low_speed.window / 10:

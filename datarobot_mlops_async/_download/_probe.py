@@ -6,9 +6,10 @@ other connections; a 200 is read on as the one stream it is, and nothing of eith
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from datarobot_mlops_async._download._digests import offered_digests
 from datarobot_mlops_async._download._ranges import (
@@ -45,6 +46,7 @@ class Probe:
         resumable: Whether a range may be asked for when this one breaks.
         validators: What tells this object from another.
         headers: The answer's header fields.
+        latency: Seconds until it began, connecting and redirects included.
     """
 
     response: StreamingResponse
@@ -55,6 +57,7 @@ class Probe:
     resumable: bool
     validators: Validators
     headers: Mapping[str, str]
+    latency: float = 0.0
 
     @property
     def is_encoded(self) -> bool:
@@ -85,10 +88,11 @@ async def open_object(
     condition = validators.if_range()
     if start and condition:
         headers["If-Range"] = condition
+    asked = time.monotonic()
     response = await remote.get(headers)
     probe = _read(response, start, start + length, validators, digest_known=digest_known)
     if probe is not None:
-        return probe
+        return evolve(probe, latency=time.monotonic() - asked)
     await response.aclose()
     if start:
         return await open_object(
