@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
+import gc
 import gzip
 import socket
 import threading
@@ -638,3 +639,20 @@ async def test_own_transport_leaves_tls_proxies_to_httpx():
 def test_room_has_no_other_names():
     with pytest.raises(AttributeError):
         _ = _transport.nothing
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_session_whose_loop_was_just_closed_closes_quietly():
+    async def use():
+        await session.__aenter__()
+        await session.deployments.get("d1")
+
+    with ScriptedServer(Answer(body=b'{"id": "d1"}')) as server:
+        session = AsyncSession(server.endpoint, "t")
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(use())
+        loop.close()
+        asyncio.run(session.aclose())
+        del loop
+        gc.collect()
+        assert_no_socket_to(server.port)

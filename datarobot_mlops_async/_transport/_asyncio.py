@@ -91,9 +91,11 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         url = request.url
         origin = url.raw_scheme, url.raw_host, url.port
         pool = self._pools.get(origin) or self._add_pool(origin, str(url))
-        content = await request.aread()
-        if "transfer-encoding" in request.headers:
-            del request.headers["transfer-encoding"]
+        if isinstance(request.stream, httpx.ByteStream):
+            content = b"".join(request.stream)
+        else:
+            content = await request.aread()
+            request.headers.pop("transfer-encoding", None)
             request.headers["content-length"] = str(len(content))
         timeout = request.extensions.get("timeout", {})
         status, headers, body = await pool.exchange(

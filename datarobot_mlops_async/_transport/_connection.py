@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import select
-from typing import cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from datarobot_mlops_async._transport._answer import AnswerReader
 from datarobot_mlops_async._transport._failures import broken
@@ -12,6 +13,9 @@ from datarobot_mlops_async.errors import (
     TimeoutError,  # noqa: A004 - ours
     TransportError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PIECE = 256 * 1024
 
@@ -78,7 +82,7 @@ class Connection(asyncio.Protocol):
 
     def is_stale(self) -> bool:
         """Tell whether something came while the connection was idle: the end of the stream, or nobody's answer."""
-        return not self.usable or self._is_readable()
+        return not self.usable or bool(self._look())
 
     def close(self, error: Exception | None = None) -> None:
         """Close the socket at once; a request that is on its way fails.
@@ -100,13 +104,6 @@ class Connection(asyncio.Protocol):
                 # An answer before the whole request was sent: a refusal, such as 413.
                 return
 
-    def _is_readable(self) -> bool:
-        if not hasattr(select, "poll"):  # pragma: no cover - Windows
-            return bool(select.select([self._descriptor], [], [], 0)[0])
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-
     def _expire(self, timeout: float) -> None:
         self._fail(TimeoutError(f"no whole answer within {timeout:g} s"))
 
@@ -123,7 +120,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open, TLS included."""
         self._transport = cast("asyncio.Transport", transport)
-        self._descriptor: int = transport.get_extra_info("socket").fileno()
+        self._look = _looker(transport.get_extra_info("socket").fileno())
         self._register.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -158,3 +155,12 @@ class Connection(asyncio.Protocol):
         if self._writable is not None:
             self._writable.set_result(None)
             self._writable = None
+
+
+def _looker(descriptor: int) -> Callable[[], list[Any]]:
+    """Return what tells whether a socket has something to read, by a list that is empty or not."""
+    if not hasattr(select, "poll"):  # pragma: no cover - Windows
+        return lambda: select.select([descriptor], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return partial(poll.poll, 0)

@@ -74,6 +74,10 @@ class ConnectionPool:
     async def aclose(self) -> None:
         """Close all connections; requests on their way fail."""
         self._idle.clear()
+        if self._loop.is_closed():
+            # Without having ended what ran in it: nothing can be closed but by the garbage collector.
+            self._open.clear()
+            return
         for connection in list(self._open):
             connection.close(ReadError("the connection was closed"))
         for clock in self._connecting:
