@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import ModuleType
 
-try:
-    import fcntl
-except ImportError:
-    # Windows: served like a file system without locks.
-    _HAS_LOCKS = False
-else:
-    _HAS_LOCKS = True
 
+def _system_locks() -> ModuleType | None:
+    try:
+        import fcntl  # noqa: PLC0415 - Windows has none: served like a file system without locks
+    except ImportError:
+        return None
+    return fcntl
+
+
+_fcntl = _system_locks()
 _HELD = frozenset({errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK})
 _locked: set[int] = set()
 # Held over a fork too, so that no descriptor is closed between the fork and the child's look at it.
@@ -35,11 +38,11 @@ def try_lock(descriptor: int) -> bool | None:
         ``True`` when it is ours, ``False`` while somebody else holds it, ``None`` when the file system does
         not lock.
     """
-    if not _HAS_LOCKS:
+    if _fcntl is None:
         return None
     with _guard:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _fcntl.flock(descriptor, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
         except OSError as error:
             return False if error.errno in _HELD else None
         _locked.add(descriptor)
@@ -49,9 +52,9 @@ def try_lock(descriptor: int) -> bool | None:
 def unlock(descriptor: int) -> None:
     """Release a file's lock, if there is one. To be called before the file is closed."""
     with _guard:
-        if descriptor in _locked:
+        if _fcntl is not None and descriptor in _locked:
             _locked.remove(descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            _fcntl.flock(descriptor, _fcntl.LOCK_UN)
 
 
 def lock_holds(path: Path) -> bool:
