@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as jsonlib
 import logging
 import re
@@ -12,8 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-import anyio.lowlevel
-from attrs import Factory, define, evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from datarobot_mlops_async._api._addresses import (
     Query,
@@ -25,10 +23,12 @@ from datarobot_mlops_async._api._addresses import (
     route_path,
 )
 from datarobot_mlops_async._api._answers import readable, request_id, status_error
+from datarobot_mlops_async._api._call import Call
 from datarobot_mlops_async._api._headers import RequestHeaders
 from datarobot_mlops_async._api._hooks import OnRequest, OnResponse, RequestInfo, ResponseInfo, tell
+from datarobot_mlops_async._api._lifetime import Lifetime
 from datarobot_mlops_async._config import origin_of
-from datarobot_mlops_async._counting import RequestCounter, current_counter
+from datarobot_mlops_async._counting import current_counter
 from datarobot_mlops_async._limiter import Limiter, PausedError
 from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, Retries, RetryPolicy
 from datarobot_mlops_async._telemetry import Telemetry, logger, telemetry_for
@@ -41,7 +41,6 @@ from datarobot_mlops_async.errors import (
     ProtocolError,
     RateLimitError,
     ServerDeprecationWarning,
-    SessionStateError,
     TransportError,
 )
 
@@ -75,77 +74,6 @@ class Options:
     retry: RetryPolicy
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     query: Query = field(default=(), repr=False)
-
-
-class Lifetime:
-    """Where and how long a session may be used: in the event loop that entered it, until it is closed."""
-
-    def __init__(self) -> None:
-        self._loop: object = None
-        self._closed = False
-
-    def enter(self) -> None:
-        """Tie the session to the running event loop."""
-        if self._loop is not None or self._closed:
-            raise SessionStateError("a session can be entered once: make a new AsyncSession")
-        self._loop = _event_loop()
-
-    def close(self) -> None:
-        """Forbid further use."""
-        self._closed = True
-
-    def check(self) -> None:
-        """Raise unless the session can be used here and now.
-
-        Raises:
-            SessionStateError: The session was not entered, is closed, or belongs to another event loop.
-        """
-        if self._closed:
-            raise SessionStateError(
-                "the session is closed: use it inside its own 'async with AsyncSession()'"
-            )
-        if self._loop is None:
-            raise SessionStateError("the session is not open: use 'async with AsyncSession() as session'")
-        if self._loop != _event_loop():
-            raise SessionStateError(
-                "the session belongs to another event loop (a second asyncio.run() or another thread): "
-                "make one AsyncSession in each"
-            )
-
-
-def _event_loop() -> object:
-    try:
-        # A tenth of the time that anyio's token takes.
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return anyio.lowlevel.current_token()
-
-
-@define(kw_only=True, eq=False)
-class _Call:
-    """A request on its way: what each attempt sends, and what is known after those before."""
-
-    method: str
-    url: str
-    operation: str
-    headers: Mapping[str, str]
-    content: bytes
-    retries: Retries
-    counter: RequestCounter | None
-    authorization: str
-    answer_lost: bool = False
-    renewed: bool = False
-
-    @property
-    def number(self) -> int:
-        """Number of the attempt, from 1."""
-        return self.retries.failures + 1
-
-    def failed(self, error: MLOpsError, *, answer_lost: bool) -> None:
-        """Note that an attempt failed after it was sent, or on the way."""
-        self.answer_lost = self.answer_lost or answer_lost
-        if self.counter is not None:
-            self.counter.failed(self.method, error)
 
 
 @frozen(kw_only=True)
@@ -295,7 +223,7 @@ class Api:
         if (counter := current_counter()) is not None:
             counter.plan(method, path, json if has_body else None)
         authorization = self.credentials.known or await self.credentials.get()
-        call = _Call(
+        call = Call(
             method=method,
             url=self.url_of(path),
             operation=operation,
@@ -313,7 +241,7 @@ class Api:
             error.method, error.route = method, operation.partition(" ")[2]
             raise
 
-    async def _attempt(self, call: _Call) -> Response:
+    async def _attempt(self, call: Call) -> Response:
         queued = time.monotonic()
         slot = self.limiter.slot(patience=call.retries.patience)
         try:
@@ -336,7 +264,7 @@ class Api:
             return await self._attempt(call)
         raise failure
 
-    def _failure(self, call: _Call, response: Response) -> APIStatusError:
+    def _failure(self, call: Call, response: Response) -> APIStatusError:
         return status_error(
             status=response.status,
             headers=response.headers,
@@ -347,7 +275,7 @@ class Api:
             redactor=self.redactor,
         )
 
-    async def _renew_token(self, call: _Call) -> bool:
+    async def _renew_token(self, call: Call) -> bool:
         """Give a refused request another token, once; ``False`` where that is no use."""
         if call.renewed or not await self.credentials.renew(call.authorization):
             return False
@@ -356,7 +284,7 @@ class Api:
         call.headers = self._headers.get(call.authorization, has_body="content-type" in call.headers)
         return True
 
-    async def _exchange(self, call: _Call) -> Response:
+    async def _exchange(self, call: Call) -> Response:
         if self.on_request is not None:
             await tell(self.on_request, self._info(call))
         response, failed, started = None, None, time.perf_counter()
@@ -375,16 +303,17 @@ class Api:
                 error.attempts = call.number
                 call.failed(error, answer_lost=not isinstance(error, ConnectError))
             raise
+        else:
+            if "deprecation" in response.headers:
+                self._warn_once(call.operation, response.headers["deprecation"])
+            return response
         finally:
             if logger.isEnabledFor(logging.DEBUG):
                 self._log(call, response, failed, time.perf_counter() - started)
             if self.on_response is not None and (response is not None or failed is not None):
                 await self._tell_end(call, response, failed, time.perf_counter() - started)
-        if "deprecation" in response.headers:
-            self._warn_once(call.operation, response.headers["deprecation"])
-        return response
 
-    def _info(self, call: _Call) -> RequestInfo:
+    def _info(self, call: Call) -> RequestInfo:
         return RequestInfo(
             method=call.method,
             route=call.operation.partition(" ")[2],
@@ -393,7 +322,7 @@ class Api:
         )
 
     async def _tell_end(
-        self, call: _Call, response: Response | None, failed: str | None, elapsed: float
+        self, call: Call, response: Response | None, failed: str | None, elapsed: float
     ) -> None:
         assert self.on_response is not None  # noqa: S101 - asked before: for the type checker
         info = ResponseInfo(
@@ -405,7 +334,7 @@ class Api:
         )
         await tell(self.on_response, info)
 
-    def _log(self, call: _Call, response: Response | None, failed: str | None, seconds: float) -> None:
+    def _log(self, call: Call, response: Response | None, failed: str | None, seconds: float) -> None:
         logger.debug(
             "%s %s %s in %.1f ms (attempt %d, request id %s)",
             call.method,
@@ -416,7 +345,7 @@ class Api:
             request_id(response.headers) if response is not None else None,
         )
 
-    def _not_sent(self, call: _Call, remaining: float) -> RateLimitError:
+    def _not_sent(self, call: Call, remaining: float) -> RateLimitError:
         return RateLimitError(
             f"not sent: the server asked this session to wait, for another {remaining:.0f} s, which "
             f"is beyond the retry budget of {self.options.retry.budget:g} s",
