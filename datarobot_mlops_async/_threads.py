@@ -65,7 +65,7 @@ class _Call(Generic[T]):
 
     def run(self) -> T:
         with self._lock:
-            if self._withdrawn:
+            if self._withdrawn:  # pragma: no cover - cancelled between the queue and the thread
                 raise AssertionError("withdrawn before it began: nobody sees this")
             self._started = True
         try:
