@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
+import anyio.to_thread
 import sniffio
 from attrs import field, frozen
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._config import Settings
 
 
+_loaded: dict[str, Any] = {}
 # What nginx, Go and Apache say to a plain request at a port that wants TLS.
 _WANTS_TLS = re.compile(rb"sent to HTTPS port|HTTP request to an HTTPS server|plain HTTP to an SSL-enabled")
 
@@ -128,9 +131,18 @@ class HTTPClient:
             await self.foreign_transport.aclose()
 
     async def _open(self) -> _Exchanger:
-        exchanger = self._exchanger = self._choose()
-        await anext(self._guard)
-        return exchanger
+        direct = self.foreign_transport is None and self._is_direct()
+        module = await _load(f"{__package__}.{'_asyncio' if direct else '_httpx'}")
+        if self._closed:
+            raise SessionStateError("the session is closed")
+        if self._exchanger is None:
+            self._exchanger = (
+                module.AsyncioExchanger(self._settings)
+                if direct
+                else module.HttpxExchanger(self._settings, self.foreign_transport)
+            )
+            await anext(self._guard)
+        return self._exchanger
 
     async def _closing(self) -> AsyncGenerator[None, None]:
         # Once begun it is ended by `aclose`, or by its event loop, which ends asynchronous generators as long as
@@ -141,16 +153,6 @@ class HTTPClient:
             if self._exchanger is not None:
                 await self._exchanger.aclose()
 
-    def _choose(self) -> _Exchanger:
-        # Here and not above: httpx is a third of the time that importing this library takes.
-        if self.foreign_transport is not None or not self._is_direct():
-            from datarobot_mlops_async._transport._httpx import HttpxExchanger  # noqa: PLC0415
-
-            return HttpxExchanger(self._settings, self.foreign_transport)
-        from datarobot_mlops_async._transport._asyncio import AsyncioExchanger  # noqa: PLC0415
-
-        return AsyncioExchanger(self._settings)
-
     def _is_direct(self) -> bool:
         if os.environ.get("DATAROBOT_MLOPS_TRANSPORT") == "httpx":
             return False
@@ -158,3 +160,10 @@ class HTTPClient:
             return False
         endpoint = self._settings.endpoint
         return Route.find(endpoint, proxy_for(endpoint, self._settings)) is not None
+
+
+async def _load(name: str) -> Any:
+    # Not at the top: httpx takes 0.2 s, which nobody waits for who only imports this library; and off the loop.
+    if name not in _loaded:
+        _loaded[name] = await anyio.to_thread.run_sync(import_module, name)
+    return _loaded[name]
