@@ -57,6 +57,21 @@ def tests_random(session: nox.Session) -> None:
         session.run("pytest", *IN_PARALLEL)
 
 
+@nox.session(name="tests-interpreters", python=["3.11", "3.12", "3.13", "3.14"], default=False)
+def tests_interpreters(session: nox.Session) -> None:
+    """Run all tests with each interpreter that is here."""
+    _install(session, "test")
+    session.run("pytest", *(session.posargs or IN_PARALLEL))
+
+
+@nox.session(name="tests-httpx", default=False)
+def tests_httpx(session: nox.Session) -> None:
+    """Run the tests on asyncio over httpx's own transport in place of ours."""
+    _install(session, "test")
+    options = session.posargs or IN_PARALLEL
+    session.run("pytest", "-k", "not uvloop and not trio", *options, env={"TEST_OVER_HTTPX": "1"})
+
+
 @nox.session(name="tests-httpx2")
 def tests_httpx2(session: nox.Session) -> None:
     """Run the tests on asyncio with httpx2, httpx's continuation, in httpx's place."""

@@ -40,6 +40,8 @@ def _no_foreign_settings(monkeypatch, tmp_path_factory):
         if name.startswith("DATAROBOT_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
+    if os.environ.get("TEST_OVER_HTTPX"):
+        monkeypatch.setenv("DATAROBOT_MLOPS_TRANSPORT", "httpx")
 
 
 @pytest.fixture(scope="session", autouse=True)
