@@ -441,7 +441,9 @@ async def test_cancelled_run_says_what_finished_and_what_nobody_knows():
     with operations_server(statuses, accept={"hung": Answer(instead="hang")}) as server:
         async with session_for(server) as session:
             ids = ["good", "hung", "endless"]
-            async with cancelled_when(lambda: bool(seen) and "hung" in patched(server)) as scope:
+            async with cancelled_when(
+                lambda: bool(seen) and "hung" in patched(server) and statuses.polls["endless"]
+            ) as scope:
                 await session.bulk(
                     session.deployments.begin_deactivate, ids, on_outcome=seen.append, max_concurrency=3
                 )
