@@ -12,11 +12,18 @@ import trustme
 from datarobot_mlops_async import AsyncSession, Hint
 from datarobot_mlops_async._config import Settings
 from datarobot_mlops_async.errors import CertificateError, ConfigError, ConnectError, ReadError
+from tests.conftest import BACKENDS
 from tests.scripted import Answer, ScriptedServer
 from tests.servers.odd import OddServer, says
 
 pytestmark = pytest.mark.anyio
 DEPLOYMENT = Answer(body=b'{"id": "d1"}')
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request):
+    """Two transports; uvloop has asyncio's."""
+    return BACKENDS[request.param]
 
 
 class Chain:
@@ -255,9 +262,7 @@ async def test_page_of_a_tls_server_for_plain_requests_is_understood(page):
 
 
 async def test_server_that_hangs_up_on_everybody_is_no_wrong_scheme():
-    with OddServer(says(b"")) as server:
-        for endpoint in (server.origin, server.origin.replace("http:", "https:")):
-            with pytest.raises((ReadError, ConnectError)) as caught:
-                async with AsyncSession(endpoint, "t", retry=0) as session:
-                    await session.deployments.get("d1")
-            assert caught.value.hint not in {Hint.USE_HTTP, Hint.USE_HTTPS}
+    with OddServer(says(b"")) as server, pytest.raises(ReadError) as caught:
+        async with AsyncSession(server.origin, "t", retry=0) as session:
+            await session.deployments.get("d1")
+    assert caught.value.hint is None
