@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +72,21 @@ def test_import_loads_nothing_that_is_not_needed():
 def test_rooms_are_there_without_importing_them():
     code = "import datarobot_mlops_async as d; d.errors.MLOpsError, d.models.Deployment"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rooms_are_entered_by_their_front_door():
+    package = Path(datarobot_mlops_async.__file__).parent
+    entered = []
+    for path in package.rglob("*.py"):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = node.module if isinstance(node, ast.ImportFrom) and node.level == 0 else None
+            top, _, inside = (module or "").partition(".")
+            other, _, inside = inside.partition(".")
+            if (
+                top == package.name
+                and other != room
+                and any(each[0] == "_" for each in inside.split(".") if each)
+            ):
+                entered.append(f"{path.relative_to(package)}: {module}")
+    assert entered == []

@@ -19,8 +19,7 @@ from datarobot_mlops_async._decoding._records import array_hook
 from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async.errors import DecodeError
-from datarobot_mlops_async.models import DeletedDeployment, DeploymentCapability, Record
-from datarobot_mlops_async.models._record import REQUIRED
+from datarobot_mlops_async.models import REQUIRED, DeletedDeployment, DeploymentCapability, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,6 +20,9 @@ Every field has a default, so that tests can build what they need and no more::
 from __future__ import annotations
 
 from datarobot_mlops_async.models._record import (
+    REQUIRED as REQUIRED,  # for the decoder
+)
+from datarobot_mlops_async.models._record import (
     Record,
     extra,
 )
