@@ -44,12 +44,21 @@ HEADERS = {"authorization": "Bearer t", "accept": "application/json"}
 TRANSPORTS = ("own", "httpx")
 
 
-@pytest.fixture(params=TRANSPORTS)
-def over(request, monkeypatch, anyio_backend_name):
-    """Run a test over our transport and over httpx's; on trio both are httpx's."""
+def pytest_generate_tests(metafunc):
+    """Run each test over our own transport and over httpx's, which on trio is what everybody gets."""
+    if "over" in metafunc.fixturenames:
+        ways = [(loop, over) for loop in BACKENDS for over in TRANSPORTS if (loop, over) != ("trio", "httpx")]
+        metafunc.parametrize(
+            ("anyio_backend", "over"),
+            [(BACKENDS[loop], over) for loop, over in ways],
+            ids=[f"{loop}-{over}" for loop, over in ways],
+            indirect=["over"],
+        )
+
+
+@pytest.fixture
+def over(request, monkeypatch):
     if request.param == "httpx":
-        if anyio_backend_name == "trio":
-            pytest.skip("trio has no other")
         monkeypatch.setenv("DATAROBOT_MLOPS_TRANSPORT", "httpx")
     return request.param
 
