@@ -4,6 +4,7 @@ import gc
 import json
 import logging
 import pickle
+import ssl
 import time
 import warnings
 
@@ -239,6 +240,12 @@ async def test_trickling_server_cannot_outlive_the_timeout():
             await session.deployments.get("d1")
 
 
+def tls_alert(reason):
+    error = ssl.SSLError(1, f"[SSL: {reason}]")
+    error.reason = reason
+    return error
+
+
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
@@ -248,6 +255,8 @@ async def test_trickling_server_cannot_outlive_the_timeout():
         (httpx.UnsupportedProtocol("x"), ConnectError),
         (httpx.WriteError("x"), ReadError),
         (httpx.DecodingError("x"), ProtocolError),
+        (ssl.SSLError(1, "[SSL] internal error"), ReadError),
+        (tls_alert("TLSV13_ALERT_CERTIFICATE_REQUIRED"), CertificateError),
         (httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), CertificateError),
     ],
 )

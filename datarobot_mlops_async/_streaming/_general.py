@@ -6,6 +6,7 @@ event loop), and otherwise the same.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, cast
@@ -19,7 +20,6 @@ from datarobot_mlops_async._transport import quiet, translate_error
 from datarobot_mlops_async.errors import ProtocolError, ReadError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator, Mapping
 
     from anyio import CapacityLimiter
@@ -79,7 +79,7 @@ class GeneralResponse:
                         gathered += chunk
                         if len(gathered) >= _GATHER and not await self._pour(gathered, sink):
                             return
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ssl.SSLError) as error:
             raise translate_error(error, method="GET", url=self.url) from error
         finally:
             # What came before a break counts: the next attempt starts behind it.
@@ -123,7 +123,7 @@ async def send_general(
     try:
         with quiet():
             response = await transport.handle_async_request(request)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, ssl.SSLError) as error:
         raise translate_error(error, method="GET", url=url) from error
     response.request = request
     return GeneralResponse(response, url, limiter)

@@ -86,9 +86,10 @@ def _words(error: Exception) -> str:
 
 def refused_certificate(error: Exception | None) -> CertificateError | None:
     """Return ours for a refusal of the client's certificate, ``None`` for anything else."""
-    if isinstance(error, ssl.SSLError) and str(error.reason).endswith(_WANTS_CERTIFICATE):
+    reason = str(getattr(error, "reason", None))
+    if isinstance(error, ssl.SSLError) and reason.endswith(_WANTS_CERTIFICATE):
         return CertificateError(
-            f"the server does not accept the client's certificate, or wants one ({error.reason})",
+            f"the server does not accept the client's certificate, or wants one ({reason})",
             hint=Hint.GIVE_CERTIFICATE,
         )
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections import deque
 from contextlib import asynccontextmanager
@@ -70,7 +71,7 @@ class HttpxExchanger:
             self._running.add(scope)
             try:
                 return await self._exchange(request)
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, ssl.SSLError) as error:
                 raise translate_error(error, method=method, url=url) from error
             finally:
                 self._running.discard(scope)
@@ -99,7 +100,7 @@ class HttpxExchanger:
         async with self._pool.connection() as transport:
             try:
                 return await _read_whole(transport, request)
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, ssl.SSLError) as error:
                 ours = translate_error(error, method=request.method, url=str(request.url))
                 if isinstance(ours, ReadError) and not transport.begun:
                     ours = UnansweredError(ours.message, method=ours.method, url=ours.url)

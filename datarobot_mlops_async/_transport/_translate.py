@@ -27,15 +27,17 @@ _CLASSES: tuple[tuple[type[Exception], type[TransportError], str], ...] = (
     (httpx.NetworkError, ReadError, "the connection broke"),
     (httpx.RemoteProtocolError, ReadError, "the connection broke"),
     (httpx.HTTPError, ProtocolError, "the answer is not valid HTTP"),
+    # With TLS 1.3 a server may refuse as late as in the place of its answer, where no transport expects it.
+    (ssl.SSLError, ReadError, "the connection broke"),
 )
 
 
-def translate_error(error: httpx.HTTPError, *, method: str, url: str) -> TransportError:
-    """Return ours for an httpx exception; the caller raises it from the original."""
+def translate_error(error: httpx.HTTPError | ssl.SSLError, *, method: str, url: str) -> TransportError:
+    """Return ours for what an httpx transport raised; the caller raises it from the original."""
     return name_request(_ours(error), method, url)
 
 
-def _ours(error: httpx.HTTPError) -> TransportError:
+def _ours(error: httpx.HTTPError | ssl.SSLError) -> TransportError:
     detail = str(without_quotes(error))
     for each in chain(error):
         if isinstance(each, ssl.SSLError):

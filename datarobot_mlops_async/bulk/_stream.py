@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
+import anyio.lowlevel
 from attrs import evolve
 
 from datarobot_mlops_async._threads import run_interruptible
@@ -88,6 +89,8 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
                 if self._failure is not None:
                     failure, self._failure = self._failure, None
                     raise failure
+                # Cancelled, the items may all have ended before the reader hears of it: that is no end of the run.
+                await anyio.lowlevel.checkpoint_if_cancelled()
                 raise StopAsyncIteration
             await self._changed.wait()
         outcome = self._finished.popleft()
