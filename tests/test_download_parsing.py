@@ -350,6 +350,11 @@ def test_all_connections_are_tried_at_once_while_the_processor_idles():
     assert _controlled(*steps, busy=0.1) == [8, 8, 8]
 
 
+def test_process_that_gets_no_processor_is_not_taken_for_idle():
+    steps = [(1, 3e8, 0.9), (2, 6.1e8, 0.9), (3, 9.2e8, 0.9)]
+    assert _controlled(*steps, busy=0.1) == [2, 1, 1]
+
+
 def test_one_connection_is_enough_while_the_hash_is_busy():
     assert _controlled((1, 100, 0.1), (2, 200, 0.5), (3, 300, 0.0)) == [1, 1, 1]
 

@@ -171,7 +171,8 @@ class ConcurrencyController:
             self._settle(now, rate)
         if self.workers < self._most and now >= self._grow_at and starved > 0.5:
             self._before = (self.workers, rate)
-            self.workers = self._most if busy < _IDLE else min(self._most, self.workers * 2)
+            asleep = busy < _IDLE and rate < _FAST
+            self.workers = self._most if asleep else min(self._most, self.workers * 2)
         return self.workers
 
     def _settle(self, now: float, rate: float) -> None:
@@ -185,6 +186,8 @@ class ConcurrencyController:
 # More connections that bring less than this cost more than they bring.
 _WORTHWHILE = 1.2
 _IDLE = 0.5
+# Who receives this much a second, in bytes, and sleeps nevertheless waits for processors that others have.
+_FAST = 200e6
 _WARM_UP = 2
 
 
