@@ -78,8 +78,9 @@ class OddServer:
                     break
         with self._lock:
             self._sockets -= {plain, connection}
-            self.open -= 1
         connection.close()
+        with self._lock:
+            self.open -= 1
 
 
 def _read_request(connection):
