@@ -507,6 +507,26 @@ async def test_redirect_from_https_to_http_is_refused(tls_storage, tls, tmp_path
             await artifact.download(tmp_path / "image")
 
 
+async def test_scheme_in_capitals_does_not_hide_a_redirect_to_http(tls_storage, tls, tmp_path):
+    stored = tls_storage.put("image", SIZE)
+    hops = []
+
+    def redirect(location):
+        hops.append(location)
+        if len(hops) == 1:
+            return f"{tls_storage.endpoint.replace('https:', 'HTTPS:')}/files/image"
+        return location.replace("https:", "http:")
+
+    tls_storage.redirect = redirect
+    options = {"verify": tls.ca_file}
+    async with artifact_at(
+        tls_storage.endpoint, "files/image", sha256=stored.sha256, session_options=options
+    ) as artifact:
+        with pytest.raises(ProtocolError, match="from https to http"):
+            await artifact.download(tmp_path / "image")
+    assert len(hops) == 2
+
+
 @pytest.mark.parametrize(
     ("location", "message"),
     [
