@@ -135,14 +135,15 @@ class HTTPClient:
         module = await _load(f"{__package__}.{'_asyncio' if direct else '_httpx'}")
         if self._closed:
             raise SessionStateError("the session is closed")
-        if self._exchanger is None:
-            self._exchanger = (
+        if (exchanger := self._exchanger) is None:
+            exchanger = (
                 module.AsyncioExchanger(self._settings)
                 if direct
                 else module.HttpxExchanger(self._settings, self.foreign_transport)
             )
+            self._exchanger = exchanger
             await anext(self._guard)
-        return self._exchanger
+        return exchanger
 
     async def _closing(self) -> AsyncGenerator[None, None]:
         # Once begun it is ended by `aclose`, or by its event loop, which ends asynchronous generators as long as

@@ -140,9 +140,9 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and self._answer.end():
             self._finish()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
-        self._fail(broken(error, begun=self._answer.begun))
+        self._fail(broken(exc, begun=self._answer.begun))
         self._register.discard(self)
         self.resume_writing()
 

@@ -72,6 +72,7 @@ class Demo:
         )
         # Nothing of the user's own settings: the demonstration is the same for everybody.
         settings = Settings(endpoint=self.emulator.endpoint, token=self.emulator.token)
+        where = ""
         async with AsyncSession.from_settings(settings) as session:
             found = await self._list(session)
             async with anyio.create_task_group() as group:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio.lowlevel
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
@@ -51,11 +51,9 @@ class Terminal:
 
     out: Console = field(factory=lambda: _console(stderr=False))
     err: Console = field(factory=lambda: _console(stderr=True))
-    status: StatusLine = field(init=False)
-
-    @status.default
-    def _status(self) -> StatusLine:
-        return StatusLine(self.err, self.live)
+    status: StatusLine = field(
+        init=False, default=Factory(lambda self: StatusLine(self.err, self.live), takes_self=True)
+    )
 
     @property
     def for_people(self) -> bool:

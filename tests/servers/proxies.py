@@ -39,6 +39,7 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
+    request_queue_size = 256
 
     def handle_error(self, request, client_address):
         """A client that goes away is nothing to report."""
