@@ -63,7 +63,7 @@ http {{
 @contextlib.contextmanager
 def serving() -> Iterator[tuple[dict[str, str], str]]:
     """Run nginx; give the endpoints by scheme and the path of the authority."""
-    import trustme  # noqa: PLC0415 - only the parent process needs it
+    import trustme  # only the parent process needs it
 
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -97,7 +97,7 @@ def serving() -> Iterator[tuple[dict[str, str], str]]:
 
 @contextlib.asynccontextmanager
 async def our_calls(endpoint: str, authority: str) -> Any:
-    from datarobot_mlops_async import AsyncSession  # noqa: PLC0415 - each contender imports its own only
+    from datarobot_mlops_async import AsyncSession  # each contender imports its own only
 
     async with AsyncSession(endpoint, "a-token", verify=authority, max_concurrency=64) as session:
 
@@ -133,7 +133,7 @@ def calls_by(ask: Callable[..., Awaitable[tuple[Any, bytes]]]) -> dict[str, Call
 
 @contextlib.asynccontextmanager
 async def aiohttp_calls(endpoint: str, authority: str) -> Any:
-    import aiohttp  # noqa: PLC0415 - see above
+    import aiohttp  # see above
 
     connector = aiohttp.TCPConnector(limit=64, ssl=ssl.create_default_context(cafile=authority))
     async with aiohttp.ClientSession(
@@ -151,11 +151,11 @@ async def aiohttp_calls(endpoint: str, authority: str) -> Any:
 
 @contextlib.asynccontextmanager
 async def httpx_calls(endpoint: str, authority: str, *, over_aiohttp: bool = False) -> Any:
-    import httpx  # noqa: PLC0415 - see above
+    import httpx  # see above
 
     client_class = httpx.AsyncClient
     if over_aiohttp:
-        from httpx_aiohttp import HttpxAiohttpClient  # noqa: PLC0415 - see above
+        from httpx_aiohttp import HttpxAiohttpClient  # see above
 
         client_class = HttpxAiohttpClient
     context = ssl.create_default_context(cafile=authority)
@@ -204,7 +204,7 @@ async def run_async(
 
 
 def run_sdk(task: str, at_once: int, endpoint: str, authority: str) -> dict[str, float]:
-    import datarobot  # noqa: PLC0415 - see above
+    import datarobot  # see above
 
     os.environ["REQUESTS_CA_BUNDLE"] = authority
     datarobot.Client(endpoint=endpoint, token="a-token")
@@ -240,7 +240,7 @@ def contenders(task: str, at_once: int) -> list[str]:
 
 
 def draw(rows: dict[str, list[float]], path: Path) -> None:
-    from matplotlib.figure import Figure  # noqa: PLC0415 - takes its time, and the children need none
+    from matplotlib.figure import Figure  # takes its time, and the children need none
 
     figure = Figure(figsize=(8, 2.6))
     axes = figure.subplots()

@@ -100,7 +100,7 @@ def with_msgspec() -> Callable[[bytes], Any]:
 
 
 def with_official_sdk() -> Callable[[bytes], Any]:
-    import datarobot  # noqa: PLC0415 - a peer that need not be installed
+    import datarobot  # a peer that need not be installed
 
     return lambda body: datarobot.Deployment.from_server_data(json.loads(body))
 

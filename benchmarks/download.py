@@ -295,7 +295,7 @@ def report(summary: dict[str, Any], size: int, repeats: int) -> str:
 
 def draw(summary: dict[str, Any], path: Path) -> None:
     # Not before the runs, for the sake of their memory figures.
-    from matplotlib.figure import Figure  # noqa: PLC0415 - see above
+    from matplotlib.figure import Figure  # see above
 
     figure = Figure(figsize=(5.2 * len(summary), 3.8))
     axes = figure.subplots(1, len(summary), squeeze=False)

@@ -90,7 +90,7 @@ def with_loop(main: Callable[[], Awaitable[object]]) -> dict[str, float]:
 
 
 def ours(connections: int) -> Callable[[str, str, Path], dict[str, float]]:
-    from datarobot_mlops_async import AsyncSession  # noqa: PLC0415 - each process loads one contender
+    from datarobot_mlops_async import AsyncSession  # each process loads one contender
 
     def run(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
         async def main() -> None:
@@ -107,7 +107,7 @@ def ours(connections: int) -> Callable[[str, str, Path], dict[str, float]]:
 
 
 def plain_httpx(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
-    import httpx  # noqa: PLC0415 - the same
+    import httpx  # the same
 
     async def main() -> None:
         sha256 = hashlib.sha256()
@@ -125,7 +125,7 @@ def plain_httpx(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
 
 
 def plain_aiohttp(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
-    import aiohttp  # noqa: PLC0415 - the same
+    import aiohttp  # the same
 
     async def main() -> None:
         sha256 = hashlib.sha256()
@@ -143,7 +143,7 @@ def plain_aiohttp(endpoint: str, ca_file: str, target: Path) -> dict[str, float]
 
 
 def plain_requests(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
-    import requests  # noqa: PLC0415 - the same
+    import requests  # the same
 
     sha256 = hashlib.sha256()
     with (
@@ -157,7 +157,7 @@ def plain_requests(endpoint: str, ca_file: str, target: Path) -> dict[str, float
 
 
 def official_sdk(endpoint: str, ca_file: str, target: Path) -> dict[str, float]:
-    import datarobot  # noqa: PLC0415 - the same
+    import datarobot  # the same
 
     # It takes no CA file of its own.
     os.environ["REQUESTS_CA_BUNDLE"] = ca_file

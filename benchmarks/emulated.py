@@ -79,7 +79,7 @@ def begin(emulator: Any, seconds: list[float]) -> list[tuple[str, float]]:
 
 
 def main() -> None:
-    from datarobot_mlops_async.emulator import Emulator  # noqa: PLC0415 - only in the emulator's process
+    from datarobot_mlops_async.emulator import Emulator  # only in the emulator's process
 
     functions = {each.__name__: each for each in (log, change, fault, begin)}
     with Emulator(**json.loads(sys.argv[1])) as emulator:

@@ -74,7 +74,7 @@ async def time_ours(endpoint: str, token: str, way: str) -> dict[str, Any]:
 
 
 def time_sdk(endpoint: str, token: str) -> dict[str, Any]:
-    import datarobot  # noqa: PLC0415 - a peer that need not be installed
+    import datarobot  # a peer that need not be installed
 
     datarobot.Client(endpoint=endpoint, token=token)
     cpu, started = time.process_time(), time.perf_counter()

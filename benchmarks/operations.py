@@ -40,7 +40,7 @@ async def wait_with_ours(endpoint: str, token: str, locations: list[str]) -> lis
 
 
 async def wait_naively(endpoint: str, token: str, locations: list[str]) -> list[float]:
-    import httpx  # noqa: PLC0415 - not to be counted with ours
+    import httpx  # not to be counted with ours
 
     headers = {"authorization": f"Bearer {token}"}
     limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)

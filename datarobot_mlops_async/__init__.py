@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from datarobot_mlops_async import errors, models
     from datarobot_mlops_async._api import RequestInfo, Response, ResponseInfo
     from datarobot_mlops_async._config import Settings
-    from datarobot_mlops_async._hints import Hint
     from datarobot_mlops_async._retry import RetryPolicy
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress, VerifiedFile, verify_file
     from datarobot_mlops_async.bulk import (
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
         PlannedRequest,
         read_journal,
     )
-    from datarobot_mlops_async.errors import MLOpsError
+    from datarobot_mlops_async.errors import Hint, MLOpsError
     from datarobot_mlops_async.operations import Operation, OperationStatus, PollPolicy
     from datarobot_mlops_async.pagination import Page, Paginator
     from datarobot_mlops_async.resources import UNSET, Change, RawValue
@@ -78,7 +77,7 @@ _HOMES = {
     "BulkStream": "bulk",
     "Change": "resources",
     "DownloadResult": "artifacts",
-    "Hint": "_hints",
+    "Hint": "errors",
     "Journal": "bulk",
     "MLOpsError": "errors",
     "Operation": "operations",

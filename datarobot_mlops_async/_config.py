@@ -14,9 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from attrs import evolve, field, fields, frozen
 
-from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async._tokens import TokenFile, TokenSource, check_token
-from datarobot_mlops_async.errors import ConfigError, InsecureConnectionWarning
+from datarobot_mlops_async.errors import ConfigError, Hint, InsecureConnectionWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -261,7 +260,7 @@ class Settings:
             warnings.warn(
                 f"the endpoint {self.endpoint} is plain http: the API token is sent unencrypted",
                 InsecureConnectionWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -308,7 +307,7 @@ def _sources(
 
 
 def _read_file(path: Path, named_by: str = "") -> tuple[str, dict[str, Any]]:
-    import yaml  # noqa: PLC0415 - costs 15 ms, and most processes read no file
+    import yaml  # costs 15 ms, and most processes read no file
 
     path = path.expanduser()
     name = f"{path}" + (f" ({named_by})" if named_by else "")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _system_locks() -> ModuleType | None:
     try:
-        import fcntl  # noqa: PLC0415 - Windows has none: served like a file system without locks
+        import fcntl  # Windows has none: served like a file system without locks
     except ImportError:
         return None
     return fcntl

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from attrs import field, frozen, validators
 
-from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async._telemetry import log_delay
 from datarobot_mlops_async.errors import (
     APIStatusError,
     CertificateError,
     ConnectError,
+    Hint,
     MLOpsError,
     ReadError,
-    TimeoutError,  # noqa: A004 - ours
+    TimeoutError,
 )
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Retries:
         return await self._run_again(attempt, delay, reason)
 
     async def _run_again(self, attempt: Callable[[], Awaitable[T]], delay: float, reason: str | None) -> T:
-        import tenacity  # noqa: PLC0415 - costs 30 ms, and most processes repeat nothing
+        import tenacity  # costs 30 ms, and most processes repeat nothing
 
         async def wait(seconds: float) -> None:
             log_delay(self._what, seconds, reason)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncSession", "SessionView"]
 
-I = TypeVar("I")  # noqa: E741 - an item
+Item = TypeVar("Item")
 T = TypeVar("T")
 _HTTP_URL = re.compile(r"https?://", re.IGNORECASE)
 DEFAULT_TIMEOUT = 60.0
@@ -283,41 +283,41 @@ class SessionView:
     @overload
     async def bulk(
         self,
-        function: Callable[[I], Awaitable[Operation[T]] | Operation[T]],
-        items: Iterable[I] | AsyncIterable[I],
+        function: Callable[[Item], Awaitable[Operation[T]] | Operation[T]],
+        items: Iterable[Item] | AsyncIterable[Item],
         *,
         dry_run: Literal[False] = False,
         **options: Unpack[BulkOptions],
-    ) -> list[Outcome[I, T]]: ...
+    ) -> list[Outcome[Item, T]]: ...
 
     @overload
     async def bulk(
         self,
-        function: Callable[[I], Awaitable[T]],
-        items: Iterable[I] | AsyncIterable[I],
+        function: Callable[[Item], Awaitable[T]],
+        items: Iterable[Item] | AsyncIterable[Item],
         *,
         dry_run: Literal[False] = False,
         **options: Unpack[BulkOptions],
-    ) -> list[Outcome[I, T]]: ...
+    ) -> list[Outcome[Item, T]]: ...
 
     @overload
     async def bulk(
         self,
-        function: Callable[[I], Any],
-        items: Iterable[I] | AsyncIterable[I],
+        function: Callable[[Item], Any],
+        items: Iterable[Item] | AsyncIterable[Item],
         *,
         dry_run: Literal[True],
         **options: Unpack[BulkOptions],
-    ) -> list[PlannedRequest[I]]: ...
+    ) -> list[PlannedRequest[Item]]: ...
 
     async def bulk(
         self,
-        function: Callable[[I], Any],
-        items: Iterable[I] | AsyncIterable[I],
+        function: Callable[[Item], Any],
+        items: Iterable[Item] | AsyncIterable[Item],
         *,
         dry_run: bool = False,
         **options: Unpack[BulkOptions],
-    ) -> list[Outcome[I, Any]] | list[PlannedRequest[I]]:
+    ) -> list[Outcome[Item, Any]] | list[PlannedRequest[Item]]:
         """Call a function for each of many items and wait for the operations that the calls begin.
 
         ::
@@ -377,25 +377,25 @@ class SessionView:
     @overload
     def bulk_stream(
         self,
-        function: Callable[[I], Awaitable[Operation[T]] | Operation[T]],
-        items: Iterable[I] | AsyncIterable[I],
+        function: Callable[[Item], Awaitable[Operation[T]] | Operation[T]],
+        items: Iterable[Item] | AsyncIterable[Item],
         **options: Unpack[BulkOptions],
-    ) -> BulkStream[I, T]: ...
+    ) -> BulkStream[Item, T]: ...
 
     @overload
     def bulk_stream(
         self,
-        function: Callable[[I], Awaitable[T]],
-        items: Iterable[I] | AsyncIterable[I],
+        function: Callable[[Item], Awaitable[T]],
+        items: Iterable[Item] | AsyncIterable[Item],
         **options: Unpack[BulkOptions],
-    ) -> BulkStream[I, T]: ...
+    ) -> BulkStream[Item, T]: ...
 
     def bulk_stream(
         self,
-        function: Callable[[I], Any],
-        items: Iterable[I] | AsyncIterable[I],
+        function: Callable[[Item], Any],
+        items: Iterable[Item] | AsyncIterable[Item],
         **options: Unpack[BulkOptions],
-    ) -> BulkStream[I, Any]:
+    ) -> BulkStream[Item, Any]:
         """Do what `bulk` does and give the outcomes as they come, in no order.
 
         ::
@@ -415,8 +415,11 @@ class SessionView:
         return BulkStream(self._run(function, items, options))
 
     def _run(
-        self, function: Callable[[I], Any], items: Iterable[I] | AsyncIterable[I], options: BulkOptions
-    ) -> Run[I]:
+        self,
+        function: Callable[[Item], Any],
+        items: Iterable[Item] | AsyncIterable[Item],
+        options: BulkOptions,
+    ) -> Run[Item]:
         return Run(
             function=function,
             items=items,

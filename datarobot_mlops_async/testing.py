@@ -64,7 +64,7 @@ def datarobot_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     ``DATAROBOT_API_TOKEN`` name it while the test runs, for sessions that the code under test opens; no other
     ``DATAROBOT_*`` variable is set. A fault rule that has not fired by the end of the test is a warning.
     """
-    from datarobot_mlops_async.emulator import Emulator  # noqa: PLC0415 - nothing is imported before it is used
+    from datarobot_mlops_async.emulator import Emulator  # nothing is imported before it is used
 
     with (
         Emulator(**{**_DEFAULTS, **_arguments(request, "datarobot_emulator")}) as emulator,
@@ -103,7 +103,7 @@ async def _datarobot_session_by_anyio(
 
 def _fixtures_by_asyncio() -> object:
     """Return one fixture for each loop scope of pytest-asyncio, which wants to know it at the definition."""
-    import pytest_asyncio  # noqa: PLC0415 - its plugin is loaded
+    import pytest_asyncio  # its plugin is loaded
 
     def fixture(scope: Any) -> Any:
         @pytest_asyncio.fixture(name=f"_datarobot_session_in_{scope}_loop", loop_scope=scope)
@@ -135,7 +135,7 @@ def _name_of_fixture(request: pytest.FixtureRequest) -> str:
 
 def _session_with(emulator: Emulator, request: pytest.FixtureRequest) -> AsyncSession:
     # Of the package, the plugin knows the emulator and this one public name.
-    from datarobot_mlops_async import AsyncSession  # noqa: PLC0415 - nothing is imported before it is used
+    from datarobot_mlops_async import AsyncSession  # nothing is imported before it is used
 
     return AsyncSession(emulator.endpoint, emulator.token, **_arguments(request, "datarobot_session"))
 

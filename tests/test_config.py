@@ -258,8 +258,9 @@ def test_settings_pickle_with_token_when_asked():
 
 
 def test_plain_http_warns_unless_it_stays_on_this_machine():
-    with pytest.warns(InsecureConnectionWarning, match="unencrypted"):
+    with pytest.warns(InsecureConnectionWarning, match="unencrypted") as caught:
         AsyncSession("http://datarobot.example", "t")
+    assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for host in ("localhost", "127.0.0.1", "[::1]", "x.localhost"):

@@ -10,10 +10,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async._redaction import Redactor, secrets_of_url
 from datarobot_mlops_async._transport import without_query
-from datarobot_mlops_async.errors import status_error_class
+from datarobot_mlops_async.errors import Hint, status_error_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -324,7 +324,7 @@ class Api:
     async def _tell_end(
         self, call: Call, response: Response | None, failed: str | None, elapsed: float
     ) -> None:
-        assert self.on_response is not None  # noqa: S101 - asked before: for the type checker
+        assert self.on_response is not None  # asked before
         info = ResponseInfo(
             request=self._info(call),
             status=response.status if response is not None else None,

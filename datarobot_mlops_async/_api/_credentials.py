@@ -84,7 +84,7 @@ class Credentials:
         return True
 
     async def _ask(self) -> None:
-        assert self._source is not None  # noqa: S101 - the only one who has no moment to renew: for the type checker
+        assert self._source is not None  # the only one who has no moment to renew
         try:
             answer = self._source()
             answer = await answer if inspect.isawaitable(answer) else answer

@@ -16,9 +16,8 @@ from datarobot_mlops_async._decoding._converter import hooks
 from datarobot_mlops_async._decoding._encoding import encode
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook
-from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async._redaction import Redactor
-from datarobot_mlops_async.errors import DecodeError
+from datarobot_mlops_async.errors import DecodeError, Hint
 from datarobot_mlops_async.models import REQUIRED, DeletedDeployment, DeploymentCapability, Record
 
 if TYPE_CHECKING:

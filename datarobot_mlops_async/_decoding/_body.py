@@ -39,7 +39,7 @@ class FastParser:
 def fast_parser() -> FastParser | None:
     """Return msgspec's parser where it is installed: it takes half the time of the standard library's."""
     try:
-        import msgspec  # noqa: PLC0415 - not installed everywhere
+        import msgspec  # not installed everywhere
     except ImportError:
         return None
     return FastParser(

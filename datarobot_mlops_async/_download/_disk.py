@@ -15,8 +15,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from datarobot_mlops_async._hints import Hint
-from datarobot_mlops_async.errors import DestinationError, FileError, InsufficientSpaceError
+from datarobot_mlops_async.errors import DestinationError, FileError, Hint, InsufficientSpaceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

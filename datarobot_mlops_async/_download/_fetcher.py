@@ -29,7 +29,7 @@ from datarobot_mlops_async.errors import (
     APIStatusError,
     ReadError,
     StalledError,
-    TimeoutError,  # noqa: A004 - ours
+    TimeoutError,
     TransportError,
 )
 

@@ -286,7 +286,7 @@ class Partial:
         descriptor = self._file.descriptor
         required = max(left, self._size - getattr(os.fstat(descriptor), "st_blocks", 0) * 512)
         if not hasattr(os, "fstatvfs"):
-            import shutil  # noqa: PLC0415 - needed on Windows only
+            import shutil  # needed on Windows only
 
             return required, shutil.disk_usage(self._path.parent).free
         figures = os.fstatvfs(descriptor)

@@ -24,7 +24,7 @@ from datarobot_mlops_async.errors import (
     ConnectTimeoutError,
     ProtocolError,
     ReadError,
-    TimeoutError,  # noqa: A004 - ours
+    TimeoutError,
     TransportError,
 )
 
@@ -108,7 +108,7 @@ class StreamingClient:
             if route is not None:
                 return await self._get_directly(url, route, headers)
             # It brings httpx, which most processes need not wait for.
-            from datarobot_mlops_async._streaming._general import send_general  # noqa: PLC0415
+            from datarobot_mlops_async._streaming._general import send_general
 
             return await send_general(
                 self._foreign or self._transport_through(proxy or "", url),
@@ -206,7 +206,7 @@ class StreamingClient:
             raise
 
     def _transport_through(self, proxy: str, url: str) -> httpx.AsyncBaseTransport:
-        from datarobot_mlops_async._streaming._general import proxied_transport  # noqa: PLC0415
+        from datarobot_mlops_async._streaming._general import proxied_transport
 
         context = tls_context(self._settings, url)
         if (proxy, context) not in self._proxied:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from datarobot_mlops_async._transport import handshake_failed, refused_certificate
 from datarobot_mlops_async.errors import (
     ReadError,
-    TimeoutError,  # noqa: A004 - ours
+    TimeoutError,
 )
 
 if TYPE_CHECKING:

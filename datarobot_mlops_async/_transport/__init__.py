@@ -42,11 +42,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # They bring httpx, which only its own transports need.
     if name == "quiet":
-        from datarobot_mlops_async._transport._quiet import quiet  # noqa: PLC0415
+        from datarobot_mlops_async._transport._quiet import quiet
 
         return quiet
     if name == "translate_error":
-        from datarobot_mlops_async._transport._translate import translate_error  # noqa: PLC0415
+        from datarobot_mlops_async._transport._translate import translate_error
 
         return translate_error
     raise AttributeError(name)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from datarobot_mlops_async._hints import Hint
-from datarobot_mlops_async.errors import ConnectError, ProtocolError
+from datarobot_mlops_async.errors import ConnectError, Hint, ProtocolError
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.errors import TransportError

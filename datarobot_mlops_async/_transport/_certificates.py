@@ -96,13 +96,13 @@ def _system_context() -> ssl.SSLContext:
         "darwin",
         "win32",
     }:  # pragma: no cover - their stores are behind functions of their own
-        import truststore  # noqa: PLC0415
+        import truststore
 
         return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # What truststore does here too, but it would do it again for each connection.
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:  # pragma: no cover - a Python built for another system
-        import certifi  # noqa: PLC0415
+        import certifi
 
         _loaded(context, next((each for each in _PLACES if Path(each).is_file()), certifi.where()), "")
     return context

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._dialing import dial_route
 from datarobot_mlops_async._transport._failures import refused_certificate
 from datarobot_mlops_async._transport._proxies import proxy_for
 from datarobot_mlops_async._transport._route import Route
-from datarobot_mlops_async.errors import ConnectError, TransportError
+from datarobot_mlops_async.errors import ConnectError, Hint, TransportError
 
 if TYPE_CHECKING:
     from datarobot_mlops_async._config import Settings

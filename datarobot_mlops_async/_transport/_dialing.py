@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from datarobot_mlops_async._hints import Hint
-from datarobot_mlops_async.errors import ConnectError
+from datarobot_mlops_async.errors import ConnectError, Hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,7 @@ import ssl
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from datarobot_mlops_async._hints import Hint
-from datarobot_mlops_async.errors import CertificateError, ConnectError, ReadError, TransportError
+from datarobot_mlops_async.errors import CertificateError, ConnectError, Hint, ReadError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,7 @@ from datarobot_mlops_async._transport._translate import translate_error
 from datarobot_mlops_async.errors import (
     ProtocolError,
     ReadError,
-    TimeoutError,  # noqa: A004 - ours
+    TimeoutError,
 )
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from datarobot_mlops_async.errors import (
     ConnectTimeoutError,
     ProtocolError,
     ReadError,
-    TimeoutError,  # noqa: A004 - ours
+    TimeoutError,
     TransportError,
 )
 

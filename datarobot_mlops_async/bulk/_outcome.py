@@ -15,7 +15,7 @@ from datarobot_mlops_async.errors import APIStatusError, MLOpsError, TransportEr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-I = TypeVar("I")  # noqa: E741 - an item
+Item = TypeVar("Item")
 T = TypeVar("T")
 _TRANSPORT_FIELDS = ("method", "url", "attempts")
 _DEEPEST = 100
@@ -38,7 +38,7 @@ class OutcomeState(StrEnum):
 
 
 @frozen(kw_only=True)
-class Outcome(Generic[I, T]):
+class Outcome(Generic[Item, T]):
     """What became of one item.
 
     Attributes:
@@ -53,7 +53,7 @@ class Outcome(Generic[I, T]):
     """
 
     index: int
-    item: I
+    item: Item
     state: OutcomeState = field(converter=OutcomeState)
     value: T | None = None
     error: Exception | None = None

@@ -16,11 +16,11 @@ from datarobot_mlops_async.operations import Operation
 if TYPE_CHECKING:
     from datarobot_mlops_async.bulk._run import Run
 
-I = TypeVar("I")  # noqa: E741 - an item
+Item = TypeVar("Item")
 
 
 @frozen(kw_only=True)
-class PlannedRequest(Generic[I]):
+class PlannedRequest(Generic[Item]):
     """A request that a run would send.
 
     Attributes:
@@ -33,21 +33,21 @@ class PlannedRequest(Generic[I]):
     """
 
     index: int
-    item: I
+    item: Item
     method: str | None = None
     path: str | None = None
     body: Any = None
     error: Exception | None = None
 
 
-async def planned_requests(run: Run[I]) -> list[PlannedRequest[I]]:
+async def planned_requests(run: Run[Item]) -> list[PlannedRequest[Item]]:
     """Return what a run would send first for each item.
 
     Raises:
         JournalError: What it would resume from cannot be used.
     """
     earlier = await Earlier.read(run)
-    planned: list[PlannedRequest[I]] = []
+    planned: list[PlannedRequest[Item]] = []
     index = 0
     async with aclosing(Source(run.items)) as source:
         async for item in source:
@@ -62,8 +62,10 @@ async def planned_requests(run: Run[I]) -> list[PlannedRequest[I]]:
     return planned
 
 
-async def _requests_of(run: Run[I], index: int, item: I, location: str | None) -> list[PlannedRequest[I]]:
-    planned: list[PlannedRequest[I]] = []
+async def _requests_of(
+    run: Run[Item], index: int, item: Item, location: str | None
+) -> list[PlannedRequest[Item]]:
+    planned: list[PlannedRequest[Item]] = []
 
     def plan(method: str, path: str, body: object) -> None:
         planned.append(PlannedRequest(index=index, item=item, method=method, path=path, body=body))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.bulk._outcome import Outcome
     from datarobot_mlops_async.operations import Operation
 
-I = TypeVar("I")  # noqa: E741 - an item
+Item = TypeVar("Item")
 DEFAULT_CONCURRENCY = 16
 
 
@@ -36,7 +36,7 @@ class BulkOptions(TypedDict, total=False):
 
 
 @frozen(kw_only=True)
-class Run(Generic[I]):
+class Run(Generic[Item]):
     """A run over many items; see `BulkOptions`.
 
     Attributes:
@@ -46,12 +46,12 @@ class Run(Generic[I]):
         endpoint: The session's.
     """
 
-    function: Callable[[I], Any]
-    items: Iterable[I] | AsyncIterable[I]
+    function: Callable[[Item], Any]
+    items: Iterable[Item] | AsyncIterable[Item]
     open_operation: Callable[[str], Operation[Any]]
     endpoint: str
     max_concurrency: int = DEFAULT_CONCURRENCY
-    on_outcome: Callable[[Outcome[I, Any]], object] | None = None
+    on_outcome: Callable[[Outcome[Item, Any]], object] | None = None
     stop_on_error: bool = False
     resume_from: str | os.PathLike[str] | Iterable[Outcome[Any, Any] | str] | None = None
     repeat_unknown: bool = False

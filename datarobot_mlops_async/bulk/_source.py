@@ -11,7 +11,7 @@ import anyio
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Generator, Iterable
 
-I = TypeVar("I")  # noqa: E741 - an item
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 
@@ -27,26 +27,26 @@ def check_items(items: object) -> None:
         raise TypeError(f"items must be iterable, not {type(items).__name__}")
 
 
-class Source(AsyncIterator[I]):
+class Source(AsyncIterator[Item]):
     """Items one by one.
 
     An asynchronous generator that is cancelled while it looks for the next item cleans up undisturbed, as it does
     when it is closed between two items.
     """
 
-    def __init__(self, items: Iterable[I] | AsyncIterable[I]) -> None:
+    def __init__(self, items: Iterable[Item] | AsyncIterable[Item]) -> None:
         given: Any = items
         if not hasattr(given, "__anext__"):
             given = aiter(given) if hasattr(given, "__aiter__") else iter(given)
         self._items = given
 
-    async def __anext__(self) -> I:
+    async def __anext__(self) -> Item:
         if hasattr(self._items, "__anext__"):
             with anyio.CancelScope() as scope:
                 return await _CancelledOnce(anext(self._items), scope)
         # StopIteration cannot leave a coroutine.
         for item in self._items:
-            return cast("I", item)
+            return cast("Item", item)
         raise StopAsyncIteration
 
     async def aclose(self) -> None:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async.bulk._run import Run
 
-I = TypeVar("I")  # noqa: E741 - an item
+Item = TypeVar("Item")
 T = TypeVar("T")
 _END: Any = object()
 
 
-class BulkStream(AsyncIterator[Outcome[I, T]]):
+class BulkStream(AsyncIterator[Outcome[Item, T]]):
     """Outcomes as they come: ``async with session.bulk_stream(...) as outcomes: async for outcome in outcomes``.
 
     The input is read only as far as there is room: at most ``max_concurrency`` items are on their way
@@ -41,11 +41,11 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
         counts: How many outcomes there were so far, by state.
     """
 
-    def __init__(self, run: Run[I]) -> None:
+    def __init__(self, run: Run[Item]) -> None:
         self._run = run
         self._earlier = Earlier()
         self._writer: JournalWriter | None = None
-        self._finished: deque[Outcome[I, T]] = deque()
+        self._finished: deque[Outcome[Item, T]] = deque()
         self._in_progress = 0
         self._feeding = True
         self._failure: Exception | None = None
@@ -69,7 +69,7 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._group is not None  # noqa: S101 - entered: for the type checker
+        assert self._group is not None  # entered
         self._group.cancel_scope.cancel()
         try:
             # The body's exception goes on by itself: handed to the group it would come out wrapped in one.
@@ -81,7 +81,7 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
         if exc is None and self._failure is not None:
             raise self._failure
 
-    async def __anext__(self) -> Outcome[I, T]:
+    async def __anext__(self) -> Outcome[Item, T]:
         if self._group is None:
             raise RuntimeError("bulk_stream() is an async context manager: 'async with ... as outcomes'")
         while not self._finished:
@@ -104,7 +104,7 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
             self._feed_scope.cancel()
 
     @property
-    def rest(self) -> list[Outcome[I, T]]:
+    def rest(self) -> list[Outcome[Item, T]]:
         """The outcomes that were not iterated over.
 
         Read it after the ``async with``, also after a cancellation: it has what had finished and,
@@ -153,18 +153,20 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
             await self._room()
 
     def _begin(
-        self, index: int, item: I, earlier: Outcome[Any, Any] | None, group: TaskGroup, *, asked_for: bool
+        self, index: int, item: Item, earlier: Outcome[Any, Any] | None, group: TaskGroup, *, asked_for: bool
     ) -> None:
         repeat = self._run.repeat_unknown
         if earlier is not None and is_settled(earlier, asked_for=asked_for, repeat_unknown=repeat):
             self._deliver(evolve(earlier, index=index, item=item))
             return
-        work = Work[I, T](self._run, index, item, earlier=earlier, writer=self._writer, asked_for=asked_for)
+        work = Work[Item, T](
+            self._run, index, item, earlier=earlier, writer=self._writer, asked_for=asked_for
+        )
         self._in_progress += 1
         group.start_soon(self._work_on, work)
 
-    async def _work_on(self, work: Work[I, T]) -> None:
-        outcome: Outcome[I, T] | None = None
+    async def _work_on(self, work: Work[Item, T]) -> None:
+        outcome: Outcome[Item, T] | None = None
         try:
             outcome = await work.outcome()
         except BaseException:
@@ -176,7 +178,7 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
                 self._report(outcome)
             self._notify()
 
-    def _report(self, outcome: Outcome[I, T]) -> None:
+    def _report(self, outcome: Outcome[Item, T]) -> None:
         self._deliver(outcome)
         try:
             if self._run.on_outcome is not None:
@@ -188,7 +190,7 @@ class BulkStream(AsyncIterator[Outcome[I, T]]):
         if self._run.stop_on_error and outcome.state is not OutcomeState.SUCCEEDED:
             self.stop()
 
-    def _deliver(self, outcome: Outcome[I, T]) -> None:
+    def _deliver(self, outcome: Outcome[Item, T]) -> None:
         self.counts[outcome.state] += 1
         self._finished.append(outcome)
         self._notify()

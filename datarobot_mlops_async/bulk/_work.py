@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.bulk._journal_writer import JournalWriter
     from datarobot_mlops_async.bulk._run import Run
 
-I = TypeVar("I")  # noqa: E741 - an item
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 
-class Work(Generic[I, T]):
+class Work(Generic[Item, T]):
     """One item on its way to its outcome.
 
     Args:
@@ -39,9 +39,9 @@ class Work(Generic[I, T]):
 
     def __init__(
         self,
-        run: Run[I],
+        run: Run[Item],
         index: int,
-        item: I,
+        item: Item,
         *,
         earlier: Outcome[Any, Any] | None,
         writer: JournalWriter | None,
@@ -57,7 +57,7 @@ class Work(Generic[I, T]):
         self._counter = RequestCounter(before_change=None if writer is None else self._announce)
         self._started = time.monotonic()
 
-    async def outcome(self) -> Outcome[I, T]:
+    async def outcome(self) -> Outcome[Item, T]:
         """Do it and return the outcome; nothing but cancellation is raised."""
         try:
             value = await (self._call() if self._location is None else self._go_on())
@@ -68,7 +68,7 @@ class Work(Generic[I, T]):
         await self._note(outcome)
         return outcome
 
-    async def cancelled(self) -> Outcome[I, T] | None:
+    async def cancelled(self) -> Outcome[Item, T] | None:
         """Return what is known of the item if it is cancelled now; ``None`` if nothing happened to it."""
         if self._location is None and not self._counter.changes:
             if self._counter.announced:
@@ -103,16 +103,16 @@ class Work(Generic[I, T]):
         return await value.wait(timeout=self._run.operation_timeout)
 
     async def _announce(self) -> None:
-        assert self._writer is not None  # noqa: S101 - else nobody calls it: for the type checker
+        assert self._writer is not None  # else nobody calls it
         await self._writer.write(self._outcome(OutcomeState.UNKNOWN), durable=True)
 
-    async def _note(self, outcome: Outcome[I, T]) -> None:
+    async def _note(self, outcome: Outcome[Item, T]) -> None:
         if self._writer is not None:
             # The writer remembers its failure, and the run stops for it; this outcome counts all the same.
             with suppress(JournalFileError):
                 await self._writer.write(outcome)
 
-    def _failed(self, error: Exception) -> Outcome[I, T]:
+    def _failed(self, error: Exception) -> Outcome[Item, T]:
         if self._location is None and isinstance(error, OperationTimeoutError):
             self._location = error.operation.location
         # A failed operation is the end of the requests that began it, which have a location each.
@@ -126,7 +126,7 @@ class Work(Generic[I, T]):
 
     def _outcome(
         self, state: OutcomeState, *, value: T | None = None, error: Exception | None = None
-    ) -> Outcome[I, T]:
+    ) -> Outcome[Item, T]:
         return Outcome(
             index=self._index,
             item=self._item,

@@ -206,7 +206,7 @@ def _report(failure: Failure) -> int:
 
 def _say(message: str) -> None:
     # Not at the top: most of what is no error need not import rich.
-    from datarobot_mlops_async.cli._terminal import Terminal  # noqa: PLC0415 - as said
+    from datarobot_mlops_async.cli._terminal import Terminal  # as said
 
     Terminal().say(f"dr-mlops: {message}")
 

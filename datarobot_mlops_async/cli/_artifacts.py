@@ -108,7 +108,7 @@ async def download(
 
     if everything or filters:
         # Not at the top: only this needs it.
-        from datarobot_mlops_async.cli._many import ManyDownloads  # noqa: PLC0415 - as said
+        from datarobot_mlops_async.cli._many import ManyDownloads  # as said
 
         if destination != "./":
             raise usage("with a filter there is one argument, the directory")

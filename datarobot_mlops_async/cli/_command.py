@@ -141,7 +141,7 @@ def with_session(
     @functools.wraps(work)
     def command(settings: dict[str, Any], /, **options: Any) -> None:
         # Not at the top: a session costs an import that help and completion need not pay.
-        from datarobot_mlops_async.cli._invocation import Invocation  # noqa: PLC0415 - as said
+        from datarobot_mlops_async.cli._invocation import Invocation  # as said
 
         Invocation(settings).run(functools.partial(work, **options), with_session=when(options))
 

@@ -32,7 +32,7 @@ def _complete(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> N
         return
     shell = _shell()
     class_ = get_completion_class(shell)
-    assert class_ is not None  # noqa: S101 - click has these three
+    assert class_ is not None  # click has these three
     script = class_(ctx.find_root().command, {}, "dr-mlops", _VARIABLE).source()
     if parameter.name == "show_completion":
         click.echo(script)

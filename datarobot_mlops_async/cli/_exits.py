@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors import (
     AuthenticationError,
     ConfigError,
     DownloadError,
+    Hint,
     MLOpsError,
     NotFoundError,
     OperationError,

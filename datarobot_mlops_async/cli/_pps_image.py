@@ -99,7 +99,7 @@ async def _image(
         return
     result = await cli.download(await _artifact(cli), f"{directory}/", **how)
     # A directory's download always has a path.
-    assert result is not None and result.path is not None  # noqa: S101, PT018 - for the type checker
+    assert result is not None and result.path is not None  # noqa: PT018 - for the type checker
     yield result.path, result.docker_image_id
     if not keep:
         result.path.unlink()

@@ -37,6 +37,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in ("command", "environment", "serve"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import _command  # noqa: PLC0415 - the command line alone needs click
+    from . import _command  # the command line alone needs click
 
     return getattr(_command, name)

@@ -286,7 +286,7 @@ class Poller:
             self._in_flight += 1
             # The driver polls only for itself: its own turn means passing the role on.
             watch.turn = next((wait for wait in watch.waits if wait is not self._driver), self._driver)
-            assert watch.turn is not None  # noqa: S101 - it has waits: for the type checker
+            assert watch.turn is not None  # it has waits
             watch.turn.wake()
         return math.inf
 

@@ -63,7 +63,7 @@ class Timeline(Generic[T]):
         due: list[T] = []
         while self.next() <= now:
             entry = heapq.heappop(self._heap)[2]
-            assert entry.item is not None  # noqa: S101 - next() has just seen it: for the type checker
+            assert entry.item is not None  # next() has just seen it
             due.append(entry.item)
             entry.item = None
         return due

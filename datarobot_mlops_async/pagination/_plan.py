@@ -135,7 +135,7 @@ class Plan(Generic[T]):
             DecodeError: The page's ``next`` is no address.
         """
         query = self.next
-        assert query is not None  # noqa: S101 - only a page that was asked for comes: for the type checker
+        assert query is not None  # only a page that was asked for comes
         known = _Known(
             _next_query(page.next, self._request), page.total_count, page.items if self._keep else ()
         )

@@ -113,7 +113,7 @@ class Prefetch(AsyncIterator[T]):
         traceback: TracebackType | None,
     ) -> None:
         group, self._group = self._group, None
-        assert group is not None  # noqa: S101 - entered: for the type checker
+        assert group is not None  # entered
         group.cancel_scope.cancel()
         self._slots.clear()
         # The body's exception goes on by itself: handed to the group it would come out wrapped in one.
