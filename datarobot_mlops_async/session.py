@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     import httpx
 
     from datarobot_mlops_async._api import OnRequest, OnResponse
-    from datarobot_mlops_async._tokens import TokenSource
+    from datarobot_mlops_async._config import TokenSource
     from datarobot_mlops_async.bulk import BulkOptions, Outcome, PlannedRequest
 
 __all__ = ["AsyncSession", "SessionView"]

@@ -12,8 +12,8 @@ import pytest
 
 from datarobot_mlops_async import AsyncSession, PollPolicy, Settings
 from datarobot_mlops_async._api import Credentials
+from datarobot_mlops_async._config import TokenCommand, TokenFile
 from datarobot_mlops_async._redaction import Redactor
-from datarobot_mlops_async._tokens import TokenCommand, TokenFile
 from datarobot_mlops_async.errors import APIStatusError, AuthenticationError, ConfigError
 from tests.polled import quickly
 from tests.scripted import Answer, ScriptedServer

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from datarobot_mlops_async._config import check_token
 from datarobot_mlops_async._telemetry import logger
-from datarobot_mlops_async._tokens import check_token
 from datarobot_mlops_async.errors import ConfigError, MLOpsError
 
 if TYPE_CHECKING:

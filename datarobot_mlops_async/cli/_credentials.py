@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from datarobot_mlops_async._tokens import TokenCommand
+from datarobot_mlops_async._config import TokenCommand
 from datarobot_mlops_async.cli._options import STDIN
 from datarobot_mlops_async.errors import ConfigError
 
