@@ -124,11 +124,6 @@ def test_proxy_of_the_settings_comes_first(monkeypatch):
     assert proxy_for("https://h", Settings.load("https://h", "t", proxy="http://mine:3")) == "http://mine:3"
 
 
-def test_socks_proxy_without_its_package_says_what_to_install():
-    with pytest.raises(ConfigError, match=r"mlops-async\[socks\]"):
-        AsyncSession("https://h", "t", proxy="socks5://p:1")
-
-
 class Recorded:
     reusable = True
 

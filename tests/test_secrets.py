@@ -15,6 +15,7 @@ from tests.canaries import CONTENT, PASSWORD, SIGNATURE, TOKEN, watched
 from tests.scripted import Answer, ScriptedServer
 from tests.surface import Ids, call_everything, find_ids
 
+pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.anyio
 # What is shown hardly depends on the event loop, and there is much to look at.
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -175,9 +176,11 @@ PROXIES = [
 @on_asyncio
 @pytest.mark.parametrize("source", ["argument", "environment"])
 @pytest.mark.parametrize("form", PROXIES)
-async def test_no_password_of_a_proxy_is_seen(form, source, tmp_path, monkeypatch):
+async def test_no_password_of_a_proxy_is_seen(form, source, socks_proxy, tmp_path, monkeypatch):
+    socks_proxy.password = "u", "another"
     with ScriptedServer(Answer(status=407)) as server, watched() as evidence:
-        proxy = form.format(password=PASSWORD, port=server.port)
+        port = socks_proxy.port if form.startswith("socks") else server.port
+        proxy = form.format(password=PASSWORD, port=port)
         monkeypatch.setenv("HTTP_PROXY", proxy)
         try:
             session = session_for(

@@ -18,7 +18,15 @@ from anyio import CapacityLimiter
 from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async._streaming._http import exchange_heads
 from datarobot_mlops_async._threads import run_interruptible
-from datarobot_mlops_async._transport import Address, Route, dial_route, proxy_for, tls_context, without_query
+from datarobot_mlops_async._transport import (
+    Address,
+    Handshake,
+    Route,
+    dial_route,
+    proxy_for,
+    tls_context,
+    without_query,
+)
 from datarobot_mlops_async.errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -29,7 +37,6 @@ from datarobot_mlops_async.errors import (
 )
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator, Mapping
 
     import httpx
@@ -88,7 +95,6 @@ class StreamingClient:
         self._read_timeout = read_timeout
         self._limiter = CapacityLimiter(max_threads)
         self._foreign = foreign_transport
-        self._proxied: dict[tuple[str, ssl.SSLContext], httpx.AsyncBaseTransport] = {}
         self._proxies: dict[tuple[str, str, int], str | None] = {}
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
 
@@ -103,15 +109,13 @@ class StreamingClient:
             TransportError: No answer came.
         """
         with _named(url):
-            proxy = None if self._foreign else self._proxy_for(url)
-            route = None if self._foreign else Route.find(url, proxy)
-            if route is not None:
-                return await self._get_directly(url, route, headers)
+            if self._foreign is None:
+                return await self._get_directly(url, self._route_to(url), headers)
             # It brings httpx, which most processes need not wait for.
             from datarobot_mlops_async._streaming._general import send_general
 
             return await send_general(
-                self._foreign or self._transport_through(proxy or "", url),
+                self._foreign,
                 url,
                 Address.parse(url),
                 headers,
@@ -124,13 +128,13 @@ class StreamingClient:
                 limiter=self._limiter,
             )
 
-    def _proxy_for(self, url: str) -> str | None:
+    def _route_to(self, url: str) -> Route:
         # Looking through the environment for each piece would be felt.
         address = Address.parse(url)
         origin = address.scheme, address.host, address.port
         if origin not in self._proxies:
             self._proxies[origin] = proxy_for(url, self._settings)
-        return self._proxies[origin]
+        return Route.find(url, self._proxies[origin])
 
     async def aclose(self) -> None:
         """Close all idle connections."""
@@ -138,9 +142,6 @@ class StreamingClient:
             for connection in connections:
                 connection.close()
         self._idle.clear()
-        for transport in self._proxied.values():
-            with anyio.CancelScope(shield=True):
-                await transport.aclose()
 
     async def _get_directly(self, url: str, route: Route, headers: Mapping[str, str]) -> StreamingResponse:
         connection = self._reuse(route.key)
@@ -167,18 +168,24 @@ class StreamingClient:
             with anyio.fail_after(timeout):
                 sock = await dial_route(route)
                 connection = Connection(sock, read_timeout=self._read_timeout)
-                if route.address.scheme == "https":
-                    # Reading the trusted authorities takes a while too.
-                    await self._in_thread(
-                        connection,
-                        lambda: connection.start_tls(tls_context(self._settings, url), route.address.host),
-                    )
+                if route.address.scheme == "https" or (route.proxy and route.proxy.speaks_tls):
+                    await self._in_thread(connection, lambda: self._shake_hands(connection, url, route))
                 return connection
         except builtins.TimeoutError as error:
             raise ConnectTimeoutError(f"no connection within {timeout:g} s") from error
         except (ReadError, TimeoutError) as error:
             # Only a proxy was spoken to so far.
             raise ConnectError(error.message) from error
+
+    def _shake_hands(self, connection: Connection, url: str, route: Route) -> None:
+        # Reading the trusted authorities takes a while too.
+        if route.proxy is not None and route.proxy.speaks_tls:
+            proxy = proxy_for(url, self._settings) or ""
+            connection.open_tunnel(
+                tls_context(self._settings, proxy, proxy=True), route.proxy.host, Handshake(route)
+            )
+        if route.address.scheme == "https":
+            connection.start_tls(tls_context(self._settings, url), route.address.host)
 
     async def _exchange(
         self, url: str, connection: Connection, route: Route, headers: Mapping[str, str]
@@ -204,15 +211,6 @@ class StreamingClient:
         except BaseException:
             connection.close()
             raise
-
-    def _transport_through(self, proxy: str, url: str) -> httpx.AsyncBaseTransport:
-        from datarobot_mlops_async._streaming._general import proxied_transport
-
-        context = tls_context(self._settings, url)
-        if (proxy, context) not in self._proxied:
-            proxy_context = tls_context(self._settings, proxy, proxy=True)
-            self._proxied[proxy, context] = proxied_transport(proxy, proxy_context, context)
-        return self._proxied[proxy, context]
 
 
 class _DirectResponse:

@@ -23,6 +23,7 @@ from datarobot_mlops_async.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from datarobot_mlops_async._transport import Handshake
     from datarobot_mlops_async.errors import TransportError
 
 _RECORDS = 256 * 1024
@@ -62,6 +63,27 @@ class Connection:
         self._records = memoryview(bytearray(_RECORDS))
         self._tls = tls
 
+    def open_tunnel(self, context: ssl.SSLContext, host: str, handshake: Handshake) -> None:
+        """Put the connection under the TLS of the proxy that it leads to, and have that open a tunnel.
+
+        Raises:
+            CertificateError: The proxy's certificate is not trusted, or is another host's.
+            ConnectError: The proxy refuses.
+        """
+        try:
+            # Under the server's own TLS, if any: to that this is the socket.
+            self._sock = under = context.wrap_socket(
+                self._sock, server_hostname=host, do_handshake_on_connect=False
+            )
+            if self._interrupted:
+                raise ReadError("the connection was dropped")
+            under.do_handshake()
+            while (out := handshake.out) is not None:
+                under.sendall(out)
+                handshake.feed(under.recv(_HANDSHAKE))
+        except (OSError, ValueError) as error:
+            raise handshake_failed(error, host) from error
+
     def send(self, data: bytes) -> None:
         """Send all bytes.
 
@@ -94,7 +116,8 @@ class Connection:
         """Make a thread that is blocked here return at once. Safe in any thread, any time."""
         self._interrupted = True
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+            # Not the method of a socket under TLS, which would take the TLS object from under the thread.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def is_stale(self) -> bool:
         """Tell whether an idle connection cannot be used again: closed, or the server said something unasked."""
@@ -105,7 +128,7 @@ class Connection:
             # Under TLS a session ticket may wait, which is taken in here; behind it nothing may.
             return self.read_into(memoryview(bytearray(1))) >= 0
         except (ReadError, OSError) as error:
-            return not isinstance(error.__cause__, BlockingIOError)
+            return not isinstance(error.__cause__, (BlockingIOError, ssl.SSLWantReadError))
         finally:
             with contextlib.suppress(OSError):
                 self._sock.settimeout(self._read_timeout)

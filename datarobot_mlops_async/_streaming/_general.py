@@ -1,7 +1,6 @@
-"""Bodies through httpx's own transports: whatever needs more than a socket of our own.
+"""Bodies through an httpx transport that the caller brought.
 
-That is a transport the caller brought, and proxies spoken to under TLS or SOCKS. Slower (each chunk passes the
-event loop), and otherwise the same.
+Slower (each chunk passes the event loop), and otherwise the same.
 """
 
 from __future__ import annotations
@@ -29,14 +28,6 @@ if TYPE_CHECKING:
 
 # A hop to a thread costs what reading this many bytes costs.
 _GATHER = 1024 * 1024
-
-
-def proxied_transport(
-    proxy: str, proxy_context: ssl.SSLContext, context: ssl.SSLContext
-) -> httpx.AsyncBaseTransport:
-    """Return httpx's transport through a proxy, with TLS contexts for the proxy and for what is behind it."""
-    through = httpx.Proxy(proxy, ssl_context=proxy_context if proxy.startswith("https:") else None)
-    return httpx.AsyncHTTPTransport(verify=context, proxy=through, trust_env=False)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from datarobot_mlops_async._streaming._connection import Connection
+    from datarobot_mlops_async.errors import TransportError
 
 _MAX_HEAD = 128 * 1024
 _CHUNK = 256 * 1024
@@ -128,17 +129,26 @@ def exchange_heads(connection: Connection, method: str, target: str, headers: Ma
         fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
         request = h11.Request(method=method, target=target, headers=fields)
         connection.send((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
+        received = 0
         while not isinstance(event := http.next_event(), h11.Response):
             if event is h11.NEED_DATA:
-                count = connection.read_into(buffer)
+                # h11 bounds one head, not how many informational ones come before the answer's own.
+                count = connection.read_into(buffer) if received <= _MAX_HEAD else 0
                 if not count:
-                    raise ReadError("the server closed the connection before it answered")
+                    raise _no_answer(received)
+                received += count
                 http.receive_data(bytes(buffer[:count]))
     except h11.LocalProtocolError as error:
         raise ProtocolError(f"the request cannot be sent ({error})") from error
     except h11.RemoteProtocolError as error:
         raise ProtocolError(f"the answer is not valid HTTP ({without_quotes(error)})") from error
     return Exchange(connection, http, event)
+
+
+def _no_answer(received: int) -> TransportError:
+    if received > _MAX_HEAD:
+        return ProtocolError(f"the server sent more than {_MAX_HEAD} bytes and no answer")
+    return ReadError("the server closed the connection before it answered")
 
 
 def pour(data: bytes | bytearray, sink: Sink) -> bool:

@@ -16,6 +16,7 @@ from datarobot_mlops_async._transport._failures import (
 )
 from datarobot_mlops_async._transport._proxies import proxy_for
 from datarobot_mlops_async._transport._route import Address, Route
+from datarobot_mlops_async._transport._tunnel import Handshake
 
 if TYPE_CHECKING:
     from datarobot_mlops_async._transport._quiet import quiet
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Address",
     "HTTPClient",
+    "Handshake",
     "Response",
     "Route",
     "dial_route",

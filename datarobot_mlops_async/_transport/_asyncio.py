@@ -114,8 +114,8 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
 
     def _add_pool(self, origin: _Origin, url: str) -> ConnectionPool:
         route = Route.find(url, proxy_for(url, self._settings))
-        if route is None:
-            raise ConfigError("only httpx's own transport knows proxies that are spoken to by TLS or SOCKS")
+        if route.proxy is not None and route.proxy.speaks_tls:
+            raise ConfigError("only httpx's own transport knows proxies that are spoken to under TLS")
         pool = self._pools[origin] = ConnectionPool(route, partial(self._tls_context, url))
         return pool
 

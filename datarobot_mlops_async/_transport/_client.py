@@ -16,7 +16,7 @@ from datarobot_mlops_async._transport._content import decode_content
 from datarobot_mlops_async._transport._diagnosis import diagnose, speaks_tls
 from datarobot_mlops_async._transport._failures import UnansweredError, name_request
 from datarobot_mlops_async._transport._proxies import proxy_for
-from datarobot_mlops_async._transport._route import Route
+from datarobot_mlops_async._transport._route import Proxy
 from datarobot_mlops_async.errors import ReadError, SessionStateError, TransportError
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class HTTPClient:
 
     It drives an httpx transport and not an `httpx.AsyncClient`: the client's own redirects, cookies and
     INFO log of whole URLs are the things that leak a token, and its request building is most of the
-    cost of a small request. On asyncio the transport is our own; trio and proxies that are spoken to by TLS or
-    SOCKS have httpx's, and so has everything if ``DATAROBOT_MLOPS_TRANSPORT`` is ``httpx``.
+    cost of a small request. On asyncio the transport is our own; trio and proxies that are spoken to under TLS
+    have httpx's, and so has everything if ``DATAROBOT_MLOPS_TRANSPORT`` is ``httpx``.
     """
 
     def __init__(self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
@@ -159,8 +159,8 @@ class HTTPClient:
             return False
         if sniffio.current_async_library() != "asyncio":
             return False
-        endpoint = self._settings.endpoint
-        return Route.find(endpoint, proxy_for(endpoint, self._settings)) is not None
+        proxy = proxy_for(self._settings.endpoint, self._settings)
+        return proxy is None or not Proxy.parse(proxy).speaks_tls
 
 
 async def _load(name: str) -> Any:

@@ -32,7 +32,7 @@ _PATIENCE = 1.0
 async def diagnose(settings: Settings) -> ConnectError | None:
     """Return what is wrong with the endpoint's scheme or with the client's certificate; ``None`` if neither is."""
     route = Route.find(settings.endpoint, proxy_for(settings.endpoint, settings))
-    if route is None or route.forwards:
+    if route.forwards or (route.proxy is not None and route.proxy.speaks_tls):
         return None
     plain = route.address.scheme == "http"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else tls_context(settings, settings.endpoint)

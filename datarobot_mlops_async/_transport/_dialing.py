@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import socket
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from datarobot_mlops_async._transport._tunnel import Handshake, refused
 from datarobot_mlops_async.errors import ConnectError, Hint
 
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._transport._route import Route
 
 _STAGGER = 0.25
+_TUNNEL_HEAD = 64 * 1024
 _IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)})
-_MOST_TUNNEL_HEAD = 64 * 1024
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 
 
 async def dial_route(route: Route) -> socket.socket:
     """Return a socket to a route's server, behind the proxy's tunnel where it has one; TLS is the caller's.
+
+    To a proxy that is spoken to under TLS it is a socket to that: the tunnel is the caller's too.
 
     Raises:
         ConnectError: No connection; nothing was sent to the server.
@@ -35,36 +36,26 @@ async def dial_route(route: Route) -> socket.socket:
         sock = await dial(route.proxy.host, route.proxy.port)
     except ConnectError as error:
         raise ConnectError(f"the proxy: {error.message}", hint=Hint.CHECK_PROXY) from error
-    if not route.forwards:
+    if not route.proxy.speaks_tls:
         try:
             await _open_tunnel(sock, route)
         except BaseException as error:
             sock.close()
             if isinstance(error, OSError):
-                raise ConnectError(
-                    f"the proxy broke the connection ({error.strerror})", hint=Hint.CHECK_PROXY
-                ) from error
+                raise refused(f"broke the connection ({error.strerror})") from error
             raise
     return sock
 
 
 async def _open_tunnel(sock: socket.socket, route: Route) -> None:
-    view = memoryview(route.connect_request())
-    while view:
-        await anyio.wait_writable(sock)
-        view = view[sock.send(view) :]
-    head = bytearray()
-    while b"\r\n\r\n" not in head:
+    handshake = Handshake(route)
+    while (out := handshake.out) is not None:
+        view = memoryview(out)
+        while view:
+            await anyio.wait_writable(sock)
+            view = view[sock.send(view) :]
         await anyio.wait_readable(sock)
-        data = sock.recv(_MOST_TUNNEL_HEAD)
-        head += data
-        if not data or len(head) > _MOST_TUNNEL_HEAD:
-            raise ConnectError("the proxy closed the connection before it answered", hint=Hint.CHECK_PROXY)
-    status = _STATUS_LINE.match(head)
-    # The server says nothing before it was spoken to: bytes behind the head are not its own.
-    if status is None or not status[1].startswith(b"2") or not head.endswith(b"\r\n\r\n"):
-        why = status[1].decode() if status else "its answer is not HTTP"
-        raise ConnectError(f"the proxy refused the tunnel ({why})", hint=Hint.CHECK_PROXY)
+        handshake.feed(sock.recv(_TUNNEL_HEAD))
 
 
 async def dial(host: str, port: int) -> socket.socket:

@@ -1,7 +1,8 @@
-"""Exchanges over httpx transports: on trio, through TLS and SOCKS proxies, and over a transport of the caller's own."""
+"""Exchanges over httpx transports: on trio, through TLS proxies, and over a transport of the caller's own."""
 
 from __future__ import annotations
 
+import builtins
 import ssl
 import time
 from collections import deque
@@ -20,8 +21,11 @@ from datarobot_mlops_async._transport._failures import UnansweredError
 from datarobot_mlops_async._transport._pool import KEEP_IDLE
 from datarobot_mlops_async._transport._proxies import proxy_for
 from datarobot_mlops_async._transport._quiet import quiet
+from datarobot_mlops_async._transport._route import Route
 from datarobot_mlops_async._transport._translate import translate_error
+from datarobot_mlops_async._transport._tunnel import Handshake
 from datarobot_mlops_async.errors import (
+    ConnectTimeoutError,
     ProtocolError,
     ReadError,
     TimeoutError,
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
 
 # Of the same generation as httpx, and without types that mypy could follow.
 httpcore: Any = import_module(httpx.__name__.replace("httpx", "httpcore"))
+
+
+_TUNNEL_HEAD = 64 * 1024
 
 
 class HttpxExchanger:
@@ -123,21 +130,22 @@ async def _read_whole(
 def _pool_for(settings: Settings) -> TransportPool:
     url = settings.endpoint
     proxy = proxy_for(url, settings)
+    route = Route.find(url, proxy)
     # A plain-http endpoint never needs the time that reading the authorities takes.
     context = tls_context(settings, url) if url.startswith("https:") else None
     proxy_options = {}
-    if proxy is not None:
+    if proxy is not None and route.proxy is not None and not route.proxy.speaks_socks:
         parts = httpx.Proxy(proxy)
-        tls = tls_context(settings, proxy, proxy=True) if proxy.startswith("https:") else None
+        tls = tls_context(settings, proxy, proxy=True) if route.proxy.speaks_tls else None
         proxy_options["proxy"] = httpcore.Proxy(str(parts.url), auth=parts.raw_auth, ssl_context=tls)
-    return TransportPool(lambda: SingleTransport(ssl_context=context, **proxy_options))
+    return TransportPool(lambda: SingleTransport(route, ssl_context=context, **proxy_options))
 
 
 class SingleTransport(httpx.AsyncHTTPTransport):
     """httpx's transport with one connection, which must not be used again when `reusable` is false."""
 
-    def __init__(self, **options: Any) -> None:
-        self._backend = _Backend()
+    def __init__(self, route: Route, **options: Any) -> None:
+        self._backend = _Backend(route)
         # httpx's own constructor gives no way to the network, nor to a proxy's TLS.
         self._pool = httpcore.AsyncConnectionPool(
             max_connections=1, keepalive_expiry=KEEP_IDLE, network_backend=self._backend, **options
@@ -202,10 +210,10 @@ class TransportPool:
             await self._idle.pop()[1].aclose()
 
 
-async def _close(transport: SingleTransport) -> None:
+async def _close(connection: Any) -> None:
     # A cancelled task must still close its sockets.
     with anyio.CancelScope(shield=True):
-        await transport.aclose()
+        await connection.aclose()
 
 
 class _Backend:
@@ -214,8 +222,9 @@ class _Backend:
     h11 takes bytes behind an answer for the next one, and reads informational answers without end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, route: Route) -> None:
         self._network = httpcore.AnyIOBackend()
+        self._route = route
         self.expect("")
 
     def expect(self, method: str) -> None:
@@ -224,8 +233,26 @@ class _Backend:
         self.reader = AnswerReader()
         self.reader.expect(method)
 
-    async def connect_tcp(self, *args: Any, **options: Any) -> _Stream:
-        return _Stream(await self._network.connect_tcp(*args, **options), self)
+    async def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, **options: Any
+    ) -> _Stream:
+        proxy = self._route.proxy
+        if proxy is None or not proxy.speaks_socks:
+            return _Stream(await self._network.connect_tcp(host, port, timeout, **options), self)
+        # httpcore knows nothing of it.
+        stream = await self._network.connect_tcp(proxy.host, proxy.port, timeout, **options)
+        try:
+            with anyio.fail_after(timeout):
+                handshake = Handshake(self._route)
+                while (out := handshake.out) is not None:
+                    await stream.write(out)
+                    handshake.feed(await stream.read(_TUNNEL_HEAD))
+        except BaseException as error:
+            await _close(stream)
+            if isinstance(error, builtins.TimeoutError):
+                raise ConnectTimeoutError(f"no connection within {timeout:g} s") from error
+            raise
+        return _Stream(stream, self)
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
@@ -237,20 +264,14 @@ class _Stream:
     def __init__(self, stream: Any, backend: _Backend) -> None:
         self._stream = stream
         self._backend = backend
-        self._is_http = False
-        self.aclose = stream.aclose
+        self.write, self.aclose = stream.write, stream.aclose
         self.get_extra_info = stream.get_extra_info
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data: bytes = await self._stream.read(max_bytes, timeout)
-        if self._is_http and data:
+        if data:
             self._backend.reader.feed(data)
         return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # What is said to a SOCKS proxy is no text.
-        self._is_http = self._is_http or buffer[:1].isalpha()
-        await self._stream.write(buffer, timeout)
 
     async def start_tls(self, *args: Any, **options: Any) -> _Stream:
         # So far only a proxy has answered.
@@ -259,6 +280,5 @@ class _Stream:
             return _Stream(await self._stream.start_tls(*args, **options), self._backend)
         except BaseException:
             # Cancelled, httpcore leaves the socket open.
-            with anyio.CancelScope(shield=True):
-                await self._stream.aclose()
+            await _close(self._stream)
             raise

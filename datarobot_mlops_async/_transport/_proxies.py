@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import urllib.request
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async._config import check_proxy, origin_of
-from datarobot_mlops_async.errors import ConfigError
 
 if TYPE_CHECKING:
     from datarobot_mlops_async._config import Settings
@@ -21,12 +19,9 @@ def proxy_for(url: str, settings: Settings) -> str | None:
     host; on macOS and Windows also the system's.
 
     Raises:
-        ConfigError: The environment's is no proxy's URL, or needs a package that is not installed.
+        ConfigError: The environment's is no proxy's URL.
     """
-    proxy = settings.proxy or _environments_proxy(url)
-    if proxy is not None and proxy.startswith("socks") and find_spec("socksio") is None:
-        raise ConfigError("a SOCKS proxy needs an extra package: pip install 'datarobot-mlops-async[socks]'")
-    return proxy
+    return settings.proxy or _environments_proxy(url)
 
 
 def _environments_proxy(url: str) -> str | None:

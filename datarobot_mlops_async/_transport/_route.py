@@ -1,4 +1,4 @@
-"""The way to a URL: direct, through a forwarding proxy, or through a proxy's tunnel."""
+"""The way to a URL: direct, through a forwarding proxy, through a proxy's tunnel or a SOCKS proxy."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import base64
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
 
 from datarobot_mlops_async._config import ascii_host
 from datarobot_mlops_async._transport._failures import without_query
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PROXY_PORTS = {**_DEFAULT_PORTS, "socks5": 1080, "socks5h": 1080}
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -83,38 +84,78 @@ def _target(url: str, parts: SplitResult) -> str:
 
 
 @frozen(kw_only=True)
+class Proxy:
+    """A proxy.
+
+    Attributes:
+        scheme: ``http``, ``https``, ``socks5`` or ``socks5h``; with both of the last the proxy resolves names.
+        host: Host name or IP address, without brackets.
+        port: Port, the scheme's default filled in.
+        credentials: User name and password; ``None`` for none.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    credentials: tuple[bytes, bytes] | None = field(repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> Proxy:
+        """Take a proxy's URL apart, which was checked before."""
+        parts = urlsplit(url)
+        return cls(
+            scheme=parts.scheme,
+            host=ascii_host(parts.hostname or "") or "",
+            port=parts.port or _PROXY_PORTS[parts.scheme],
+            credentials=(unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or ""))
+            if parts.username is not None
+            else None,
+        )
+
+    @property
+    def speaks_socks(self) -> bool:
+        """Whether it is a SOCKS proxy."""
+        return self.scheme.startswith("socks")
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether it is spoken to under TLS."""
+        return self.scheme == "https"
+
+    @property
+    def authorization(self) -> str | None:
+        """Value of ``Proxy-Authorization``; ``None`` for none."""
+        if self.credentials is None:
+            return None
+        return "Basic " + base64.b64encode(b":".join(self.credentials)).decode()
+
+
+@frozen(kw_only=True)
 class Route:
     """How to reach an address.
 
     Attributes:
         address: Where the request goes.
-        proxy: The http proxy on the way; ``None`` for none.
-        proxy_authorization: Value of ``Proxy-Authorization``; ``None`` for none.
+        proxy: The proxy on the way; ``None`` for none.
     """
 
     address: Address
-    proxy: Address | None = None
-    proxy_authorization: str | None = None
+    proxy: Proxy | None = None
 
     @classmethod
-    def find(cls, url: str, proxy_url: str | None) -> Route | None:
-        """Return the route to a URL; ``None`` when the proxy needs more than a socket (https, SOCKS)."""
-        address = Address.parse(url)
-        if proxy_url is None:
-            return cls(address=address)
-        parts = urlsplit(proxy_url)
-        if parts.scheme != "http":
-            return None
-        credentials = None
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            credentials = "Basic " + base64.b64encode(pair.encode()).decode()
-        return cls(address=address, proxy=Address.parse(proxy_url), proxy_authorization=credentials)
+    def find(cls, url: str, proxy_url: str | None) -> Route:
+        """Return the route to a URL."""
+        return cls(address=Address.parse(url), proxy=None if proxy_url is None else Proxy.parse(proxy_url))
 
     @property
     def forwards(self) -> bool:
         """Whether the proxy is asked for the whole URL, rather than for a tunnel."""
-        return self.proxy is not None and self.address.scheme == "http"
+        return self.proxy is not None and not self.proxy.speaks_socks and self.address.scheme == "http"
+
+    @property
+    def proxy_authorization(self) -> str | None:
+        """Value of ``Proxy-Authorization`` in each request to the server; ``None`` for none."""
+        return self.proxy.authorization if self.proxy is not None and self.forwards else None
 
     @property
     def target(self) -> str:
@@ -131,7 +172,7 @@ class Route:
     def request_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Return the header fields of a request along this route."""
         added = {"Host": self.address.authority}
-        if self.forwards and self.proxy_authorization:
+        if self.proxy_authorization:
             added["Proxy-Authorization"] = self.proxy_authorization
         return {**added, **headers}
 
@@ -140,6 +181,6 @@ class Route:
         host = f"[{self.address.host}]" if ":" in self.address.host else self.address.host
         authority = f"{host}:{self.address.port}"
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-        if self.proxy_authorization:
-            lines.append(f"Proxy-Authorization: {self.proxy_authorization}")
+        if self.proxy is not None and self.proxy.authorization:
+            lines.append(f"Proxy-Authorization: {self.proxy.authorization}")
         return "\r\n".join([*lines, "", ""]).encode()

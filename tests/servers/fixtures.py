@@ -2,7 +2,7 @@
 
 from tests.servers.containers import docker_socket, podman_storage, registry
 from tests.servers.nginx import nginx
-from tests.servers.proxies import proxy
+from tests.servers.proxies import proxy, socks_proxy, tls_proxy
 from tests.servers.s3 import s3
 from tests.servers.storage import storage, tls_storage
 from tests.servers.tls import tls
@@ -14,7 +14,9 @@ __all__ = [
     "proxy",
     "registry",
     "s3",
+    "socks_proxy",
     "storage",
     "tls",
+    "tls_proxy",
     "tls_storage",
 ]
