@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from datarobot_mlops_async._streaming._connection import Connection
-    from datarobot_mlops_async.errors import TransportError
 
 _MAX_HEAD = 128 * 1024
 _CHUNK = 256 * 1024
@@ -132,10 +131,12 @@ def exchange_heads(connection: Connection, method: str, target: str, headers: Ma
         received = 0
         while not isinstance(event := http.next_event(), h11.Response):
             if event is h11.NEED_DATA:
-                # h11 bounds one head, not how many informational ones come before the answer's own.
-                count = connection.read_into(buffer) if received <= _MAX_HEAD else 0
+                if received > _MAX_HEAD:
+                    # h11 bounds one head, not how many informational ones come before the answer's own.
+                    raise ProtocolError(f"the server sent more than {_MAX_HEAD} bytes and no answer")
+                count = connection.read_into(buffer)
                 if not count:
-                    raise _no_answer(received)
+                    raise ReadError("the server closed the connection before it answered")
                 received += count
                 http.receive_data(bytes(buffer[:count]))
     except h11.LocalProtocolError as error:
@@ -143,12 +144,6 @@ def exchange_heads(connection: Connection, method: str, target: str, headers: Ma
     except h11.RemoteProtocolError as error:
         raise ProtocolError(f"the answer is not valid HTTP ({without_quotes(error)})") from error
     return Exchange(connection, http, event)
-
-
-def _no_answer(received: int) -> TransportError:
-    if received > _MAX_HEAD:
-        return ProtocolError(f"the server sent more than {_MAX_HEAD} bytes and no answer")
-    return ReadError("the server closed the connection before it answered")
 
 
 def pour(data: bytes | bytearray, sink: Sink) -> bool:
