@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async import errors, models
     from datarobot_mlops_async._api import RequestInfo, Response, ResponseInfo
     from datarobot_mlops_async._config import Settings
+    from datarobot_mlops_async._progress import progress_bar
     from datarobot_mlops_async._retry import RetryPolicy
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress, VerifiedFile, verify_file
     from datarobot_mlops_async.bulk import (
@@ -66,6 +67,7 @@ __all__ = [
     "__version__",
     "errors",
     "models",
+    "progress_bar",
     "read_journal",
     "verify_file",
 ]
@@ -96,6 +98,7 @@ _HOMES = {
     "RetryPolicy": "_retry",
     "SessionView": "session",
     "Settings": "_config",
+    "progress_bar": "_progress",
     "read_journal": "bulk",
     "VerifiedFile": "artifacts",
     "verify_file": "artifacts",

@@ -123,7 +123,7 @@ class Artifact:
                 which may be changed meanwhile.
             mirrors: Other addresses of the same object, asked first, without the token; the service where they
                 fail. Used only where a SHA-256 is known, by which their bytes are judged.
-            on_progress: Called in the event loop, at most ten times a second.
+            on_progress: Called in the event loop, at most ten times a second: a function, or `progress_bar`.
 
         Raises:
             IntegrityError: At the end: the bytes are not the promised ones.
@@ -131,8 +131,8 @@ class Artifact:
             StalledError: Bytes stopped coming on every connection that was tried.
         """
         context = self._context(expected_sha256, max_connections, max_rate, mirrors)
-        with context.watched():
-            async with StreamDownload(context, Reporter(on_progress)).opened() as chunks:
+        with context.watched(), Reporter(on_progress) as reporter:
+            async with StreamDownload(context, reporter).opened() as chunks:
                 yield chunks
 
     async def download(
@@ -171,7 +171,9 @@ class Artifact:
             sidecar: Whether to write ``NAME.sha256`` beside the file, for ``sha256sum -c`` and `verify_file`.
             manifest: Whether to write ``NAME.manifest.json`` beside it, for people and `verify_file`: what the
                 file is, its size, SHA-256 and Docker image id, when it was verified and by which library.
-            on_progress: Called in the event loop, at most ten times a second. What it raises ends the download.
+            on_progress: Called in the event loop, at most ten times a second: a function, or `progress_bar`. What it
+                raises ends the download. If it has a method ``close``, that is called when the download is over,
+                however it ended.
 
         Raises:
             IntegrityError: The bytes are not the promised ones. Nothing was put at the destination.
@@ -184,9 +186,9 @@ class Artifact:
             TransportError: The connection failed more often than the retry policy allows.
         """
         context = self._context(expected_sha256, max_connections, max_rate, mirrors)
-        with context.watched():
+        with context.watched(), Reporter(on_progress) as reporter:
             result = await _download(
-                context, destination, resume=resume, overwrite=overwrite, reporter=Reporter(on_progress)
+                context, destination, resume=resume, overwrite=overwrite, reporter=reporter
             )
         if result.path is not None and (sidecar or manifest):
             await run_interruptible(

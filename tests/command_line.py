@@ -27,17 +27,20 @@ _PATIENCE = 30.0
 
 def screen(raw):
     """Return what stands on a terminal after all of this was written to it, erased lines gone."""
-    lines, row = [""], 0
+    lines, row, column = [""], 0, 0
     for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\n|\r)", raw):
         if part == "\n":
-            row += 1
+            row, column = row + 1, 0
             lines += [""] * (row == len(lines))
+        elif part == "\r":
+            column = 0
         elif match := re.fullmatch(r"\x1b\[(\d*)A", part):
             row = max(0, row - int(match[1] or 1))
         elif part == "\x1b[2K":
             lines[row] = ""
-        elif part and part != "\r" and not part.startswith("\x1b"):
-            lines[row] += part
+        elif part and not part.startswith("\x1b"):
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + len(part) :]
+            column += len(part)
     return "\n".join(line.rstrip() for line in lines)
 
 

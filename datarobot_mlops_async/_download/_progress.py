@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from attrs import evolve
 
@@ -18,7 +18,7 @@ _RATE_WINDOW = 3.0
 
 
 class Reporter:
-    """Tells a callback how far a download is.
+    """Tells a callback how far a download is; leaving its ``with`` closes one that has a ``close``.
 
     Args:
         callback: Called in the event loop; ``None`` for nobody.
@@ -35,6 +35,13 @@ class Reporter:
         self._meter = RateMeter(self._started)
         self._fed = 0
         self._last = Progress(fetched=0, verified=0, total=None, rate=0.0, elapsed=0.0, connections=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if callable(close := getattr(self._callback, "close", None)):
+            close()
 
     @property
     def elapsed(self) -> float:

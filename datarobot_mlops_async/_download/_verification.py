@@ -60,7 +60,6 @@ async def verify(
         expected_sha256: What the caller expects.
         on_progress: Called in the event loop, at most ten times a second.
     """
-    reporter = Reporter(on_progress)
     if expectation is None:
         beside = checksums is None and expected_sha256 is None
         expectation = await run_interruptible(
@@ -74,11 +73,13 @@ async def verify(
             f"nobody says what {path} should be: there is no sidecar or manifest beside it", destination=path
         )
 
-    def tell(digest: FileDigest) -> None:
-        reporter.update(fetched=digest.size, verified=digest.size, total=expectation.size, connections=0)
+    with Reporter(on_progress) as reporter:
 
-    digest = await digest_file(path, tell)
-    reporter.finish(digest.size)
+        def tell(digest: FileDigest) -> None:
+            reporter.update(fetched=digest.size, verified=digest.size, total=expectation.size, connections=0)
+
+        digest = await digest_file(path, tell)
+        reporter.finish(digest.size)
     return VerifiedFile(
         path=path,
         size=digest.size,
