@@ -22,16 +22,17 @@ from __future__ import annotations
 import math
 import re
 import shlex
+import sys
 import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import Attribute, field, fields, frozen
+from attrs import Attribute, Converter, field, fields, frozen
 
 from ._routing import path_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ._http import Request
 
@@ -39,12 +40,10 @@ if TYPE_CHECKING:
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", re.ASCII)
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "m": 60.0, "min": 60.0, "h": 3600.0}
 _BYTES = {
-    "": 1, "b": 1,
-    "k": 10**3, "kb": 10**3, "kib": 2**10,
-    "m": 10**6, "mb": 10**6, "mib": 2**20,
-    "g": 10**9, "gb": 10**9, "gib": 2**30,
-    "t": 10**12, "tb": 10**12, "tib": 2**40,
-}  # fmt: skip
+    f"{prefix}{unit}": base**power
+    for power, prefix in enumerate(("", "k", "m", "g", "t"))
+    for unit, base in (("", 1000), ("b", 1000), ("ib", 1024))
+}
 
 
 def parse_seconds(value: str | float) -> float:
@@ -53,8 +52,6 @@ def parse_seconds(value: str | float) -> float:
     Raises:
         ValueError: It is not a duration, or negative.
     """
-    if not isinstance(value, str):
-        return _not_negative(float(value))
     return _quantity(value, _SECONDS, "a duration such as 50ms, 1.5s or 2m")
 
 
@@ -64,36 +61,30 @@ def parse_size(value: str | float) -> int:
     Raises:
         ValueError: It is not a size, or negative.
     """
-    if not isinstance(value, str):
-        return int(_not_negative(float(value)))
     return int(_quantity(value, _BYTES, "a size such as 65536, 64KiB or 14GiB"))
 
 
-def _quantity(text: str, units: dict[str, int] | dict[str, float], expected: str) -> float:
-    matched = _QUANTITY.fullmatch(text.strip())
+def _quantity(value: str | float, units: Mapping[str, float], expected: str) -> float:
+    if not isinstance(value, str):
+        return float(_number("a number from 0 up", 0, sys.float_info.max, float)(value))
+    matched = _QUANTITY.fullmatch(value.strip())
     if matched is None or matched[2].lower() not in units:
-        raise ValueError(f"{text!r} is not {expected}")
+        raise ValueError(f"{value!r} is not {expected}")
     return float(matched[1]) * units[matched[2].lower()]
 
 
-def _not_negative(number: float) -> float:
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{number!r} is negative or without end")
-    return number
-
-
 FIRST = -1
-_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
+_SWITCHED = dict.fromkeys(("true", "yes", "on"), True) | dict.fromkeys(("false", "no", "off"), False)
 _PRINTABLE = re.compile(r"[\t -~]*")
+_ENDLESS = re.compile(r"(date:)?[+-]?(inf|infinity|nan)", re.IGNORECASE)
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*")
 
 
 def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if str(value).lower() in _TRUE + _FALSE:
-        return str(value).lower() in _TRUE
-    raise ValueError(f"{value!r} is neither true nor false")
+    switched = _SWITCHED.get(str(value).lower())
+    if switched is None:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return switched
 
 
 def _number(wording: str, lowest: float, highest: float, kind: type[int | float] = int) -> Any:
@@ -131,11 +122,7 @@ def _header_text(value: object) -> str:
 
 def _retry_after_text(value: object) -> str:
     text = _header_text(value)
-    try:
-        number = float(text.removeprefix("date:"))
-    except ValueError:
-        number = 0.0  # any text: a server may say it
-    if not math.isfinite(number):
+    if _ENDLESS.fullmatch(text):
         raise ValueError(f"{text!r} is not a time that a server could ask for")
     _retry_after_value(text)
     return text
@@ -165,8 +152,16 @@ def _one_of(*allowed: str) -> Any:
 def _word(convert: Any, meaning: str, *, default: Any = None, bare: Any = None) -> Any:
     """Declare a word of the vocabulary; `bare` is what it means without a value."""
 
-    metadata = {"convert": convert, "meaning": meaning, "bare": bare}
-    return field(default=default, kw_only=True, metadata=metadata)
+    def converted(value: Any, attribute: Attribute[Any]) -> Any:
+        try:
+            return value if value is default else convert(value)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"{attribute.name.replace('_', '-')}: {error}") from None
+
+    metadata = {"meaning": meaning, "bare": bare}
+    return field(
+        default=default, kw_only=True, converter=Converter(converted, takes_field=True), metadata=metadata
+    )
 
 
 def _check_route(_instance: object, _attribute: Attribute[str], value: str) -> None:

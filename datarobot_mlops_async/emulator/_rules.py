@@ -7,14 +7,14 @@ import shlex
 import threading
 from typing import TYPE_CHECKING, Any
 
-from attrs import Attribute, define, evolve, fields
+from attrs import Attribute, define, fields
 
 from ._faults import Fault
 from ._routing import ROUTES, can_meet
 from ._samples import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ._http import Request
 
@@ -33,24 +33,22 @@ def parse_fault(
     **words: Any,
 ) -> Fault:
     """Read a rule; `words` add to what its text says."""
-    method, route, rest = _split(rule)
-    options: dict[str, Any] = {}
-    for token in rest:
-        _read_token(token, options, rule)
-    for name, value in words.items():
-        if value is not None:
-            _add(name, value, options, rule)
-    if before is None and not set(options) - _CONDITIONS:
-        raise ValueError(f"fault {rule!r}: nothing is said about what goes wrong")
-    fault = evolve(_build(method, route, options, rule), when=when, before=before)
-    _check_possible(fault, rule)
+    try:
+        method, route, *tokens = _split(rule)
+        options = _read_options([*map(_read_token, tokens), *words.items()])
+        if before is None and not set(options) - _CONDITIONS:
+            raise ValueError("nothing is said about what goes wrong")
+        fault = Fault(method, route, when=when, before=before, **options)
+        _check_possible(fault)
+    except ValueError as error:
+        raise ValueError(f"fault {rule!r}: {error}") from None
     return fault
 
 
 def parse_route(rule: str) -> Fault:
     """Read method and route only, for `Fault.matches`."""
-    method, route, rest = _split(rule)
-    if rest:
+    method, route, *words = _split(rule)
+    if words:
         raise ValueError(f"route {rule!r}: expected METHOD ROUTE")
     return Fault(method, route)
 
@@ -66,7 +64,7 @@ def describe_vocabulary() -> str:
     return "\n".join([*words, "", "A rate is bytes a second, such as 64KiB. The routes:", "", *routes])
 
 
-def _check_possible(fault: Fault, rule: str) -> None:
+def _check_possible(fault: Fault) -> None:
     """Refuse a rule that no request can match, and say what can be."""
     methods = {"GET"} if fault.is_storage else _methods_of(fault.path)
     if not methods:
@@ -74,69 +72,59 @@ def _check_possible(fault: Fault, rule: str) -> None:
         slashed = f"{fault.path}/"
         near = [slashed] if _methods_of(slashed) else difflib.get_close_matches(fault.path, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"the routes are {', '.join(dict.fromkeys(known))}"
-        raise ValueError(f"fault {rule!r}: there is no route {fault.path}; {hint}")
+        raise ValueError(f"there is no route {fault.path}; {hint}")
     possible = methods | ({"HEAD"} if "GET" in methods else set())
     if fault.method not in ("*", *possible):
-        raise ValueError(
-            f"fault {rule!r}: no route there takes {fault.method}, only {', '.join(sorted(possible))}"
-        )
+        raise ValueError(f"no route there takes {fault.method}, only {', '.join(sorted(possible))}")
 
 
 def _methods_of(path: str) -> set[str]:
     return {each.method for each in ROUTES if can_meet(path, each.template)}
 
 
-def _split(rule: str) -> tuple[str, str, list[str]]:
+def _split(rule: str) -> list[str]:
     try:
-        method, route, *rest = shlex.split(rule)
+        method, route, *tokens = shlex.split(rule)
     except ValueError:
-        raise ValueError(f"fault {rule!r}: expected METHOD ROUTE word=value ...") from None
+        raise ValueError("expected METHOD ROUTE word=value ...") from None
     if method.upper() not in _METHODS:
-        raise ValueError(
-            f"fault {rule!r}: {method!r} is not an HTTP method; they are {', '.join(_METHODS[1:])}, and * is any"
-        )
-    return method.upper(), route, rest
+        methods = ", ".join(_METHODS[1:])
+        raise ValueError(f"{method!r} is not an HTTP method; they are {methods}, and * is any")
+    return [method.upper(), route, *tokens]
 
 
-def _read_token(token: str, options: dict[str, Any], rule: str) -> None:
+def _read_token(token: str) -> tuple[str, Any]:
     word, equals, value = token.partition("=")
     name = word.replace("-", "_")
     if equals:
-        _add(name, value, options, rule)
-        return
-    attribute = _known(name, rule)
-    if attribute.metadata["bare"] is None:
-        raise ValueError(f"fault {rule!r}: {word} needs a value, {word}=...")
-    _add(name, attribute.metadata["bare"], options, rule)
+        return name, value
+    bare = _known(name).metadata["bare"]
+    if bare is None:
+        raise ValueError(f"{word} needs a value, {word}=...")
+    return name, bare
 
 
-def _add(name: str, value: Any, options: dict[str, Any], rule: str) -> None:
-    _known(name, rule)
-    if name == "header":
-        value = (*options.get(name, ()), *((value,) if isinstance(value, str) else value))
-    elif name in options:
-        raise ValueError(f"fault {rule!r}: {name.replace('_', '-')} is said twice")
-    options[name] = value
+def _read_options(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for name, value in pairs:
+        _known(name)
+        if value is None:
+            continue
+        if name == "header":
+            options[name] = (*options.get(name, ()), *((value,) if isinstance(value, str) else value))
+        elif name in options:
+            raise ValueError(f"{name.replace('_', '-')} is said twice")
+        else:
+            options[name] = value
+    return options
 
 
-def _known(name: str, rule: str) -> Attribute[Any]:
+def _known(name: str) -> Attribute[Any]:
     if name not in _WORDS:
         near = difflib.get_close_matches(name, _WORDS, n=1)
-        hint = (
-            f", did you mean {near[0].replace('_', '-')}?" if near else f"; the words are {', '.join(_WORDS)}"
-        )
-        raise ValueError(f"fault {rule!r}: unknown word {name.replace('_', '-')!r}{hint}")
+        known = f", did you mean {near[0]}?" if near else f"; the words are {', '.join(_WORDS)}"
+        raise ValueError(f"unknown word {name!r}{known}".replace("_", "-"))
     return _WORDS[name]
-
-
-def _build(method: str, route: str, options: dict[str, Any], rule: str) -> Fault:
-    converted: dict[str, Any] = {}
-    for name, value in options.items():
-        try:
-            converted[name] = _WORDS[name].metadata["convert"](value)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ValueError(f"fault {rule!r}: {name.replace('_', '-')}: {error}") from None
-    return Fault(method, route, **converted)
 
 
 @define(eq=False)
