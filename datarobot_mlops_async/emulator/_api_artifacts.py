@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode
 
@@ -12,7 +13,7 @@ from ._api_details import has_scoring_code
 from ._http import Answer, Problem, attachment, json_answer, not_found
 from ._inputs import Body, Parameters
 from ._objects import StoredObject, answer_range
-from ._operations import answer_operation, begin_operation
+from ._operations import answer_operation
 from ._routing import route
 from ._samples import seeded
 
@@ -103,16 +104,15 @@ def _scoring_code(state: State, request: Request) -> Answer:
 def _build(state: State, request: Request) -> Answer:
     row = _scored(state, request)
     body = Body(request)
-    options = frozenset(name for name in _OPTIONS if body.boolean(name))
-
-    def settle(succeeded: bool) -> None:
-        if succeeded:
-            state.built.add((row.deployment_id, options))
-
-    query = urlencode([(name, "true") for name in _OPTIONS if name in options])
-    resource = f"deployments/{row.deployment_id}/scoringCode/{'?' * bool(query)}{query}"
-    operation = begin_operation(state, request, "Scoring Code build", resource=resource, then=settle)
-    return answer_operation(state, request, operation)
+    options = [name for name in _OPTIONS if body.boolean(name)]
+    query = urlencode(dict.fromkeys(options, "true"))
+    return answer_operation(
+        state,
+        request,
+        "Scoring Code build",
+        resource=f"deployments/{row.deployment_id}/scoringCode/{'?' * bool(query)}{query}",
+        done=partial(state.built.add, (row.deployment_id, frozenset(options))),
+    )
 
 
 def _scored(state: State, request: Request) -> Row:

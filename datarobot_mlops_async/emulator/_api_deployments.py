@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ._http import Answer, Problem, encode, invalid_field, json_answer
 from ._inputs import Body, Parameters
-from ._operations import answer_operation, answer_page, begin_operation
+from ._operations import answer_list, answer_operation
 from ._routing import route
 from ._samples import HEALTHS
 from ._selection import IMPORTANCES, select
@@ -30,10 +31,9 @@ _ONE = "/deployments/{deployment_id}/"
 @route("GET /deployments/")
 def _list(state: State, request: Request) -> Answer:
     parameters = Parameters(request)
-    offset, limit = page = parameters.page(default=20, maximum=100)
-    rows = select(state.fleet, parameters)
-    shown = [_encode(row, state.settings) for row in rows[offset : offset + limit]]
-    return answer_page(state, request, shown, page=page, total=len(rows))
+    page = parameters.page(default=20, maximum=100)
+    encoded = partial(_encode, settings=state.settings)
+    return answer_list(state, request, select(state.fleet, parameters), page, encoded=encoded)
 
 
 @route("POST /deployments/fromLearningModel/")
@@ -47,13 +47,22 @@ def _create(state: State, request: Request) -> Answer:
     if settings.max_deployments is not None and len(state.fleet) >= settings.max_deployments:
         raise Problem(409, "Your organization has reached the maximum number of deployments.")
     row = state.fleet.add(fields | {"status": "launching", "hasError": False}, model_id=model_id)
+    return _answer_change(
+        state, request, "Deployment creation", row, wanted, body=lambda _: {"id": row.deployment_id}
+    )
 
-    def settle(succeeded: bool) -> None:
-        state.fleet.change(row, status=wanted if succeeded else "errored", hasError=not succeeded)
 
-    resource = f"deployments/{row.deployment_id}/"
-    operation = begin_operation(state, request, "Deployment creation", resource=resource, then=settle)
-    return answer_operation(state, request, operation, body={"id": row.deployment_id})
+def _answer_change(state: State, request: Request, kind: str, row: Row, wanted: str, **more: Any) -> Answer:
+    """Start the operation at whose end a deployment has the status that is wanted, or an error."""
+    return answer_operation(
+        state,
+        request,
+        kind,
+        resource=f"deployments/{row.deployment_id}/",
+        done=partial(state.fleet.change, row, status=wanted, hasError=False),
+        failed=partial(state.fleet.change, row, status="errored", hasError=True),
+        **more,
+    )
 
 
 def _read_creation(state: State, body: Body) -> tuple[Json, str]:
@@ -69,7 +78,7 @@ def _read_creation(state: State, body: Body) -> tuple[Json, str]:
     fields: Json = {"label": label, "description": description, "importance": importance}
     server_id = body.text("defaultPredictionServerId")
     if server_id is not None:
-        servers = {server["id"]: server for server in state.fleet.surroundings.servers}
+        servers = {server["id"]: server for server in state.fleet.surroundings["predictionServers"]}
         if server_id not in servers:
             raise invalid_field("defaultPredictionServerId", "prediction server does not exist")
         fields["defaultPredictionServer"] = servers[server_id]
@@ -112,13 +121,7 @@ def _set_status(state: State, request: Request) -> Answer:
     wanted = Body(request).choice("status", tuple(_ON_THE_WAY), required=True) or ""
     _check_transition(row, wanted)
     state.fleet.change(row, status=_ON_THE_WAY[wanted])
-
-    def settle(succeeded: bool) -> None:
-        state.fleet.change(row, status=wanted if succeeded else "errored", hasError=not succeeded)
-
-    resource = f"deployments/{row.deployment_id}/"
-    operation = begin_operation(state, request, "Deployment status change", resource=resource, then=settle)
-    return answer_operation(state, request, operation)
+    return _answer_change(state, request, "Deployment status change", row, wanted)
 
 
 def _check_transition(row: Row, wanted: str) -> None:
@@ -136,8 +139,7 @@ def _report(state: State, request: Request) -> Answer:
     state.deployment(request)
     Body(request).text("id", required=True, shortest=1)
     # Nothing that could be fetched comes of it: the report is sent to those it is scheduled for.
-    operation = begin_operation(state, request, "Deployment report")
-    return answer_operation(state, request, operation, status=200)
+    return answer_operation(state, request, "Deployment report", status=200)
 
 
 def _encode(row: Row, settings: Settings) -> bytes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._http import Answer, encode, json_answer
+from ._http import Answer, json_answer
 from ._inputs import Parameters
-from ._operations import answer_page
+from ._operations import answer_list
 from ._routing import route
 from ._samples import SAMPLES, Json, object_id, seeded_by, subject_of, timestamp
 
@@ -46,7 +46,7 @@ def _capabilities(state: State, request: Request) -> Answer:
 def _features(state: State, request: Request) -> Answer:
     parameters = Parameters(request)
     features = _draw_features(state.deployment(request).body)
-    offset, limit = page = parameters.page(default=1000, maximum=1000, zero_is_all=True)
+    page = parameters.page(default=1000, maximum=1000, zero_is_all=True)
     if not parameters.boolean("includeNonPredictionFeatures"):
         features = [feature for feature in features if feature["name"] not in _UNUSED]
     if parameters.boolean("forSegmentedAnalysis"):
@@ -59,8 +59,7 @@ def _features(state: State, request: Request) -> Answer:
         found.sort(
             key=lambda feature: (feature[key] is not None, feature[key]), reverse=order.startswith("-")
         )
-    shown = [encode(feature) for feature in found[offset : offset + limit]]
-    return answer_page(state, request, shown, page=page, total=len(found))
+    return answer_list(state, request, found, page)
 
 
 def _draw_features(body: Json) -> list[Json]:
@@ -87,7 +86,7 @@ def _feature(drawn: random.Random, name: str) -> Json:
 @route(f"GET {_ONE}modelHistory/")
 def _history(state: State, request: Request) -> Answer:
     row = state.deployment(request)
-    offset, limit = page = Parameters(request).page(default=20, maximum=100)
+    page = Parameters(request).page(default=20, maximum=100)
     drawn = seeded_by("history", row.deployment_id)
     span = state.settings.epoch - row.created
     shares = sorted(drawn.uniform(0, 1) for _ in range(drawn.randrange(4)))
@@ -96,8 +95,7 @@ def _history(state: State, request: Request) -> Answer:
         _champion(drawn, row.body, start, end, number)
         for number, (start, end) in enumerate(zip(starts, [*starts[1:], None], strict=True), start=1)
     ]
-    shown = [encode(entry) for entry in entries[::-1][offset : offset + limit]]
-    return answer_page(state, request, shown, page=page, total=len(entries))
+    return answer_list(state, request, entries[::-1], page)
 
 
 def _champion(drawn: random.Random, body: Json, start: datetime, end: datetime | None, number: int) -> Json:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ._http import Answer, Problem, attachment, encode, invalid_field, json_answer, not_found
 from ._inputs import Body, Parameters, path_id
-from ._operations import answer_operation, answer_page, begin_operation, location
+from ._operations import answer_list, answer_operation, location
 from ._routing import route
-from ._samples import SAMPLES, Json, seeded_by, timestamp
+from ._samples import SAMPLES, Json, Sampler, seeded, seeded_by, timestamp
 
 if TYPE_CHECKING:
     from ._fleet import Row
@@ -26,10 +27,9 @@ _LOG_LINES = 40
 @route("GET /deletedDeployments/")
 def _deleted(state: State, request: Request) -> Answer:
     _check_may_erase(state)
-    offset, limit = page = Parameters(request).page(default=20, maximum=100)
+    page = Parameters(request).page(default=20, maximum=100)
     newest_first = list(reversed(state.deleted.values()))
-    shown = [encode(deleted) for deleted in newest_first[offset : offset + limit]]
-    return answer_page(state, request, shown, page=page, total=len(newest_first), show_total=False, last="")
+    return answer_list(state, request, newest_first, page, show_total=False, last="")
 
 
 @route("PATCH /deletedDeployments/")
@@ -41,12 +41,7 @@ def _erase(state: State, request: Request) -> Answer:
     unknown = [name for name in deployment_ids if name not in state.deleted]
     if unknown:
         raise invalid_field("deploymentIds", f"not deleted deployments: {', '.join(unknown)}")
-
-    def settle(succeeded: bool) -> None:
-        for deployment_id in deployment_ids if succeeded else ():
-            state.deleted.pop(deployment_id, None)
-
-    return answer_operation(state, request, begin_operation(state, request, "Permanent erasure", then=settle))
+    return answer_operation(state, request, "Permanent erasure", done=partial(state.erase, deployment_ids))
 
 
 def _check_may_erase(state: State) -> None:
@@ -57,59 +52,43 @@ def _check_may_erase(state: State) -> None:
 @route(f"GET {_CUSTOM}")
 def _custom_models(state: State, request: Request) -> Answer:
     parameters = Parameters(request, status=400)
-    offset, limit = page = parameters.page(default=20, maximum=1000)
+    page = parameters.page(default=20, maximum=1000)
     models, environments = parameters.repeated("customModelIds"), parameters.repeated("environmentIds")
 
     def choose() -> list[Row]:
-        chosen = []
-        for row in state.fleet:
-            image = row.body["model"].get("customModelImage")
-            if image is None or (models is not None and image["customModelId"] not in models):
-                continue
-            if environments is None or image["executionEnvironmentId"] in environments:
-                chosen.append(row)
+        images = ((row, row.body["model"].get("customModelImage")) for row in state.fleet)
+        chosen = [
+            row
+            for row, image in images
+            if image is not None
+            and (models is None or image["customModelId"] in models)
+            and (environments is None or image["executionEnvironmentId"] in environments)
+        ]
         return sorted(chosen, key=lambda row: row.created, reverse=True)
 
     rows = state.fleet.select(("custom models", models, environments), choose)
-    shown = [encode(_describe_custom_model(row.body)) for row in rows[offset : offset + limit]]
-    return answer_page(state, request, shown, page=page, total=len(rows), last="")
+    return answer_list(state, request, rows, page, encoded=_encode_custom, last="")
 
 
-def _describe_custom_model(body: Json) -> Json:
-    image = body["model"]["customModelImage"]
-    owner = body["owners"]["preview"][0]
-    drawn = seeded_by("testing", body["id"])
-    return {
-        "id": body["id"],
-        "label": body["label"],
-        "status": body["status"],
-        "deployed": body["model"]["deployedAt"],
-        "deployedBy": f"{owner['firstName']} {owner['lastName']}" if owner["lastName"] else owner["id"],
-        "customModel": {"id": image["customModelId"], "name": image["customModelName"]},
-        "customModelImageId": f"{drawn.getrandbits(96):024x}",
-        "executionEnvironment": {
-            "id": image["executionEnvironmentId"],
-            "name": image["executionEnvironmentName"],
-        },
-        "imageType": drawn.choice(("customModelImage", "customModelVersion")),
-        "testingStatus": drawn.choice(SAMPLES["testing"]),
-    } | {
-        name: {"id": image[f"{name}Id"], "label": image[f"{name}Label"]}
-        for name in ("customModelVersion", "executionEnvironmentVersion")
+def _encode_custom(row: Row) -> bytes:
+    model, owner = row.body["model"], row.body["owners"]["preview"][0]
+    person = f"{owner['firstName']} {owner['lastName']}" if owner["lastName"] else owner["id"]
+    values = {
+        **row.body,
+        **model,
+        **model["customModelImage"],
+        "deployment_id": row.deployment_id,
+        "person": person,
     }
+    sampler = Sampler(seeded_by("testing", row.deployment_id), row.created, values)
+    return encode(sampler.fill(SAMPLES["customModelDeployment"]))
 
 
 @route(f"GET {_LOGS}")
 def _deployment_log(state: State, request: Request) -> Answer:
     row = _custom(state, request)
-    image = row.body["model"]["customModelImage"]
-    steps = (
-        f"Pulling execution environment {image['executionEnvironmentName']}",
-        f"Installing dependencies of {image['customModelName']} {image['customModelVersionLabel']}",
-        "Starting the prediction server",
-        "Readiness probe passed",
-        f"Deployment {row.deployment_id} is ready",
-    )
+    values = row.body["model"]["customModelImage"] | {"deployment_id": row.deployment_id}
+    steps = Sampler(seeded(""), row.created, values).fill(SAMPLES["deploymentLog"])
     begun = datetime.fromisoformat(row.body["model"]["deployedAt"])
     lines = [f"{timestamp(begun + timedelta(seconds=9 * i))} INFO {step}" for i, step in enumerate(steps)]
     return _log(lines, f"deployment-{row.deployment_id}.log")
@@ -119,14 +98,14 @@ def _deployment_log(state: State, request: Request) -> Answer:
 def _request_log(state: State, request: Request) -> Answer:
     row = _custom(state, request)
     log_id = state.fleet.new_id()
-
-    def settle(succeeded: bool) -> None:
-        if succeeded:
-            state.prediction_logs[log_id] = row.deployment_id
-
-    resource = f"customModelDeployments/{row.deployment_id}/logs/{log_id}/"
-    operation = begin_operation(state, request, "Prediction log request", resource=resource, then=settle)
-    return answer_operation(state, request, operation, body={"statusId": operation.status_id})
+    return answer_operation(
+        state,
+        request,
+        "Prediction log request",
+        resource=f"customModelDeployments/{row.deployment_id}/logs/{log_id}/",
+        done=partial(state.prediction_logs.update, {log_id: row.deployment_id}),
+        body=lambda operation: {"statusId": operation.status_id},
+    )
 
 
 @route(f"GET {_LOGS}{{log_id}}/")
@@ -159,24 +138,20 @@ def _log(lines: list[str], filename: str) -> Answer:
 @route(f"GET {_BUNDLES}")
 def _bundles(state: State, request: Request) -> Answer:
     parameters = Parameters(request)
-    offset, limit = page = parameters.page(default=20, maximum=100)
+    page = parameters.page(default=20, maximum=100)
     wanted = parameters.repeated("useCases", SAMPLES["useCases"])
-    found = [
-        bundle
-        for bundle in _all_bundles(state)
-        if wanted is None or not wanted.isdisjoint(bundle["useCases"])
-    ]
-    shown = [encode(bundle) for bundle in found[offset : offset + limit]]
-    return answer_page(state, request, shown, page=page, total=len(found))
+    bundles = _all_bundles(state)
+    found = [each for each in bundles if wanted is None or not wanted.isdisjoint(each["useCases"])]
+    return answer_list(state, request, found, page)
 
 
 @route(f"GET {_BUNDLES}{{bundle_id}}/")
 def _bundle(state: State, request: Request) -> Answer:
     bundle_id = path_id(request, "bundle_id")
-    for bundle in _all_bundles(state):
-        if bundle["id"] == bundle_id:
-            return json_answer(bundle)
-    raise not_found("Resource bundle")
+    found = [bundle for bundle in _all_bundles(state) if bundle["id"] == bundle_id]
+    if not found:
+        raise not_found("Resource bundle")
+    return json_answer(found[0])
 
 
 def _all_bundles(state: State) -> list[Json]:

@@ -16,7 +16,6 @@ from ._samples import (
     HEALTHS,
     MESSAGES,
     Json,
-    Surroundings,
     draw_deployment,
     draw_surroundings,
     object_id,
@@ -101,15 +100,17 @@ class Fleet:
     """Every deployment that has not been deleted."""
 
     def __init__(self, count: int, *, seed: int, epoch: datetime) -> None:
-        self.surroundings: Surroundings = draw_surroundings(seed, epoch)
+        self.surroundings = draw_surroundings(seed, epoch)
+        self.me: Json = self.surroundings["people"][0]
         self._seed = seed
+        self._epoch = epoch
         self._drawn = seeded(f"fleet {seed}")
         self._rows: dict[str, Row] = {}
         self.changes: deque[FleetChange] = deque(maxlen=_CHANGES_KEPT)
         self._orders: dict[str, list[Row]] = {}
         self._selections: dict[object, list[Row]] = {}
         for index in range(count):
-            row = self._draw_row(index, epoch)
+            row = self._draw_row(index)
             self._rows[row.deployment_id] = row
 
     def __len__(self) -> int:
@@ -139,7 +140,7 @@ class Fleet:
         """Add a deployment of a DataRobot model, created now by the user; what `fields` leaves out is drawn."""
         now = datetime.now(UTC)
         seed = self._drawn.getrandbits(64)
-        mine = {"owners": {"count": 1, "preview": [self.surroundings.me]}}
+        mine = {"owners": {"count": 1, "preview": [self.me]}}
 
         def draw(row: Row) -> Json:
             drawn = self._draw_body(row, seed)
@@ -198,8 +199,8 @@ class Fleet:
         if orders:
             self._orders.clear()
 
-    def _draw_row(self, index: int, epoch: datetime) -> Row:
-        drawn = self._drawn
+    def _draw_row(self, index: int) -> Row:
+        drawn, epoch = self._drawn, self._epoch
         created = epoch - timedelta(seconds=3600 + drawn.random() * _THREE_YEARS)
         last = None
         if drawn.random() < 0.93:
@@ -212,6 +213,7 @@ class Fleet:
         return draw_deployment(
             random.Random(seed),  # noqa: S311 - test data, not a secret
             self.surroundings,
+            epoch=self._epoch,
             deployment_id=row.deployment_id,
             created=row.created,
             last_prediction=row.last_prediction,

@@ -6,8 +6,7 @@ import heapq
 import itertools
 import time
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from attrs import define
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ._http import Request
+    from ._samples import Json
     from ._state import State
 
 
@@ -71,7 +71,7 @@ class Operations:
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
         self._by_id: dict[str, Operation] = {}
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._counter = itertools.count()
 
     def begin(
@@ -81,9 +81,9 @@ class Operations:
         seconds: float,
         resource: str | None = None,
         outcome: str = "COMPLETED",
-        then: Callable[[bool], None] | None = None,
+        effect: Callable[[], object] | None = None,
     ) -> Operation:
-        """Start an operation that ends after `seconds`; `then` is told whether it succeeded."""
+        """Start an operation that ends after `seconds`, with an effect."""
         now = time.monotonic()
         operation = Operation(
             status_id=self._new_id(),
@@ -95,13 +95,13 @@ class Operations:
             outcome=outcome,
         )
         self._by_id[operation.status_id] = operation
-        if then is not None:
-            self._push(operation.ends, partial(then, outcome == "COMPLETED"))
+        if effect is not None:
+            self.at(operation.ends, effect)
         return operation
 
-    def after(self, seconds: float, effect: Callable[[], None]) -> None:
-        """Let something happen later, in its order among the ends of operations."""
-        self._push(time.monotonic() + seconds, effect)
+    def at(self, moment: float, effect: Callable[[], object]) -> None:
+        """Let something happen at a time of `time.monotonic()`, in its order among the ends of operations."""
+        heapq.heappush(self._due, (moment, next(self._counter), effect))
 
     def __iter__(self) -> Iterator[Operation]:
         return reversed(self._by_id.values())
@@ -115,9 +115,6 @@ class Operations:
         now = time.monotonic()
         while self._due and self._due[0][0] <= now:
             heapq.heappop(self._due)[2]()
-
-    def _push(self, when: float, effect: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (when, next(self._counter), effect))
 
 
 def link(state: State, request: Request, path: str) -> str | None:
@@ -141,19 +138,20 @@ def location(state: State, request: Request, path: str) -> dict[str, str]:
     return {} if url is None else {"location": url}
 
 
-def answer_page(
+def answer_list(
     state: State,
     request: Request,
-    rows: Sequence[bytes],
-    *,
+    found: Sequence[Any],
     page: tuple[int, int],
-    total: int,
-    show_total: bool = True,
+    *,
+    encoded: Callable[[Any], bytes] = encode,
     last: str | None = None,
+    show_total: bool = True,
 ) -> Answer:
-    """Answer one page of a list."""
+    """Answer the page of a list that begins at an offset and has a limit; `last` is what a link to nowhere says."""
     offset, limit = page
-    ahead, fault = offset + limit, request.fault
+    ahead, total, fault = offset + limit, len(found), request.fault
+    rows = [encoded(each) for each in found[offset:ahead]]
     if fault is not None and fault.page is not None:
         ahead, total = offset, max(total, offset + 1)
         rows = [] if fault.page == "empty" else rows
@@ -174,37 +172,33 @@ def answer_page(
     return json_answer(b"".join((head, b",".join(rows), b"],", encode(tail)[1:])))
 
 
-def begin_operation(
+def answer_operation(
     state: State,
     request: Request,
     kind: str,
     *,
     resource: str | None = None,
-    then: Callable[[bool], None] | None = None,
-) -> Operation:
-    """Start an operation that lives as the settings, and a fault of this request, say."""
+    done: Callable[[], object] | None = None,
+    failed: Callable[[], object] | None = None,
+    status: int = 202,
+    body: Callable[[Operation], Json] | None = None,
+) -> Answer:
+    """Start an operation and answer with its place in `Location`.
+
+    It lives as the settings, and a fault of this request, say. At its end `done` is called when it
+    succeeds, `failed` otherwise.
+    """
     fault = request.fault
     outcome = None if fault is None else fault.outcome
     is_synchronous = fault is not None and fault.links == "none"
-    return state.operations.begin(
+    operation = state.operations.begin(
         kind,
         seconds=0.0 if is_synchronous else state.settings.operation_seconds,
         resource=None if outcome is not None else resource,
         outcome=outcome or "COMPLETED",
-        then=then,
+        effect=done if outcome in (None, "COMPLETED") else failed,
     )
-
-
-def answer_operation(
-    state: State,
-    request: Request,
-    operation: Operation,
-    *,
-    status: int = 202,
-    body: dict[str, str] | None = None,
-) -> Answer:
-    """Answer with the operation's place in `Location`."""
     headers = location(state, request, f"status/{operation.status_id}/")
     if body is None:
         return Answer(status=status, headers=headers)
-    return json_answer(body, status, headers)
+    return json_answer(body(operation), status, headers)

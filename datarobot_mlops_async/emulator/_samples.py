@@ -1,21 +1,20 @@
-"""Sample data: deployments that look like a real fleet, each varied from a template by a seed of its own."""
+"""Sample data: deployments that look like a real fleet, each varied by chance from the templates in `samples.json`."""
 
 from __future__ import annotations
 
 import json
 import random
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
-
 Json = dict[str, Any]
 
 SAMPLES: Json = json.loads(Path(__file__).with_name("samples.json").read_bytes())
-MESSAGES: dict[str, str] = SAMPLES["healthMessages"]
+MESSAGES: dict[str, str] = {health["status"]: health["message"] for _, health in SAMPLES["healths"]}
 HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
-_SUBJECTS: list[Json] = SAMPLES["subjects"]
+_NAME = re.compile(r"\{(\*?)(\w+)\}")
 
 
 def seeded(seed: object) -> random.Random:
@@ -41,211 +40,111 @@ def timestamp(moment: datetime, *, fraction: bool = False, offset: bool = False)
 
 def subject_of(label: str) -> Json:
     """Return what a deployment predicts, by its label."""
-    return next((subject for subject in _SUBJECTS if label.startswith(subject["title"])), _SUBJECTS[0])
+    subjects: list[Json] = SAMPLES["subjects"]
+    return next((subject for subject in subjects if label.startswith(subject["title"])), subjects[0])
 
 
-def _weighed(drawn: random.Random, weights: dict[str, int]) -> str:
-    return drawn.choices(list(weights), list(weights.values()))[0]
+class Sampler:
+    """Fills templates: `{name}` in a text is a value given for it, else one of the samples of that name.
+
+    A text that is only a name becomes the value as it is. What is drawn for a name stays the same for
+    this sampler; `{*name}` is drawn anew. Samples are pairs of weight and sample where they are not
+    equally likely, and may be templates. The templates in an object's `"+"` add to it.
+    """
+
+    def __init__(self, drawn: random.Random, moment: datetime, values: Json, samples: Json = SAMPLES) -> None:
+        self._drawn = drawn
+        self._moment = moment
+        self._values = values
+        self._samples = samples
+
+    def fill(self, template: Any) -> Any:
+        """Return a template with values in the place of names."""
+        if isinstance(template, str):
+            if "{" not in template:
+                return template
+            alone = _NAME.fullmatch(template)
+            return self._value(alone) if alone else _NAME.sub(lambda name: str(self._value(name)), template)
+        if isinstance(template, list):
+            return [self.fill(each) for each in template]
+        if not isinstance(template, dict):
+            return template
+        filled = {name: self.fill(each) for name, each in template.items() if name != "+"}
+        for each in template.get("+", ()):
+            filled |= self.fill(each)
+        return filled
+
+    def _value(self, found: re.Match[str]) -> Any:
+        anew, name = found.groups()
+        if anew:
+            return self._draw(name)
+        if name not in self._values:
+            self._values[name] = self._draw(name)
+        return self._values[name]
+
+    def _draw(self, name: str) -> Any:
+        match name:
+            case "id":
+                return object_id(self._drawn, self._moment)
+            case "hex":
+                return f"{self._drawn.getrandbits(96):024x}"
+            case "number":
+                return self._drawn.randrange(1, 12)
+        samples = self._samples[name]
+        if isinstance(samples[0], list):
+            weights, samples = zip(*samples, strict=True)
+            return self.fill(self._drawn.choices(samples, weights)[0])
+        return self.fill(self._drawn.choice(samples))
 
 
-@frozen(kw_only=True)
-class Surroundings:
-    """What the deployments of one fleet share: people, environments, servers."""
+def draw_surroundings(seed: int, epoch: datetime) -> Json:
+    """Return the samples for the fleet of this seed: its people, environments, servers and models have ids.
 
-    epoch: datetime
-    people: tuple[Json, ...]
-    environments: tuple[Json, ...]
-    servers: tuple[Json, ...]
-    custom_models: tuple[Json, ...]
-
-    @property
-    def me(self) -> Json:
-        """The person whose token the emulator accepts."""
-        return self.people[0]
-
-
-def draw_surroundings(seed: int, epoch: datetime) -> Surroundings:
-    """Draw what the fleet of this seed shares."""
-    drawn = seeded(f"surroundings {seed}")
-
-    def new_id() -> str:
-        return object_id(drawn, epoch - timedelta(days=900) + timedelta(seconds=drawn.randrange(10**7)))
-
-    return Surroundings(
-        epoch=epoch,
-        people=tuple(_person(new_id(), *names) for names in SAMPLES["people"]),
-        environments=tuple(_environment(new_id(), *words) for words in SAMPLES["platforms"]),
-        servers=tuple(
-            {
-                "id": new_id(),
-                "url": f"https://prediction-{number}.example.com",
-                "datarobot-key": f"{drawn.getrandbits(96):024x}",
-            }
-            for number in (1, 2, 3)
-        ),
-        custom_models=tuple(_custom_model(drawn, new_id) for _ in range(9)),
-    )
-
-
-def _person(person_id: str, first: str, last: str) -> Json:
-    email = f"{first}.{last}@example.com".lower().replace("á", "a")
-    return {"id": person_id, "email": email, "firstName": first, "lastName": last}
-
-
-def _environment(environment_id: str, name: str, platform: str) -> Json:
-    is_managed = platform in ("aws", "onPremise")
-    own = platform.startswith("datarobot")
-    return {
-        "id": environment_id,
-        "name": name,
-        "platform": platform,
-        "isManagedByManagementAgent": is_managed,
-        "plugin": "k8s-agent" if is_managed else None,
-        "supportedModelFormats": ["datarobot", "customModel" if own else "datarobotScoringCode"],
+    The first of the people is the one whose token the emulator accepts.
+    """
+    sampler = Sampler(seeded(f"surroundings {seed}"), epoch - timedelta(days=900), {})
+    shared = {
+        name: sampler.fill(SAMPLES[name])
+        for name in ("people", "predictionEnvironments", "predictionServers")
     }
-
-
-def _custom_model(drawn: random.Random, new_id: Any) -> Json:
-    major = drawn.randrange(1, 5)
-    return {
-        "customModelId": new_id(),
-        "customModelName": f"{drawn.choice(_SUBJECTS)['title']} ({drawn.choice(('sklearn', 'PyTorch', 'R'))})",
-        "customModelVersionId": new_id(),
-        "customModelVersionLabel": f"v{major}.{drawn.randrange(10)}",
-        "executionEnvironmentId": new_id(),
-        "executionEnvironmentName": drawn.choice(SAMPLES["environments"]),
-        "executionEnvironmentVersionId": new_id(),
-        "executionEnvironmentVersionLabel": f"v{drawn.randrange(1, 20)}",
-    }
+    return SAMPLES | shared | {"customModels": [sampler.fill(SAMPLES["customModel"]) for _ in range(9)]}
 
 
 def draw_deployment(
     drawn: random.Random,
-    surroundings: Surroundings,
+    surroundings: Json,
     *,
+    epoch: datetime,
     deployment_id: str,
     created: datetime,
     last_prediction: datetime | None,
 ) -> Json:
     """Draw everything about a deployment that is not given."""
-    subject = drawn.choice(_SUBJECTS)
-    title = subject["title"]
-    region, stage, team = (drawn.choice(SAMPLES[name]) for name in ("regions", "stages", "teams"))
-    status = _weighed(drawn, SAMPLES["statuses"])
-    monthly, prose = f"Owned by {team}. Retrained monthly.", f"{title} scores for {region}, read by {team}."
-    body: Json = {
-        "id": deployment_id,
-        "label": f"{title} · {region} · {stage} v{drawn.randrange(1, 12)}",
-        "description": drawn.choice((None, monthly, prose)),
-        "createdAt": timestamp(created, fraction=True),
-        "importance": _weighed(drawn, SAMPLES["importances"]),
-        "status": status,
-        "hasError": status == "errored",
-        **_governance(drawn, created),
-        **_people(drawn, surroundings),
-        "tags": _tags(drawn, team, stage),
-        "settings": {
-            "batchMonitoringEnabled": drawn.random() < 0.1,
-            "humbleAiEnabled": drawn.random() < 0.2,
-            "predictionIntervalsEnabled": subject["targetType"] == "Regression" and drawn.random() < 0.5,
-            "predictionWarningEnabled": drawn.random() < 0.2,
-        },
-        "predictionEnvironment": drawn.choice(surroundings.environments),
-        "defaultPredictionServer": drawn.choice(surroundings.servers),
-        "predictionUsage": _usage(drawn, last_prediction),
-        "serviceHealth": _health(drawn, surroundings.epoch, last_prediction, message=False),
-        "modelHealth": _health(drawn, surroundings.epoch, last_prediction),
-        "accuracyHealth": _health(drawn, surroundings.epoch, last_prediction),
-        "model": _model(drawn, surroundings, subject, created),
-        **_packages(drawn, f"{title} ({region})", created),
+    subject = drawn.choice(SAMPLES["subjects"])
+    today = epoch.replace(hour=0, minute=0)
+    people, busy = surroundings["people"], 10 ** drawn.randrange(1, 6)
+    preview = drawn.sample(people, drawn.choices((1, 2, 3), (6, 3, 1))[0])
+    values = {
+        "deployment_id": deployment_id,
+        "title": subject["title"],
+        "target": subject["model"],
+        "intervals": subject["model"]["targetType"] == "Regression",
+        "permissions": SAMPLES["ownerPermissions" if people[0] in preview else "userPermissions"],
+        "owners": {"count": len(preview), "preview": preview},
+        "rates": [drawn.randrange(busy) for _ in range(7)],
+        "lastPrediction": last_prediction and timestamp(last_prediction, offset=True),
+        "today": timestamp(today),
+        "weekAgo": timestamp(today - timedelta(days=7)),
+        "created": timestamp(created, fraction=True),
+        "year": created.year,
+        "deployed": timestamp(created + timedelta(minutes=4)),
+        "downloaded": timestamp(created + timedelta(hours=5)),
     }
-    if drawn.random() < 0.3:
-        body["userProvidedId"] = f"{team}-{title.lower().replace(' ', '-')}-{deployment_id[-6:]}"
-    return body
-
-
-def _governance(drawn: random.Random, created: datetime) -> Json:
-    is_approved = drawn.random() < 0.9
-    approval = "APPROVED" if is_approved else "PENDING"
-    return {
-        "approvalStatus": approval,
-        "governance": {"approvalStatus": approval, "hasOpenedChangeRequests": not is_approved},
-        "openedChangeRequests": [] if is_approved else [object_id(drawn, created)],
-    }
-
-
-def _people(drawn: random.Random, surroundings: Surroundings) -> Json:
-    count = drawn.choices((1, 2, 3), (6, 3, 1))[0]
-    preview = drawn.sample(surroundings.people, count)
-    permissions = SAMPLES["ownerPermissions" if surroundings.me in preview else "userPermissions"]
-    if drawn.random() < 0.02:
+    body: Json = Sampler(drawn, created, values, surroundings).fill(SAMPLES["deployment"])
+    if drawn.random() < 0.02:  # the account of an owner has been deleted
         preview[0] = {"id": preview[0]["id"], "email": None, "firstName": None, "lastName": None}
-    return {"owners": {"count": count, "preview": preview}, "permissions": permissions}
-
-
-def _tags(drawn: random.Random, team: str, stage: str) -> list[Json]:
-    pairs = [("team", team), ("stage", stage), ("cost-center", f"cc-{drawn.randrange(100, 120)}")]
-    chosen = pairs[: drawn.randrange(len(pairs) + 1)]
-    return [{"id": f"{drawn.getrandbits(96):024x}", "name": name, "value": value} for name, value in chosen]
-
-
-def _usage(drawn: random.Random, last_prediction: datetime | None) -> Json:
     if last_prediction is None:
-        return {"dailyRates": [0] * 7, "lastTimestamp": None}
-    scale = 10 ** drawn.randrange(1, 6)
-    rates = [drawn.randrange(scale) for _ in range(7)]
-    return {"dailyRates": rates, "lastTimestamp": timestamp(last_prediction, offset=True)}
-
-
-def _health(drawn: random.Random, epoch: datetime, last: datetime | None, *, message: bool = True) -> Json:
-    day = epoch.replace(hour=0, minute=0)
-    body = {"status": "notStarted", "startDate": None, "endDate": None, "message": ""}
-    if last is not None:
-        status = _weighed(drawn, SAMPLES["healths"])
-        start, end = timestamp(day - timedelta(days=7)), timestamp(day)
-        body = {"status": status, "startDate": start, "endDate": end, "message": MESSAGES[status]}
-    if not message:
-        del body["message"]
-    return body
-
-
-def _packages(drawn: random.Random, name: str, created: datetime) -> Json:
-    downloaded = timestamp(created + timedelta(hours=5)) if drawn.random() < 0.2 else None
-    return {
-        "modelPackage": {
-            "id": object_id(drawn, created),
-            "name": name,
-            "registeredModelId": object_id(drawn, created) if drawn.random() < 0.9 else None,
-        },
-        "modelPackageInitialDownload": {"timestamp": None},
-        "scoringCodeInitialDownload": {"timestamp": downloaded},
-    }
-
-
-def _model(drawn: random.Random, surroundings: Surroundings, subject: Json, created: datetime) -> Json:
-    is_custom, is_external = drawn.random() < 0.3, drawn.random() < 0.15
-    from_project = not (is_custom or is_external)
-    body: Json = {
-        "id": object_id(drawn, created - timedelta(days=2)),
-        "type": drawn.choice(SAMPLES["modelTypes"]),
-        "targetType": subject["targetType"],
-        "projectId": object_id(drawn, created - timedelta(days=9)) if from_project else None,
-        "projectName": f"{subject['title']} {created.year}" if from_project else None,
-        "buildEnvironmentType": "DataRobot",
-        "deployedAt": timestamp(created + timedelta(minutes=4)),
-        "isDeprecated": drawn.random() < 0.05,
-        "unstructuredModelKind": subject["targetType"] == "TextGeneration",
-        "unsupervisedMode": subject["unsupervised"] is not None,
-        "unsupervisedType": subject["unsupervised"],
-    }
-    if subject["target"] is not None:
-        body["targetName"] = subject["target"]
-    if is_custom:
-        body["customModelImage"] = drawn.choice(surroundings.custom_models)
-        body |= {
-            "type": "Custom Inference Model",
-            "buildEnvironmentType": drawn.choice(("Python", "R", "Java")),
-        }
-    elif is_external:
-        body |= {"type": "External Model", "buildEnvironmentType": drawn.choice(("Python", "Julia", "Other"))}
+        body |= SAMPLES["neverPredictedWith"]
+    del body["tags"][drawn.randrange(4) :]
+    body["serviceHealth"] = {name: body["serviceHealth"][name] for name in ("status", "startDate", "endDate")}
     return body

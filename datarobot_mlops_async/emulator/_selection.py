@@ -40,7 +40,7 @@ def select(fleet: Fleet, parameters: Parameters) -> Sequence[Row]:
     chosen = [(name, value, is_in) for name, value, is_in in asked if value is not None]
     if not chosen:
         return ordered
-    me = fleet.surroundings.me
+    me = fleet.me
     return fleet.select(
         (order, *((name, value) for name, value, _ in chosen)),
         lambda: [row for row in ordered if all(is_in(row, value, me) for _, value, is_in in chosen)],

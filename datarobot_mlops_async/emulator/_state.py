@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +23,8 @@ from ._samples import Json, timestamp
 from ._storage import Signer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._fleet import Row
     from ._http import Request, RequestRecord
     from ._settings import Settings
@@ -129,9 +132,8 @@ class State:
 
     def delete(self, row: Row) -> None:
         """Delete a deployment, after the lag that is set."""
-        lag = self.settings.deletion_lag
-        if lag:
-            self.operations.after(lag, partial(self._remove, row))
+        if self.settings.deletion_lag:
+            self.operations.at(time.monotonic() + self.settings.deletion_lag, partial(self._remove, row))
         else:
             self._remove(row)
 
@@ -144,6 +146,11 @@ class State:
             "label": row.body["label"],
             "deletedAt": timestamp(datetime.now(UTC), fraction=True),
         }
+
+    def erase(self, deployment_ids: Iterable[str]) -> None:
+        """Forget deleted deployments."""
+        for deployment_id in deployment_ids:
+            self.deleted.pop(deployment_id, None)
 
     def publish_image(self, image: Image) -> None:
         """Let `image` be the latest one. Safe from any thread.
