@@ -74,7 +74,7 @@ def _quantity(value: str | float, units: Mapping[str, float], expected: str) -> 
 
 
 FIRST = -1
-_SWITCHED = dict.fromkeys(("true", "yes", "on"), True) | dict.fromkeys(("false", "no", "off"), False)
+_SWITCHED = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _PRINTABLE = re.compile(r"[\t -~]*")
 _ENDLESS = re.compile(r"(date:)?[+-]?(inf|infinity|nan)", re.IGNORECASE)
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*")
