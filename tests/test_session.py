@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from datarobot_mlops_async import AsyncSession, Operation, RetryPolicy
+from datarobot_mlops_async import AsyncSession, Operation, RetryPolicy, Settings
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import (
     DecodeError,
@@ -128,6 +128,13 @@ async def test_retries_of_the_configuration_hold_unless_the_caller_says_otherwis
             server.endpoint, "t", retry=RetryPolicy(max_retries=2, initial_backoff=0.0)
         ) as session:
             assert await attempts(session) == 3
+
+
+def test_settings_that_are_whole_take_no_other_beside_them():
+    settings = Settings.load("https://h", "t")
+    assert AsyncSession(settings).settings == settings
+    with pytest.raises(TypeError, match="settings are whole"):
+        AsyncSession(settings, verify=False)
 
 
 async def test_session_from_settings_works_like_its_original(emulator, session):

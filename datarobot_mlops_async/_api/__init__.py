@@ -9,16 +9,19 @@ from datarobot_mlops_async._api._addresses import (
     route_path,
 )
 from datarobot_mlops_async._api._answers import readable, retry_after, status_error
-from datarobot_mlops_async._api._client import Api, Options
+from datarobot_mlops_async._api._client import Api
 from datarobot_mlops_async._api._credentials import Credentials
-from datarobot_mlops_async._api._headers import USER_AGENT, check_headers, secrets_of
-from datarobot_mlops_async._api._hooks import OnRequest, OnResponse, RequestInfo, ResponseInfo
+from datarobot_mlops_async._api._headers import USER_AGENT, secrets_of
+from datarobot_mlops_async._api._hooks import Hooks, OnRequest, OnResponse, RequestInfo, ResponseInfo
+from datarobot_mlops_async._api._options import DEFAULT_TIMEOUT, Options
 from datarobot_mlops_async._transport import Response
 
 __all__ = [
+    "DEFAULT_TIMEOUT",
     "USER_AGENT",
     "Api",
     "Credentials",
+    "Hooks",
     "OnRequest",
     "OnResponse",
     "Options",
@@ -26,7 +29,6 @@ __all__ = [
     "RequestInfo",
     "Response",
     "ResponseInfo",
-    "check_headers",
     "is_whole_url",
     "own_path",
     "query_pairs",

@@ -25,12 +25,11 @@ from datarobot_mlops_async._api._addresses import (
 from datarobot_mlops_async._api._answers import readable, request_id, status_error
 from datarobot_mlops_async._api._call import Call
 from datarobot_mlops_async._api._headers import RequestHeaders
-from datarobot_mlops_async._api._hooks import OnRequest, OnResponse, RequestInfo, ResponseInfo, tell
 from datarobot_mlops_async._api._lifetime import Lifetime
 from datarobot_mlops_async._config import origin_of
 from datarobot_mlops_async._counting import current_counter
 from datarobot_mlops_async._limiter import Limiter, PausedError
-from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, Retries, RetryPolicy
+from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, Retries
 from datarobot_mlops_async._telemetry import Telemetry, logger, telemetry_for
 from datarobot_mlops_async._transport import Response, without_query
 from datarobot_mlops_async.errors import (
@@ -48,6 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from datarobot_mlops_async._api._credentials import Credentials
+    from datarobot_mlops_async._api._hooks import Hooks
+    from datarobot_mlops_async._api._options import Options
     from datarobot_mlops_async._config import Settings
     from datarobot_mlops_async._decoding import Decoder
     from datarobot_mlops_async._redaction import Redactor
@@ -57,23 +58,6 @@ T = TypeVar("T")
 _NO_BODY: Any = object()
 _METHOD = re.compile(r"[A-Za-z]+")
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
-
-
-@frozen(kw_only=True)
-class Options:
-    """What a caller may set for some calls only.
-
-    Attributes:
-        timeout: Seconds for one attempt of a request, connecting included.
-        retry: How a failed request is tried again.
-        headers: The caller's own header fields, checked.
-        query: Names and values that stand in every query, besides a request's own.
-    """
-
-    timeout: float
-    retry: RetryPolicy
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
-    query: Query = field(default=(), repr=False)
 
 
 @frozen(kw_only=True)
@@ -91,8 +75,7 @@ class Api:
     )
     redactor: Redactor
     credentials: Credentials
-    on_request: OnRequest | None = None
-    on_response: OnResponse | None = None
+    hooks: Hooks
     _deprecated: set[str] = field(factory=set)
     _headers: RequestHeaders = field(
         init=False,
@@ -285,8 +268,8 @@ class Api:
         return True
 
     async def _exchange(self, call: Call) -> Response:
-        if self.on_request is not None:
-            await tell(self.on_request, self._info(call))
+        if self.hooks.on_request is not None:
+            await self.hooks.request(call)
         response, failed, started = None, None, time.perf_counter()
         try:
             with self.telemetry.request(call.operation, url=call.url, attempt=call.number) as watch:
@@ -310,29 +293,8 @@ class Api:
         finally:
             if logger.isEnabledFor(logging.DEBUG):
                 self._log(call, response, failed, time.perf_counter() - started)
-            if self.on_response is not None and (response is not None or failed is not None):
-                await self._tell_end(call, response, failed, time.perf_counter() - started)
-
-    def _info(self, call: Call) -> RequestInfo:
-        return RequestInfo(
-            method=call.method,
-            route=call.operation.partition(" ")[2],
-            url=without_query(call.url),
-            attempt=call.number,
-        )
-
-    async def _tell_end(
-        self, call: Call, response: Response | None, failed: str | None, elapsed: float
-    ) -> None:
-        assert self.on_response is not None  # asked before
-        info = ResponseInfo(
-            request=self._info(call),
-            status=response.status if response is not None else None,
-            request_id=request_id(response.headers) if response is not None else None,
-            error=failed,
-            elapsed=elapsed,
-        )
-        await tell(self.on_response, info)
+            if self.hooks.on_response is not None and (response is not None or failed is not None):
+                await self.hooks.response(call, response, failed, time.perf_counter() - started)
 
     def _log(self, call: Call, response: Response | None, failed: str | None, seconds: float) -> None:
         logger.debug(

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from datarobot_mlops_async._api._answers import request_id
 from datarobot_mlops_async._telemetry import logger
+from datarobot_mlops_async._transport import without_query
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async._api._call import Call
+    from datarobot_mlops_async._transport import Response
 
 
 @frozen(kw_only=True)
@@ -50,12 +57,44 @@ OnRequest = Callable[[RequestInfo], Awaitable[None] | None]
 OnResponse = Callable[[ResponseInfo], Awaitable[None] | None]
 
 
-async def tell(
-    hook: Callable[[RequestInfo], object] | Callable[[ResponseInfo], object], info: object
-) -> None:
+@frozen(kw_only=True)
+class Hooks:
+    """What a session's caller wants to be told of."""
+
+    on_request: OnRequest | None = None
+    on_response: OnResponse | None = None
+
+    async def request(self, call: Call) -> None:
+        """Tell of an attempt that is about to be sent."""
+        await _tell(self.on_request, _info(call))
+
+    async def response(
+        self, call: Call, response: Response | None, error: str | None, elapsed: float
+    ) -> None:
+        """Tell how an attempt ended: with an answer or an error."""
+        info = ResponseInfo(
+            request=_info(call),
+            status=response.status if response is not None else None,
+            request_id=request_id(response.headers) if response is not None else None,
+            error=error,
+            elapsed=elapsed,
+        )
+        await _tell(self.on_response, info)
+
+
+def _info(call: Call) -> RequestInfo:
+    return RequestInfo(
+        method=call.method,
+        route=call.operation.partition(" ")[2],
+        url=without_query(call.url),
+        attempt=call.number,
+    )
+
+
+async def _tell(hook: Callable[[Any], object] | None, info: object) -> None:
     """Call a hook, plain or async. What it raises is logged, and the request goes on."""
     try:
-        told = hook(info)  # type: ignore[arg-type] # each hook gets its own kind
+        told = hook(info) if hook is not None else None
         if inspect.isawaitable(told):
             await told
     except Exception:  # noqa: BLE001 - whatever it is, it is not the request's
