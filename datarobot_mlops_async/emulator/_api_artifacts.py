@@ -54,7 +54,7 @@ def _given_file(state: State, request: Request) -> Answer:
 def _latest(state: State, request: Request) -> Image:
     if state.image is None:
         raise Problem(404, "No PPS images found in the system")
-    if request.fault is not None and request.fault.changed is not None:
+    if request.fault.changed is not None:
         state.apply_change(state.image.key, request.fault.changed)
     return state.image
 
@@ -64,9 +64,8 @@ def _download(state: State, request: Request, key: str, redirect: int | None) ->
     stored = state.objects[key]
     if redirect is None:
         return _serve(request, stored)
-    is_expired = request.fault is not None and request.fault.expired
     path = quote(key)
-    seconds = 0.0 if is_expired else state.settings.signature_seconds
+    seconds = 0.0 if request.fault.expired else state.settings.signature_seconds
     query = state.signer.sign(path, filename=stored.filename, seconds=seconds)
     # Set as it is: the signature covers these very bytes.
     location = f"{state.storage_origin}{path}?{query}"

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import fields
 
-from ._http import Answer, Problem, json_answer, not_found
+from ._http import Answer, Problem, json_answer
 from ._inputs import Body, Parameters
+from ._routing import RouteTable
 from ._rules import parse_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ._http import Request, RequestRecord
     from ._state import State
 
@@ -36,7 +35,10 @@ _SHOWN = 50
 _FIXED = ("token", "tls", "faults", "epoch", "image_file", "host", "port", "storage_port", "path_prefix")
 
 
-async def control(state: State, request: Request) -> Answer | None:
+_call = RouteTable()
+
+
+def control(state: State, request: Request) -> Answer | None:
     """Answer a request to the control interface; `None`: it is another request."""
     if request.path == "/":
         page = Path(__file__).with_name("page.html").read_bytes()
@@ -45,46 +47,42 @@ async def control(state: State, request: Request) -> Answer | None:
         return None
     state.settle()
     try:
-        return json_answer(_find(request)(state, request))
+        handler = _call.find(request, request.path.removeprefix(_PREFIX).rstrip("/"))
+        # A page of another site can make a browser send a POST, but none with this type.
+        if request.method == "POST" and "json" not in request.headers.get("content-type", ""):
+            raise Problem(415, "Send application/json")
+        return json_answer(handler(state, request))
     except Problem as problem:
         return problem.answer()
     except ValueError as error:
         return Problem(422, str(error)).answer()
 
 
-def _find(request: Request) -> Callable[[State, Request], Any]:
-    name = request.path.removeprefix(_PREFIX).rstrip("/")
-    found = {method: call for (each, method), call in _CALLS.items() if each == name}
-    if not found:
-        raise not_found()
-    if request.method not in found:
-        raise Problem(405, "Method Not Allowed", headers={"allow": ", ".join(found)})
-    # A page of another site can make a browser send a POST, but none with this type.
-    if request.method == "POST" and "json" not in request.headers.get("content-type", ""):
-        raise Problem(415, "Send application/json")
-    return found[request.method]
-
-
+@_call("GET faults")
 def _faults(state: State, _request: Request) -> Any:
     return [{"rule": str(fault), "fired": fired} for fault, fired in state.faults.counts()]
 
 
+@_call("POST faults")
 def _add_fault(state: State, request: Request) -> Any:
     state.faults.add(parse_fault(Body(request).text("rule", required=True) or ""))
     return _faults(state, request)
 
 
+@_call("DELETE faults")
 def _clear_faults(state: State, request: Request) -> Any:
     state.faults.clear()
     return _faults(state, request)
 
 
+@_call("GET requests")
 def _requests(state: State, request: Request) -> Any:
     route = Parameters(request).text("route")
     records = state.log.snapshot() if route is None else state.requests_to(route)
     return [_describe(record) for record in records]
 
 
+@_call("DELETE requests")
 def _clear_requests(state: State, _request: Request) -> Any:
     state.log.clear()
     return []
@@ -104,6 +102,7 @@ def _describe(record: RequestRecord) -> dict[str, Any]:
     }
 
 
+@_call("GET changes")
 def _changes(state: State, _request: Request) -> Any:
     return [
         {"kind": each.kind, "id": each.deployment_id, "before": each.before, "after": each.after}
@@ -111,16 +110,19 @@ def _changes(state: State, _request: Request) -> Any:
     ]
 
 
+@_call("POST drift")
 def _drift(state: State, request: Request) -> Any:
     state.drift.change(int(Body(request).number("changes", lowest=0, highest=100_000) or 1))
     return _changes(state, request)
 
 
+@_call("GET settings")
 def _settings(state: State, _request: Request) -> Any:
     names = (field.name for field in fields(type(state.settings)) if field.init)
     return {name: getattr(state.settings, name) for name in names if name not in _FIXED}
 
 
+@_call("PATCH settings")
 def _change_settings(state: State, request: Request) -> Any:
     known = _settings(state, request)
     for name, value in Body(request).items():
@@ -133,16 +135,19 @@ def _change_settings(state: State, request: Request) -> Any:
     return _settings(state, request)
 
 
+@_call("POST reset")
 def _reset(state: State, request: Request) -> Any:
     state.reset()
     return _state(state, request)
 
 
+@_call("POST signatures")
 def _expire(state: State, _request: Request) -> Any:
     state.signer.revoke()
     return []
 
 
+@_call("GET state")
 def _state(state: State, request: Request) -> Any:
     now = time.monotonic()
     rows = list(state.fleet)
@@ -158,19 +163,3 @@ def _state(state: State, request: Request) -> Any:
         "requests": [_describe(record) for record in state.log.snapshot()[: -_SHOWN - 1 : -1]],
         "bytesSent": state.bytes_sent,
     }
-
-
-_CALLS: dict[tuple[str, str], Callable[[State, Request], Any]] = {
-    ("faults", "GET"): _faults,
-    ("faults", "POST"): _add_fault,
-    ("faults", "DELETE"): _clear_faults,
-    ("requests", "GET"): _requests,
-    ("requests", "DELETE"): _clear_requests,
-    ("changes", "GET"): _changes,
-    ("drift", "POST"): _drift,
-    ("settings", "GET"): _settings,
-    ("settings", "PATCH"): _change_settings,
-    ("reset", "POST"): _reset,
-    ("signatures", "POST"): _expire,
-    ("state", "GET"): _state,
-}

@@ -260,6 +260,12 @@ class Fault:
         return path_pattern(self.path).fullmatch(path) is not None
 
     @property
+    def ending(self) -> tuple[float, str]:
+        """After how many bytes of the body the connection ends, and by which word; never without one."""
+        limits = ((getattr(self, word), word) for word in ("reset", "stall", "truncate"))
+        return min(((limit, word) for limit, word in limits if limit is not None), default=(math.inf, ""))
+
+    @property
     def replaces_answer(self) -> bool:
         """Whether the request is answered without being carried out."""
         return self.status is not None or self.body is not None
@@ -285,3 +291,6 @@ def _retry_after_value(text: str) -> str:
     if kind or not seconds:
         return text
     return formatdate(time.time() + float(seconds), usegmt=True)
+
+
+NO_FAULT = Fault("*", "/**")

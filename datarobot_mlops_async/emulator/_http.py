@@ -55,7 +55,7 @@ class RequestRecord:
     request_id: str = field(factory=lambda: uuid.uuid4().hex)
     origin: Literal["api", "storage"]
     keeps_alive: bool = field(default=True, repr=False)
-    fault: Fault | None = field(default=None, repr=False)
+    fault: Fault = field(init=False, repr=False)
     names: Mapping[str, str] = field(factory=dict, repr=False)
 
     @cached_property

@@ -9,12 +9,12 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ._control import control
-from ._faults import FIRST
+from ._faults import FIRST, NO_FAULT
 from ._http import BODY_LIMIT, Answer, Buffer, Problem, json_answer, not_found, phrase_of, write_head
-from ._routing import find_route
+from ._routing import route
 from ._storage import answer_from_storage, storage_error
 
 if TYPE_CHECKING:
@@ -29,33 +29,24 @@ _PACE = 0.05
 _TRICKLE_RATE = 10.0
 
 Write = Callable[[Buffer], Awaitable[None]]
-Ending = Literal["reset", "stall", "truncate"]
 
 
 class Corruption:
     """Cuts, falsifies, compresses and slows one body."""
 
-    def __init__(
-        self, fault: Fault | None, write: Write, *, offset: int = 0, rate: float | None = None
-    ) -> None:
+    def __init__(self, fault: Fault, write: Write, *, offset: int = 0, rate: float | None = None) -> None:
         self._write = write
         self._position = offset
         self._sent = 0
-        self._corrupt = None if fault is None else fault.corrupt
-        if self._corrupt == FIRST:
-            self._corrupt = offset
-        self._rate = rate if fault is None or fault.rate is None else fault.rate
-        self._trickle = None if fault is None else fault.trickle
-        self._compressor = zlib.compressobj(level=1, wbits=31) if fault is not None and fault.gzip else None
-        self.ending: Ending | None = None
-        self._limit: int | None = None
-        for ending, limit in () if fault is None else _endings(fault):
-            if self._limit is None or limit < self._limit:
-                self.ending, self._limit = ending, limit
+        self._corrupt = offset if fault.corrupt == FIRST else fault.corrupt
+        self._rate = rate if fault.rate is None else fault.rate
+        self._trickle = fault.trickle
+        self._compressor = zlib.compressobj(level=1, wbits=31) if fault.gzip else None
+        self._limit, self.ending = fault.ending
 
     def is_over(self) -> bool:
         """Tell whether the connection is to end here, in the way that `ending` says."""
-        return self._limit is not None and self._sent >= self._limit
+        return self._sent >= self._limit
 
     async def send(self, chunk: Buffer) -> None:
         """Write what is left of a chunk."""
@@ -66,12 +57,12 @@ class Corruption:
         """Write what compression still holds back; then the body is over, however long it was."""
         if self._compressor is not None:
             await self._pass_on(self._compressor.flush())
-        if self.ending is not None:
+        if self.ending:
             self._limit = self._sent
 
     async def _pass_on(self, chunk: Buffer) -> None:
-        if self._limit is not None:
-            chunk = chunk[: self._limit - self._sent]
+        if self.ending:
+            chunk = chunk[: int(self._limit) - self._sent]
         while chunk:
             rate, step = self._speed(len(chunk))
             piece, chunk = chunk[:step], chunk[step:]
@@ -97,15 +88,6 @@ class Corruption:
         return bytes(changed)
 
 
-def _endings(fault: Fault) -> list[tuple[Ending, int]]:
-    limits: tuple[tuple[Ending, int | None], ...] = (
-        ("reset", fault.reset),
-        ("stall", fault.stall),
-        ("truncate", fault.truncate),
-    )
-    return [(ending, limit) for ending, limit in limits if limit is not None]
-
-
 _CREDENTIALS = re.compile(r"(?:bearer|token) +(\S+)", re.IGNORECASE)
 _HTML = """<!DOCTYPE html>
 <html><head><title>{status} {phrase}</title></head>
@@ -115,26 +97,27 @@ _HTML = """<!DOCTYPE html>
 
 async def respond(state: State, request: Request, connection: Connection) -> bool:
     """Answer one request; tell whether the connection can be used for another."""
-    answer = await control(state, request) if request.origin == "api" else None
+    request.fault = NO_FAULT
+    is_storage = request.origin == "storage"
+    answer = None if is_storage else control(state, request)
     if answer is not None:
         return await _send(state, request, answer, connection, logged=False)
-    is_storage = request.origin == "storage"
     path = request.path if is_storage else request.path.removeprefix(state.api_root)
     fault = request.fault = state.faults.draw(request, path)
-    await asyncio.sleep((0.0 if is_storage else state.settings.latency) + (fault.latency if fault else 0.0))
-    if fault is not None and fault.before is not None:
+    await asyncio.sleep(fault.latency + (0.0 if is_storage else state.settings.latency))
+    if fault.before is not None:
         await asyncio.to_thread(fault.before)
     state.settle()
     try:
         answer = await _choose(state, request, path)
     except Problem as problem:
         answer = problem.answer()
-    answer = answer if fault is None else answer.altered(fault)
+    answer = answer if fault is NO_FAULT else answer.altered(fault)
     return await _send(state, request, answer, connection, logged=True)
 
 
 async def _choose(state: State, request: Request, path: str) -> Answer:
-    if request.fault is not None and request.fault.replaces_answer:
+    if request.fault.replaces_answer:
         return _replaced(request.fault, is_storage=request.origin == "storage")
     if request.origin == "storage":
         return answer_from_storage(state, request)
@@ -146,8 +129,7 @@ async def _choose(state: State, request: Request, path: str) -> Answer:
         raise Problem(413, "The request body is too large")
     if not request.path.startswith(f"{state.api_root}/"):
         raise not_found()
-    handler, request.names = find_route(request.method, path)
-    answer = handler(state, request)
+    answer: Answer | Awaitable[Answer] = route.find(request, path)(state, request)
     return await answer if isawaitable(answer) else answer
 
 
@@ -196,14 +178,14 @@ async def _send(
         state.log.append(request)
     head = write_head(request, answer)
     has_body = request.method != "HEAD" and answer.status not in (204, 304)
-    if request.fault is None and answer.content is None:
+    if request.fault is NO_FAULT and answer.content is None:
         await connection.send(head + answer.document if has_body else head)
     elif not silent:
         await connection.send(head)
         if has_body:
             await _send_body(state, answer, corruption, connection)
     await _end(connection, corruption)
-    return request.keeps_alive and answer.framing != "close" and corruption.ending is None
+    return request.keeps_alive and answer.framing != "close" and not corruption.ending
 
 
 async def _send_body(state: State, answer: Answer, corruption: Corruption, connection: Connection) -> None:
@@ -215,7 +197,7 @@ async def _send_body(state: State, answer: Answer, corruption: Corruption, conne
             if corruption.is_over():
                 return
     await corruption.finish()
-    if answer.framing == "chunked" and corruption.ending is None:
+    if answer.framing == "chunked" and not corruption.ending:
         await connection.send(b"0\r\n\r\n")
 
 

@@ -203,7 +203,7 @@ def answer_range(stored: StoredObject, request: Request) -> Answer:
         return Answer(status=412)
     validators = (None, stored.headers.get("etag"), stored.headers["last-modified"])
     holds = request.headers.get("if-range") in validators
-    if not holds or (fault is not None and (fault.ignore_range or fault.gzip)):
+    if not holds or fault.ignore_range or fault.gzip:
         return whole
     matched = _SINGLE_RANGE.fullmatch(request.headers.get("range", "").strip())
     span = None if matched is None else _span(*matched.groups(), size=size)
@@ -212,7 +212,7 @@ def answer_range(stored: StoredObject, request: Request) -> Answer:
     start, stop = span
     if not start < stop:
         return Answer(status=416, headers={"content-range": f"bytes */{size}"})
-    if fault is not None and fault.shift is not None:
+    if fault.shift is not None:
         start = min(start + fault.shift, stop - 1)
     headers = {**stored.headers, "content-range": f"bytes {start}-{stop - 1}/{size}"}
     return evolve(whole, status=206, headers=headers, start=start, stop=stop)

@@ -119,7 +119,7 @@ class Operations:
 
 def link(state: State, request: Request, path: str) -> str | None:
     """Return the URL of a path below the endpoint as this answer words it; `None`: it leaves it out."""
-    match None if request.fault is None else request.fault.links:
+    match request.fault.links:
         case None:
             return f"{state.api_origin}{state.api_root}/{path}"
         case "none":
@@ -152,7 +152,7 @@ def answer_list(
     offset, limit = page
     ahead, total, fault = offset + limit, len(found), request.fault
     rows = [encoded(each) for each in found[offset:ahead]]
-    if fault is not None and fault.page is not None:
+    if fault.page is not None:
         ahead, total = offset, max(total, offset + 1)
         rows = [] if fault.page == "empty" else rows
 
@@ -188,9 +188,8 @@ def answer_operation(
     It lives as the settings, and a fault of this request, say. At its end `done` is called when it
     succeeds, `failed` otherwise.
     """
-    fault = request.fault
-    outcome = None if fault is None else fault.outcome
-    is_synchronous = fault is not None and fault.links == "none"
+    outcome = request.fault.outcome
+    is_synchronous = request.fault.links == "none"
     operation = state.operations.begin(
         kind,
         seconds=0.0 if is_synchronous else state.settings.operation_seconds,

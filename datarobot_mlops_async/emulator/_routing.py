@@ -1,21 +1,22 @@
-"""The table of routes: what is served where."""
+"""Tables of routes: what is served where."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define
 
 from ._http import Problem, not_found
 
 if TYPE_CHECKING:
-    from ._http import Answer, Request
+    from ._http import Request
     from ._state import State
 
-Handler = Callable[["State", "Request"], "Answer | Awaitable[Answer]"]
+Handler = Callable[["State", "Request"], Any]
+HandlerT = TypeVar("HandlerT", bound=Handler)
 
 _WILDCARD = re.compile(r"(\*\*|\*|\{\w+\})")
 
@@ -29,33 +30,44 @@ class Route:
     handler: Handler
 
 
-ROUTES: list[Route] = []
+class RouteTable:
+    """Routes in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self.routes: list[Route] = []
+
+    def __call__(self, name: str) -> Callable[[HandlerT], HandlerT]:
+        """Register a handler for `METHOD TEMPLATE`."""
+        method, template = name.split()
+
+        def register(handler: HandlerT) -> HandlerT:
+            self.routes.append(Route(method, template, handler))
+            return handler
+
+        return register
+
+    def find(self, request: Request, path: str) -> Handler:
+        """Return the handler for a request, which learns what the names in its route stand for."""
+        wanted = "GET" if request.method == "HEAD" else request.method
+        others = []
+        for each in self.routes:
+            matched = path_pattern(each.template).fullmatch(path)
+            if matched is not None and each.method == wanted:
+                request.names = matched.groupdict()
+                return each.handler
+            if matched is not None:
+                others.append(each.method)
+        if not others:
+            raise not_found()
+        raise Problem(405, "Method Not Allowed", headers={"allow": ", ".join(sorted(others))})
+
+    def methods_of(self, path: str) -> set[str]:
+        """Return the methods of the routes that can stand for the same path as a template."""
+        tokens = _tokens(path)
+        return {each.method for each in self.routes if _meet(tokens, _tokens(each.template))}
 
 
-def route(name: str) -> Callable[[Handler], Handler]:
-    """Register a handler for `METHOD TEMPLATE`."""
-    method, template = name.split()
-
-    def register(handler: Handler) -> Handler:
-        ROUTES.append(Route(method, template, handler))
-        return handler
-
-    return register
-
-
-def find_route(method: str, path: str) -> tuple[Handler, dict[str, str]]:
-    """Return the handler for a request, and what the names in its route stand for."""
-    wanted = "GET" if method == "HEAD" else method
-    others = []
-    for each in ROUTES:
-        matched = path_pattern(each.template).fullmatch(path)
-        if matched is not None and each.method == wanted:
-            return each.handler, matched.groupdict()
-        if matched is not None:
-            others.append(each.method)
-    if not others:
-        raise not_found()
-    raise Problem(405, "Method Not Allowed", headers={"allow": ", ".join(sorted(others))})
+route = RouteTable()
 
 
 @lru_cache(maxsize=1024)
@@ -71,11 +83,6 @@ def _part_pattern(part: str) -> str:
     if part == "*":
         return "[^/]+"
     return f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part)
-
-
-def can_meet(one: str, other: str) -> bool:
-    """Tell whether there is a path that both templates stand for."""
-    return _meet(_tokens(one), _tokens(other))
 
 
 def _tokens(template: str) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, define, fields
 
-from ._faults import Fault
-from ._routing import ROUTES, can_meet
+from ._faults import NO_FAULT, Fault
+from ._routing import route
 from ._samples import seeded
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def parse_fault(
 ) -> Fault:
     """Read a rule; `words` add to what its text says."""
     try:
-        method, route, *tokens = _split(rule)
+        method, path, *tokens = _split(rule)
         options = _read_options([*map(_read_token, tokens), *words.items()])
         if before is None and not set(options) - _CONDITIONS:
             raise ValueError("nothing is said about what goes wrong")
-        fault = Fault(method, route, when=when, before=before, **options)
+        fault = Fault(method, path, when=when, before=before, **options)
         _check_possible(fault)
     except ValueError as error:
         raise ValueError(f"fault {rule!r}: {error}") from None
@@ -47,10 +47,10 @@ def parse_fault(
 
 def parse_route(rule: str) -> Fault:
     """Read method and route only, for `Fault.matches`."""
-    method, route, *words = _split(rule)
+    method, path, *words = _split(rule)
     if words:
         raise ValueError(f"route {rule!r}: expected METHOD ROUTE")
-    return Fault(method, route)
+    return Fault(method, path)
 
 
 def describe_vocabulary() -> str:
@@ -60,17 +60,17 @@ def describe_vocabulary() -> str:
         f"{name.replace('_', '-'):<{width}}  {attribute.metadata['meaning']}"
         for name, attribute in _WORDS.items()
     ]
-    routes = [*(f"{each.method} {each.template}" for each in ROUTES), "GET storage"]
+    routes = [*(f"{each.method} {each.template}" for each in route.routes), "GET storage"]
     return "\n".join([*words, "", "A rate is bytes a second, such as 64KiB. The routes:", "", *routes])
 
 
 def _check_possible(fault: Fault) -> None:
     """Refuse a rule that no request can match, and say what can be."""
-    methods = {"GET"} if fault.is_storage else _methods_of(fault.path)
+    methods = {"GET"} if fault.is_storage else route.methods_of(fault.path)
     if not methods:
-        known = [each.template for each in ROUTES]
+        known = [each.template for each in route.routes]
         slashed = f"{fault.path}/"
-        near = [slashed] if _methods_of(slashed) else difflib.get_close_matches(fault.path, known, n=1)
+        near = [slashed] if route.methods_of(slashed) else difflib.get_close_matches(fault.path, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"the routes are {', '.join(dict.fromkeys(known))}"
         raise ValueError(f"there is no route {fault.path}; {hint}")
     possible = methods | ({"HEAD"} if "GET" in methods else set())
@@ -78,19 +78,15 @@ def _check_possible(fault: Fault) -> None:
         raise ValueError(f"no route there takes {fault.method}, only {', '.join(sorted(possible))}")
 
 
-def _methods_of(path: str) -> set[str]:
-    return {each.method for each in ROUTES if can_meet(path, each.template)}
-
-
 def _split(rule: str) -> list[str]:
     try:
-        method, route, *tokens = shlex.split(rule)
+        method, path, *tokens = shlex.split(rule)
     except ValueError:
         raise ValueError("expected METHOD ROUTE word=value ...") from None
     if method.upper() not in _METHODS:
         methods = ", ".join(_METHODS[1:])
         raise ValueError(f"{method!r} is not an HTTP method; they are {methods}, and * is any")
-    return [method.upper(), route, *tokens]
+    return [method.upper(), path, *tokens]
 
 
 def _read_token(token: str) -> tuple[str, Any]:
@@ -162,8 +158,8 @@ class FaultRegistry:
         with self._lock:
             return [(entry.fault, entry.fired) for entry in self._entries]
 
-    def draw(self, request: Request, path: str) -> Fault | None:
-        """Return the rule that decides about a request that has just arrived, if any does."""
+    def draw(self, request: Request, path: str) -> Fault:
+        """Return the rule that decides about a request that has just arrived."""
         storage = request.origin == "storage"
         with self._lock:
             for entry in self._entries:
@@ -174,7 +170,7 @@ class FaultRegistry:
                     and self._fires(entry)
                 ):
                     return fault
-        return None
+        return NO_FAULT
 
     def _fires(self, entry: _Entry) -> bool:
         fault = entry.fault

@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._http import Buffer, receive
@@ -19,6 +20,7 @@ from ._middleware import respond
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable, Callable
 
     from ._state import State
 
@@ -31,58 +33,20 @@ _GRACE = 0.02
 _TLS_TIMEOUT = 10.0
 
 
-class _Plain:
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
-        self._loop = asyncio.get_running_loop()
-
-    async def receive(self) -> bytes:
-        return await self._loop.sock_recv(self.socket, _CHUNK)
-
-    async def send(self, data: Buffer) -> None:
-        await self._loop.sock_sendall(self.socket, data)
-        await asyncio.sleep(0)  # to a client that reads fast enough, sending alone never pauses
-
-    def close(self) -> None:
-        self.socket.close()
-
-
-class _Encrypted:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.socket: socket.socket = writer.get_extra_info("socket")
-        self._reader = reader
-        self._writer = writer
-
-    async def receive(self) -> bytes:
-        return await self._reader.read(_CHUNK)
-
-    async def send(self, data: Buffer) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
-
-    def close(self) -> None:
-        self._writer.transport.abort()
-
-
-async def _encrypt(connection: socket.socket, context: ssl.SSLContext) -> _Encrypted:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    try:
-        transport, _ = await loop.connect_accepted_socket(
-            lambda: protocol, connection, ssl=context, ssl_handshake_timeout=_TLS_TIMEOUT
-        )
-    except BaseException:
-        connection.close()
-        raise
-    return _Encrypted(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
-
-
 class Connection:
     """Reads what is asked for, sends what it is given."""
 
-    def __init__(self, stream: _Plain | _Encrypted) -> None:
-        self._stream = stream
+    def __init__(
+        self,
+        connection: socket.socket,
+        receive: Callable[[], Awaitable[bytes]],
+        send: Callable[[Buffer], Awaitable[None]],
+        close: Callable[[], None],
+    ) -> None:
+        self.close = close
+        self._socket = connection
+        self._read = receive
+        self._write = send
         self._received = bytearray()
 
     @classmethod
@@ -90,7 +54,11 @@ class Connection:
         """Take over an accepted socket."""
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return cls(_Plain(connection) if tls is None else await _encrypt(connection, tls))
+        loop = asyncio.get_running_loop()
+        if tls is not None:
+            return cls(*await _encrypt(connection, tls))
+        receive = partial(loop.sock_recv, connection, _CHUNK)
+        return cls(connection, receive, partial(loop.sock_sendall, connection), connection.close)
 
     async def peek(self) -> bytes:
         """Return the next byte, which stays; nothing when the client has left."""
@@ -122,7 +90,8 @@ class Connection:
 
     async def send(self, data: Buffer) -> None:
         """Send bytes as fast as the client reads them."""
-        await self._stream.send(data)
+        await self._write(data)
+        await asyncio.sleep(0)  # to a client that reads fast enough, sending alone never pauses
 
     async def wait_closed(self) -> None:
         """Be silent until the client gives up."""
@@ -133,29 +102,39 @@ class Connection:
         """Let the coming close be a reset that arrives after the bytes sent so far."""
         await asyncio.sleep(_GRACE)
         with suppress(OSError):
-            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    def close(self) -> None:
-        """Close at once."""
-        self._stream.close()
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     async def _receive(self) -> bool:
-        received = await self._stream.receive()
+        received = await self._read()
         self._received += received
         return bool(received)
+
+
+async def _encrypt(connection: socket.socket, context: ssl.SSLContext) -> tuple[Any, Any, Any, Any]:
+    """Shake hands; return what a connection is made of."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    try:
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol, connection, ssl=context, ssl_handshake_timeout=_TLS_TIMEOUT
+        )
+    except BaseException:
+        connection.close()
+        raise
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def send(data: Buffer) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return writer.get_extra_info("socket"), partial(reader.read, _CHUNK), send, transport.abort
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind a listening socket, so that its port is known before anything runs."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError:
-        listener.close()
-        raise
+    listener = socket.create_server((host, port), family=family, backlog=1024)
     listener.setblocking(False)
     return listener
 

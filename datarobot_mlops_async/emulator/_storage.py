@@ -78,7 +78,7 @@ _REFUSALS = {
 def answer_from_storage(state: State, request: Request) -> Answer:
     """Answer a request to the storage."""
     fault, key = request.fault, unquote(request.path)
-    if fault is not None and fault.changed is not None:
+    if fault.changed is not None:
         state.apply_change(key, fault.changed)
     refused = _refusal(state, request)
     if refused is not None:
@@ -110,7 +110,7 @@ def _refusal(state: State, request: Request) -> tuple[int, str, str] | None:
         return 403, "SignatureDoesNotMatch", "The request signature we calculated does not match."
     if "authorization" in request.headers:
         return 400, "InvalidArgument", "Only one auth mechanism allowed"
-    if request.fault is not None and request.fault.expired:
+    if request.fault.expired:
         return 403, "AccessDenied", "Request has expired"
     refused = state.signer.refusal(request.path, request.query)
     return None if refused is None else (403, *refused)
