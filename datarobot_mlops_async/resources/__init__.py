@@ -9,6 +9,7 @@ from datarobot_mlops_async.resources._changes import Change
 from datarobot_mlops_async.resources._custom_model_deployments import CustomModelDeployments
 from datarobot_mlops_async.resources._deleted_deployments import DeletedDeployments
 from datarobot_mlops_async.resources._deployments import Deployments
+from datarobot_mlops_async.resources._one_deployment import OneDeployment
 from datarobot_mlops_async.resources._pps_image import PPSImage
 from datarobot_mlops_async.resources._resource_bundles import ResourceBundles
 from datarobot_mlops_async.resources._results import Results as Results
@@ -42,6 +43,7 @@ __all__ = [
     "HealthFilterWord",
     "ImportanceWord",
     "ModelExecutionTypeWord",
+    "OneDeployment",
     "OneOrMore",
     "PPSImage",
     "PredictionEnvironmentPlatformWord",

@@ -1,14 +1,12 @@
-"""Deployments: list, read, change, and everything that is asked of one deployment."""
+"""Deployments: those there are, what happens to them, and new ones."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from datarobot_mlops_async._api import route_path
 from datarobot_mlops_async.models import (
     CreatedDeployment,
     Deployment,
-    DeploymentCapability,
     DeploymentOrder,
     Feature,
     FeatureOrder,
@@ -17,25 +15,21 @@ from datarobot_mlops_async.models import (
     TargetDeploymentStatus,
 )
 from datarobot_mlops_async.resources._arguments import (
-    UNSET,
-    Unset,
-    body_of,
     choice,
     flag,
     fraction,
     query_of,
     text,
-    unless_unset,
 )
-from datarobot_mlops_async.resources._base import Resource, by_id, nothing
+from datarobot_mlops_async.resources._base import by_id
 from datarobot_mlops_async.resources._filters import query_of_filters
+from datarobot_mlops_async.resources._one_deployment import OneDeployment, description_text, label_text
 from datarobot_mlops_async.resources._watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.pagination import Paginator
@@ -58,7 +52,7 @@ _LABEL_LIMIT = 512
 _DESCRIPTION_LIMIT = 10_000
 
 
-class Deployments(Resource):
+class Deployments(OneDeployment):
     """``session.deployments``: routes under ``/deployments/``.
 
     ::
@@ -138,30 +132,7 @@ class Deployments(Resource):
         Raises:
             ValueError: An argument is out of the API's bounds. Nothing was sent.
         """
-        query = query_of_filters(
-            order_by=order_by,
-            search=search,
-            service_health=service_health,
-            model_health=model_health,
-            accuracy_health=accuracy_health,
-            role=role,
-            status=status,
-            importance=importance,
-            last_prediction_timestamp_start=last_prediction_timestamp_start,
-            last_prediction_timestamp_end=last_prediction_timestamp_end,
-            prediction_usage_daily_avg_greater_than=prediction_usage_daily_avg_greater_than,
-            prediction_usage_daily_avg_less_than=prediction_usage_daily_avg_less_than,
-            default_prediction_server_id=default_prediction_server_id,
-            build_environment_type=build_environment_type,
-            execution_environment_type=execution_environment_type,
-            prediction_environment_platform=prediction_environment_platform,
-            created_by_me=created_by_me,
-            created_by=created_by,
-            champion_model_execution_type=champion_model_execution_type,
-            champion_model_target_type=champion_model_target_type,
-            tag_keys=tag_keys,
-            tag_values=tag_values,
-        )
+        query = query_of_filters(locals())
         return self._paginator(
             Deployment, "deployments/", query=query, key=by_id, page_size=page_size, limit=limit
         )
@@ -210,66 +181,6 @@ class Deployments(Resource):
             on_outage=on_outage,
         )
 
-    async def get(self, deployment_id: str) -> Deployment:
-        """Read one deployment. Implements ``GET /deployments/{deploymentId}/``."""
-        return await self._api.get(
-            Deployment, "deployments/{deployment_id}/", ids={"deployment_id": deployment_id}
-        )
-
-    async def update(
-        self,
-        deployment_id: str,
-        *,
-        label: str | Unset | None = UNSET,
-        description: str | Unset | None = UNSET,
-        importance: ImportanceWord | Unset | None = UNSET,
-    ) -> None:
-        """Change a deployment's label, description or importance.
-
-        What is not passed is not sent; ``None`` is sent as null. Implements
-        ``PATCH /deployments/{deploymentId}/``.
-
-        Args:
-            deployment_id: The deployment.
-            label: At most 512 characters.
-            description: At most 10,000 characters.
-            importance: An `Importance`.
-
-        Raises:
-            ValueError: Nothing to change was passed, or a value is out of bounds. Nothing was sent.
-        """
-        body = body_of(
-            label=unless_unset(_label, "label", label),
-            description=unless_unset(_description, "description", description),
-            importance=unless_unset(_importance, "importance", importance),
-        )
-        if not body:
-            raise ValueError("update() needs at least one of label, description and importance")
-        await self._api.send(
-            "PATCH", "deployments/{deployment_id}/", ids={"deployment_id": deployment_id}, json=body
-        )
-
-    async def delete(self, deployment_id: str, *, ignore_management_agent: bool | None = None) -> None:
-        """Delete a deployment. It may stay readable for a while after this returns.
-
-        A 404 to a repeated attempt whose predecessor's answer was lost counts as deleted. Implements
-        ``DELETE /deployments/{deploymentId}/``.
-
-        Args:
-            deployment_id: The deployment.
-            ignore_management_agent: Do not wait for a management agent to delete it first.
-
-        Raises:
-            UnprocessableEntityError: The server cannot delete it, for example while it is active.
-        """
-        await self._api.send(
-            "DELETE",
-            "deployments/{deployment_id}/",
-            ids={"deployment_id": deployment_id},
-            query=query_of(ignoreManagementAgent=flag("ignore_management_agent", ignore_management_agent)),
-            gone_is_done=True,
-        )
-
     async def begin_create_from_learning_model(
         self,
         model_id: str,
@@ -315,8 +226,8 @@ class Deployments(Resource):
         }
         body = {
             "modelId": text("model_id", model_id),
-            "label": _label("label", label),
-            "description": None if description is None else _description("description", description),
+            "label": label_text("label", label),
+            "description": None if description is None else description_text("description", description),
             **{name: value for name, value in optional.items() if value is not None},
         }
         route = "deployments/fromLearningModel/"
@@ -329,55 +240,6 @@ class Deployments(Resource):
             return await self.get(created.id) if created.id else await self._results.deployment(resource)
 
         return self._operation(response, read)
-
-    async def begin_set_status(
-        self, deployment_id: str, status: TargetDeploymentStatusWord
-    ) -> Operation[Deployment]:
-        """Activate or deactivate a deployment. Implements ``PATCH /deployments/{deploymentId}/status/``.
-
-        Args:
-            deployment_id: The deployment.
-            status: ``active`` or ``inactive``.
-
-        Returns:
-            An operation whose result is the refreshed deployment.
-
-        Raises:
-            ConflictError: It already has that status, or is changing.
-            UnprocessableEntityError: The server cannot change it.
-        """
-        response = await self._api.send(
-            "PATCH",
-            "deployments/{deployment_id}/status/",
-            ids={"deployment_id": deployment_id},
-            json={"status": choice("status", status, TargetDeploymentStatus)},
-        )
-
-        async def read(_resource: str | None) -> Deployment:
-            return await self.get(deployment_id)
-
-        return self._operation(response, read)
-
-    async def begin_activate(self, deployment_id: str) -> Operation[Deployment]:
-        """Begin to activate a deployment; see `begin_set_status`."""
-        return await self.begin_set_status(deployment_id, TargetDeploymentStatus.ACTIVE)
-
-    async def begin_deactivate(self, deployment_id: str) -> Operation[Deployment]:
-        """Begin to deactivate a deployment; see `begin_set_status`."""
-        return await self.begin_set_status(deployment_id, TargetDeploymentStatus.INACTIVE)
-
-    async def capabilities(self, deployment_id: str) -> tuple[DeploymentCapability, ...]:
-        """Read what a deployment supports, and why not.
-
-        Implements ``GET /deployments/{deploymentId}/capabilities/``.
-        """
-        route = "deployments/{deployment_id}/capabilities/"
-        response = await self._api.send("GET", route, ids={"deployment_id": deployment_id})
-        self._api.require_ok(response, f"GET /{route}")
-        page = self._api.decoder.decode_page(
-            response.content, DeploymentCapability, operation=f"GET /{route}"
-        )
-        return tuple(page.items)
 
     def features(
         self,
@@ -443,143 +305,6 @@ class Deployments(Resource):
             limit=limit,
         )
 
-    async def begin_report(self, deployment_id: str, report_id: str) -> Operation[None]:
-        """Run a scheduled report now. Implements ``POST /deployments/{deploymentId}/onDemandReports/``.
-
-        Args:
-            deployment_id: The deployment.
-            report_id: The scheduled report.
-        """
-        response = await self._api.send(
-            "POST",
-            "deployments/{deployment_id}/onDemandReports/",
-            ids={"deployment_id": deployment_id},
-            json={"id": text("report_id", report_id)},
-        )
-        return self._operation(response, nothing)
-
-    async def begin_scoring_code_build(
-        self,
-        deployment_id: str,
-        *,
-        include_agent: bool | None = None,
-        include_prediction_explanations: bool | None = None,
-        include_prediction_intervals: bool | None = None,
-    ) -> Operation[Artifact]:
-        """Build a JAR with extras. Implements ``POST /deployments/{deploymentId}/scoringCodeBuilds/``.
-
-        Args:
-            deployment_id: The deployment.
-            include_agent: With the tracking agent.
-            include_prediction_explanations: With prediction explanations.
-            include_prediction_intervals: With prediction intervals.
-
-        Returns:
-            An operation whose result is the JAR to download.
-        """
-        flags = {
-            "includeAgent": include_agent,
-            "includePredictionExplanations": include_prediction_explanations,
-            "includePredictionIntervals": include_prediction_intervals,
-        }
-        for name, value in flags.items():
-            flag(name, value)
-        response = await self._api.send(
-            "POST",
-            "deployments/{deployment_id}/scoringCodeBuilds/",
-            ids={"deployment_id": deployment_id},
-            json={name: value for name, value in flags.items() if value is not None},
-        )
-
-        async def built(resource: str | None) -> Artifact:
-            return self._results.jar(
-                resource
-                or _scoring_code_path(
-                    deployment_id, **{name: flag(name, value) for name, value in flags.items()}
-                )
-            )
-
-        return self._operation(response, built)
-
-    async def scoring_code(
-        self,
-        deployment_id: str,
-        *,
-        source_code: bool | None = None,
-        include_agent: bool | None = None,
-        include_pe: bool | None = None,
-        include_prediction_explanations: bool | None = None,
-        include_prediction_intervals: bool | None = None,
-        build: bool | None = None,
-    ) -> Artifact:
-        """Return the JAR of a deployment's current model, for predictions outside of a prediction server.
-
-        An agent, prediction explanations and prediction intervals need a build, which is begun and awaited
-        first. Implements ``GET /deployments/{deploymentId}/scoringCode/``.
-
-        Args:
-            deployment_id: The deployment.
-            source_code: The source archive (not executable) instead of the executable JAR.
-            include_agent: With the tracking agent.
-            include_pe: The page's older name of ``include_prediction_explanations``; goes out as given.
-            include_prediction_explanations: With prediction explanations.
-            include_prediction_intervals: With prediction intervals.
-            build: Whether to build first; by default where an extra needs it. ``False`` asks for the extras
-                of a JAR that the server has built already.
-
-        Returns:
-            The JAR to download. A download checks that it is a ZIP archive.
-
-        Raises:
-            ValueError: Source code with an agent: the two exclude each other. Nothing was sent.
-            OperationFailedError: The build failed.
-        """
-        if source_code and include_agent:
-            raise ValueError("source_code and include_agent exclude each other")
-        extras = (include_agent, include_prediction_explanations, include_prediction_intervals)
-        if build if build is not None else any(extras):
-            if source_code:
-                raise ValueError(
-                    "source_code cannot be built with extras: pass build=False or leave them out"
-                )
-            operation = await self.begin_scoring_code_build(
-                deployment_id,
-                include_agent=include_agent,
-                include_prediction_explanations=include_prediction_explanations,
-                include_prediction_intervals=include_prediction_intervals,
-            )
-            return await operation
-        return self._results.jar(
-            _scoring_code_path(
-                deployment_id,
-                sourceCode=flag("source_code", source_code),
-                includeAgent=flag("include_agent", include_agent),
-                includePe=flag("include_pe", include_pe),
-                includePredictionExplanations=flag(
-                    "include_prediction_explanations", include_prediction_explanations
-                ),
-                includePredictionIntervals=flag("include_prediction_intervals", include_prediction_intervals),
-            )
-        )
-
 
 def _by_name(feature: Feature) -> str:
     return feature.name
-
-
-def _label(name: str, value: Any) -> str:
-    return text(name, value, longest=_LABEL_LIMIT)
-
-
-def _description(name: str, value: Any) -> str:
-    return text(name, value, longest=_DESCRIPTION_LIMIT)
-
-
-def _importance(name: str, value: Any) -> str | None:
-    return choice(name, value, Importance)
-
-
-def _scoring_code_path(deployment_id: str, **query: str | None) -> str:
-    return route_path(
-        "deployments/{deployment_id}/scoringCode/", {"deployment_id": deployment_id}, query_of(**query)
-    )

@@ -59,8 +59,8 @@ _WRITERS: Final[Mapping[str, Callable[[str, Any], str | Iterable[str] | None]]] 
 }
 
 
-def query_of_filters(**filters: Any) -> Query:
-    """Return the query of filters given by their names in Python; ``None`` filters nothing.
+def query_of_filters(arguments: Mapping[str, Any]) -> Query:
+    """Return the query of a list's arguments, by their names in Python; ``None`` filters nothing.
 
     Raises:
         ValueError: A value is out of the API's bounds.
@@ -68,8 +68,8 @@ def query_of_filters(**filters: Any) -> Query:
     """
     return query_of(
         **{
-            _page_name(name): None if value is None else _WRITERS[name](name, value)
-            for name, value in filters.items()
+            _page_name(name): None if arguments[name] is None else write(name, arguments[name])
+            for name, write in _WRITERS.items()
         }
     )
 

@@ -1,10 +1,11 @@
 """The session, and what can be done with it."""
 
+from datarobot_mlops_async.session._routes import Routes
 from datarobot_mlops_async.session._session import AsyncSession
 from datarobot_mlops_async.session._view import SessionView
 
-__all__ = ["AsyncSession", "SessionView"]
+__all__ = ["AsyncSession", "Routes", "SessionView"]
 
-for _class in (AsyncSession, SessionView):
+for _class in (AsyncSession, Routes, SessionView):
     # As users import them.
     _class.__module__ = __name__

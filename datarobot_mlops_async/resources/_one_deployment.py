@@ -1,0 +1,284 @@
+"""One deployment: read, change and delete it, switch it on and off, and what can be had of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from datarobot_mlops_async._api import route_path
+from datarobot_mlops_async.models import (
+    Deployment,
+    DeploymentCapability,
+    Importance,
+    TargetDeploymentStatus,
+)
+from datarobot_mlops_async.resources._arguments import (
+    UNSET,
+    Unset,
+    body_of,
+    choice,
+    flag,
+    query_of,
+    text,
+    unless_unset,
+)
+from datarobot_mlops_async.resources._base import Resource, nothing
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async.artifacts import Artifact
+    from datarobot_mlops_async.operations import Operation
+    from datarobot_mlops_async.resources._words import ImportanceWord, TargetDeploymentStatusWord
+
+_LABEL_LIMIT = 512
+_DESCRIPTION_LIMIT = 10_000
+
+
+class OneDeployment(Resource):
+    """What `Deployments` can do with one deployment: routes under ``/deployments/{deploymentId}/``."""
+
+    async def get(self, deployment_id: str) -> Deployment:
+        """Read one deployment. Implements ``GET /deployments/{deploymentId}/``."""
+        return await self._api.get(
+            Deployment, "deployments/{deployment_id}/", ids={"deployment_id": deployment_id}
+        )
+
+    async def update(
+        self,
+        deployment_id: str,
+        *,
+        label: str | Unset | None = UNSET,
+        description: str | Unset | None = UNSET,
+        importance: ImportanceWord | Unset | None = UNSET,
+    ) -> None:
+        """Change a deployment's label, description or importance.
+
+        What is not passed is not sent; ``None`` is sent as null. Implements
+        ``PATCH /deployments/{deploymentId}/``.
+
+        Args:
+            deployment_id: The deployment.
+            label: At most 512 characters.
+            description: At most 10,000 characters.
+            importance: An `Importance`.
+
+        Raises:
+            ValueError: Nothing to change was passed, or a value is out of bounds. Nothing was sent.
+        """
+        body = body_of(
+            label=unless_unset(label_text, "label", label),
+            description=unless_unset(description_text, "description", description),
+            importance=unless_unset(_importance, "importance", importance),
+        )
+        if not body:
+            raise ValueError("update() needs at least one of label, description and importance")
+        await self._api.send(
+            "PATCH", "deployments/{deployment_id}/", ids={"deployment_id": deployment_id}, json=body
+        )
+
+    async def delete(self, deployment_id: str, *, ignore_management_agent: bool | None = None) -> None:
+        """Delete a deployment. It may stay readable for a while after this returns.
+
+        A 404 to a repeated attempt whose predecessor's answer was lost counts as deleted. Implements
+        ``DELETE /deployments/{deploymentId}/``.
+
+        Args:
+            deployment_id: The deployment.
+            ignore_management_agent: Do not wait for a management agent to delete it first.
+
+        Raises:
+            UnprocessableEntityError: The server cannot delete it, for example while it is active.
+        """
+        await self._api.send(
+            "DELETE",
+            "deployments/{deployment_id}/",
+            ids={"deployment_id": deployment_id},
+            query=query_of(ignoreManagementAgent=flag("ignore_management_agent", ignore_management_agent)),
+            gone_is_done=True,
+        )
+
+    async def begin_set_status(
+        self, deployment_id: str, status: TargetDeploymentStatusWord
+    ) -> Operation[Deployment]:
+        """Activate or deactivate a deployment. Implements ``PATCH /deployments/{deploymentId}/status/``.
+
+        Args:
+            deployment_id: The deployment.
+            status: ``active`` or ``inactive``.
+
+        Returns:
+            An operation whose result is the refreshed deployment.
+
+        Raises:
+            ConflictError: It already has that status, or is changing.
+            UnprocessableEntityError: The server cannot change it.
+        """
+        response = await self._api.send(
+            "PATCH",
+            "deployments/{deployment_id}/status/",
+            ids={"deployment_id": deployment_id},
+            json={"status": choice("status", status, TargetDeploymentStatus)},
+        )
+
+        async def read(_resource: str | None) -> Deployment:
+            return await self.get(deployment_id)
+
+        return self._operation(response, read)
+
+    async def begin_activate(self, deployment_id: str) -> Operation[Deployment]:
+        """Begin to activate a deployment; see `begin_set_status`."""
+        return await self.begin_set_status(deployment_id, TargetDeploymentStatus.ACTIVE)
+
+    async def begin_deactivate(self, deployment_id: str) -> Operation[Deployment]:
+        """Begin to deactivate a deployment; see `begin_set_status`."""
+        return await self.begin_set_status(deployment_id, TargetDeploymentStatus.INACTIVE)
+
+    async def capabilities(self, deployment_id: str) -> tuple[DeploymentCapability, ...]:
+        """Read what a deployment supports, and why not.
+
+        Implements ``GET /deployments/{deploymentId}/capabilities/``.
+        """
+        route = "deployments/{deployment_id}/capabilities/"
+        response = await self._api.send("GET", route, ids={"deployment_id": deployment_id})
+        self._api.require_ok(response, f"GET /{route}")
+        page = self._api.decoder.decode_page(
+            response.content, DeploymentCapability, operation=f"GET /{route}"
+        )
+        return tuple(page.items)
+
+    async def begin_report(self, deployment_id: str, report_id: str) -> Operation[None]:
+        """Run a scheduled report now. Implements ``POST /deployments/{deploymentId}/onDemandReports/``.
+
+        Args:
+            deployment_id: The deployment.
+            report_id: The scheduled report.
+        """
+        response = await self._api.send(
+            "POST",
+            "deployments/{deployment_id}/onDemandReports/",
+            ids={"deployment_id": deployment_id},
+            json={"id": text("report_id", report_id)},
+        )
+        return self._operation(response, nothing)
+
+    async def begin_scoring_code_build(
+        self,
+        deployment_id: str,
+        *,
+        include_agent: bool | None = None,
+        include_prediction_explanations: bool | None = None,
+        include_prediction_intervals: bool | None = None,
+    ) -> Operation[Artifact]:
+        """Build a JAR with extras. Implements ``POST /deployments/{deploymentId}/scoringCodeBuilds/``.
+
+        Args:
+            deployment_id: The deployment.
+            include_agent: With the tracking agent.
+            include_prediction_explanations: With prediction explanations.
+            include_prediction_intervals: With prediction intervals.
+
+        Returns:
+            An operation whose result is the JAR to download.
+        """
+        flags = {
+            "includeAgent": include_agent,
+            "includePredictionExplanations": include_prediction_explanations,
+            "includePredictionIntervals": include_prediction_intervals,
+        }
+        for name, value in flags.items():
+            flag(name, value)
+        response = await self._api.send(
+            "POST",
+            "deployments/{deployment_id}/scoringCodeBuilds/",
+            ids={"deployment_id": deployment_id},
+            json={name: value for name, value in flags.items() if value is not None},
+        )
+
+        async def built(resource: str | None) -> Artifact:
+            return self._results.jar(
+                resource
+                or _scoring_code_path(
+                    deployment_id, **{name: flag(name, value) for name, value in flags.items()}
+                )
+            )
+
+        return self._operation(response, built)
+
+    async def scoring_code(
+        self,
+        deployment_id: str,
+        *,
+        source_code: bool | None = None,
+        include_agent: bool | None = None,
+        include_pe: bool | None = None,
+        include_prediction_explanations: bool | None = None,
+        include_prediction_intervals: bool | None = None,
+        build: bool | None = None,
+    ) -> Artifact:
+        """Return the JAR of a deployment's current model, for predictions outside of a prediction server.
+
+        An agent, prediction explanations and prediction intervals need a build, which is begun and awaited
+        first. Implements ``GET /deployments/{deploymentId}/scoringCode/``.
+
+        Args:
+            deployment_id: The deployment.
+            source_code: The source archive (not executable) instead of the executable JAR.
+            include_agent: With the tracking agent.
+            include_pe: The page's older name of ``include_prediction_explanations``; goes out as given.
+            include_prediction_explanations: With prediction explanations.
+            include_prediction_intervals: With prediction intervals.
+            build: Whether to build first; by default where an extra needs it. ``False`` asks for the extras
+                of a JAR that the server has built already.
+
+        Returns:
+            The JAR to download. A download checks that it is a ZIP archive.
+
+        Raises:
+            ValueError: Source code with an agent: the two exclude each other. Nothing was sent.
+            OperationFailedError: The build failed.
+        """
+        if source_code and include_agent:
+            raise ValueError("source_code and include_agent exclude each other")
+        extras = (include_agent, include_prediction_explanations, include_prediction_intervals)
+        if build if build is not None else any(extras):
+            if source_code:
+                raise ValueError(
+                    "source_code cannot be built with extras: pass build=False or leave them out"
+                )
+            operation = await self.begin_scoring_code_build(
+                deployment_id,
+                include_agent=include_agent,
+                include_prediction_explanations=include_prediction_explanations,
+                include_prediction_intervals=include_prediction_intervals,
+            )
+            return await operation
+        return self._results.jar(
+            _scoring_code_path(
+                deployment_id,
+                sourceCode=flag("source_code", source_code),
+                includeAgent=flag("include_agent", include_agent),
+                includePe=flag("include_pe", include_pe),
+                includePredictionExplanations=flag(
+                    "include_prediction_explanations", include_prediction_explanations
+                ),
+                includePredictionIntervals=flag("include_prediction_intervals", include_prediction_intervals),
+            )
+        )
+
+
+def label_text(name: str, value: Any) -> str:
+    """Return a label of allowed length."""
+    return text(name, value, longest=_LABEL_LIMIT)
+
+
+def description_text(name: str, value: Any) -> str:
+    """Return a description of allowed length."""
+    return text(name, value, longest=_DESCRIPTION_LIMIT)
+
+
+def _importance(name: str, value: Any) -> str | None:
+    return choice(name, value, Importance)
+
+
+def _scoring_code_path(deployment_id: str, **query: str | None) -> str:
+    return route_path(
+        "deployments/{deployment_id}/scoringCode/", {"deployment_id": deployment_id}, query_of(**query)
+    )
