@@ -13,13 +13,14 @@ from datarobot_mlops_async.errors import (
     StalledError,
     TransportError,
 )
-from tests.conftest import BACKENDS
 from tests.servers.clients import MIB, session_for
 from tests.servers.odd import OddServer, says
 from tests.servers.storage import TOKEN
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.anyio
+# On asyncio calls go over our own transport, on trio over httpx's.
+on_both = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 PASSWORD = ("user", "p@ss:w\u00f6rd")
 REFUSED = {
     "no SOCKS": ({"method": b"HT"}, "does not speak SOCKS5", Hint.CHECK_PROXY),
@@ -33,25 +34,6 @@ REFUSED = {
     "another code": ({"reply": b"\x05\x63\x00\x03\x01x" + bytes(2)}, "code 99", Hint.CHECK_PROXY),
     "half a reply": ({"reply": b"\x05\x00\x00\x01"}, "before it answered", Hint.CHECK_PROXY),
 }
-
-
-def pytest_generate_tests(metafunc):
-    """Over our own transport and over httpx's, which on trio is what everybody gets."""
-    if "over" in metafunc.fixturenames:
-        ways = {"asyncio": ("own", "httpx"), "uvloop": ("own",), "trio": ("own",)}
-        found = [(loop, over) for loop, overs in ways.items() for over in overs]
-        metafunc.parametrize(
-            ("anyio_backend", "over"),
-            [(BACKENDS[loop], over) for loop, over in found],
-            ids=[f"{loop}-{over}" for loop, over in found],
-            indirect=["over"],
-        )
-
-
-@pytest.fixture
-def over(request, monkeypatch):
-    if request.param == "httpx":
-        monkeypatch.setenv("DATAROBOT_MLOPS_TRANSPORT", "httpx")
 
 
 async def _use(endpoint, tmp_path, **options):
@@ -68,18 +50,19 @@ async def _use(endpoint, tmp_path, **options):
 
 @pytest.mark.parametrize("password", [None, PASSWORD], ids=["open", "password"])
 async def test_calls_and_downloads_go_through_a_socks_proxy(
-    over, password, tls_storage, tls, socks_proxy, tmp_path
+    password, tls_storage, tls, socks_proxy, tmp_path
 ):
     stored = tls_storage.put("image", MIB + 77)
     endpoint = tls_storage.endpoint.replace("127.0.0.1", "localhost")
-    socks_proxy.password = password
-    url = socks_proxy.url_for(*PASSWORD) if password else socks_proxy.url
+    socks_proxy.password = PASSWORD
+    url = socks_proxy.url_for(*PASSWORD)
     contents = await _use(endpoint, tmp_path, proxy=url, verify=tls.ca_file)
     assert contents == [stored.data] * 2
     # Names are the proxy's to resolve; a signed URL's host goes the same way.
     assert {each.partition(":")[0] for each in socks_proxy.lines} == {"localhost", "127.0.0.1"}
 
 
+@on_both
 async def test_socks_proxy_of_the_environment_is_used_for_plain_http(
     storage, socks_proxy, tmp_path, monkeypatch
 ):
@@ -90,8 +73,9 @@ async def test_socks_proxy_of_the_environment_is_used_for_plain_http(
     assert len(socks_proxy.lines) >= 3
 
 
+@on_both
 @pytest.mark.parametrize("behaviour", REFUSED)
-async def test_socks_proxy_that_refuses_is_told_and_leaves_no_socket(behaviour, over, socks_proxy):
+async def test_socks_proxy_that_refuses_is_told_and_leaves_no_socket(behaviour, socks_proxy):
     replies, message, hint = REFUSED[behaviour]
     socks_proxy.replies, socks_proxy.password = replies, PASSWORD
     options = {"proxy": socks_proxy.url_for(*PASSWORD), "retry": 0}
@@ -103,13 +87,15 @@ async def test_socks_proxy_that_refuses_is_told_and_leaves_no_socket(behaviour, 
             assert "w\u00f6rd" not in str(caught.value)
 
 
-async def test_socks_proxy_that_wants_a_password_says_so(over, socks_proxy):
+@on_both
+async def test_socks_proxy_that_wants_a_password_says_so(socks_proxy):
     socks_proxy.password = PASSWORD
     async with AsyncSession("https://service.example", TOKEN, proxy=socks_proxy.url, retry=0) as session:
         with pytest.raises(ConnectError, match="wants a user name and a password"):
             await session.deployments.get("d1")
 
 
+@on_both
 async def test_password_too_long_for_socks_is_a_config_error(socks_proxy):
     socks_proxy.password = PASSWORD
     url = socks_proxy.url_for("user", "x" * 256)
@@ -118,6 +104,7 @@ async def test_password_too_long_for_socks_is_a_config_error(socks_proxy):
             await session.deployments.get("d1")
 
 
+@on_both
 @pytest.mark.parametrize("host", ["[::1]", "127.0.0.1"])
 async def test_socks_proxy_gets_an_address_as_one(host, storage, socks_proxy):
     socks_proxy.hosts["::1"] = "127.0.0.1"
@@ -127,7 +114,8 @@ async def test_socks_proxy_gets_an_address_as_one(host, storage, socks_proxy):
     assert socks_proxy.lines[0].startswith(host.strip("[]") + ":")
 
 
-async def test_mute_socks_proxy_ends_with_the_time_for_connecting(over, socks_proxy, tmp_path):
+@on_both
+async def test_mute_socks_proxy_ends_with_the_time_for_connecting(socks_proxy, tmp_path):
     socks_proxy.replies["method"] = None
     config = tmp_path / "drconfig.yaml"
     config.write_text("endpoint: https://service.example\ntoken: t\nconnect_timeout: 0.05\n")
@@ -137,6 +125,7 @@ async def test_mute_socks_proxy_ends_with_the_time_for_connecting(over, socks_pr
                 await ask
 
 
+@on_both
 @pytest.mark.parametrize("password", [None, PASSWORD], ids=["open", "password"])
 async def test_downloads_go_through_a_proxy_under_tls(
     password, storage, tls_storage, tls, tls_proxy, tmp_path
@@ -151,6 +140,7 @@ async def test_downloads_go_through_a_proxy_under_tls(
     assert {each.partition(" ")[0] for each in tls_proxy.lines} == {"GET", "CONNECT"}
 
 
+@on_both
 async def test_proxy_under_tls_that_is_not_trusted_or_refuses_is_told(tls, tls_proxy, tls_storage, tmp_path):
     tls_proxy.password = PASSWORD
     options = {"proxy": tls_proxy.url, "retry": 0}
