@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 
+import anyio
 import attrs
 import pytest
 
@@ -17,7 +18,9 @@ from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import DecodeError, NotFoundError, ProtocolError, ServerError
 from datarobot_mlops_async.models import Deployment
 from tests.scripted import Answer, ScriptedServer
+from tests.servers.clients import MIB, artifact_at
 
+pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.anyio
 TOKEN = "c4n4ry-t0k3n"
 FAST = RetryPolicy(initial_backoff=0.001, max_backoff=0.001)
@@ -233,6 +236,45 @@ async def test_hooks_see_each_attempt_without_its_secrets_and_survive_their_own_
     failures = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert len(failures) == 3
     assert "in the hook" in failures[0].exc_text
+
+
+async def test_hooks_and_log_see_every_request_of_a_download(storage, tmp_path, caplog):
+    storage.put("image", 5 * MIB)
+    seen = []
+    caplog.set_level(logging.DEBUG, "datarobot_mlops_async")
+    hooks = {"on_request": seen.append, "on_response": seen.append}
+    async with artifact_at(storage.endpoint, "files/image", session_options=hooks) as artifact:
+        await artifact.download(tmp_path / "image")
+    requests = [each for each in seen if isinstance(each, RequestInfo)]
+    ends = [each for each in seen if isinstance(each, ResponseInfo)]
+    # The artifact's address, and then one piece after the other.
+    assert len(requests) == len(storage.requests) > 3
+    assert sorted(map(id, requests)) == sorted(id(each.request) for each in ends)
+    assert requests[0].url == f"{storage.endpoint}/files/image"
+    assert {(each.method, each.route) for each in requests} == {("GET", "/files/image")}
+    assert [each.status for each in ends[:2]] == [302, 206]
+    assert caplog.text.count("GET ") >= len(requests)
+    assert "Signature" in storage.requests[-1].target
+    assert "Signature" not in repr(seen) + caplog.text
+    assert TOKEN not in repr(seen) + caplog.text
+
+
+async def test_download_cancelled_in_a_hook_leaves_no_connection(storage, tmp_path):
+    storage.put("image", MIB)
+    told = anyio.Event()
+
+    async def on_response(end):
+        told.set()
+        await anyio.sleep_forever()
+
+    options = {"on_response": on_response}
+    async with (
+        artifact_at(storage.endpoint, "files/direct/image", session_options=options) as artifact,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(artifact.download, tmp_path / "image")
+        await told.wait()
+        group.cancel_scope.cancel()
 
 
 async def test_opened_session_is_used_without_a_block_and_closed_by_hand():

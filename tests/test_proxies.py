@@ -49,9 +49,7 @@ async def _use(endpoint, tmp_path, **options):
 
 
 @pytest.mark.parametrize("password", [None, PASSWORD], ids=["open", "password"])
-async def test_calls_and_downloads_go_through_a_socks_proxy(
-    password, tls_storage, tls, socks_proxy, tmp_path
-):
+async def test_calls_and_downloads_go_through_a_socks_proxy(tls_storage, tls, socks_proxy, tmp_path):
     stored = tls_storage.put("image", MIB + 77)
     endpoint = tls_storage.endpoint.replace("127.0.0.1", "localhost")
     socks_proxy.password = PASSWORD

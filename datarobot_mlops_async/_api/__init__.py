@@ -6,6 +6,7 @@ from datarobot_mlops_async._api._addresses import (
     own_path,
     query_pairs,
     rebase,
+    route_of,
     route_path,
 )
 from datarobot_mlops_async._api._answers import readable, retry_after, status_error
@@ -35,6 +36,7 @@ __all__ = [
     "readable",
     "rebase",
     "retry_after",
+    "route_of",
     "route_path",
     "secrets_of",
     "status_error",

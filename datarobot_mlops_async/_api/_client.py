@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import logging
 import re
 import time
 import warnings
@@ -22,15 +21,16 @@ from datarobot_mlops_async._api._addresses import (
     route_of,
     route_path,
 )
-from datarobot_mlops_async._api._answers import readable, request_id, status_error
+from datarobot_mlops_async._api._answers import readable, status_error
 from datarobot_mlops_async._api._call import Call
 from datarobot_mlops_async._api._headers import RequestHeaders
+from datarobot_mlops_async._api._hooks import Hooks, RequestInfo
 from datarobot_mlops_async._api._lifetime import Lifetime
 from datarobot_mlops_async._config import origin_of
 from datarobot_mlops_async._counting import current_counter
 from datarobot_mlops_async._limiter import Limiter, PausedError
 from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, Retries
-from datarobot_mlops_async._telemetry import Telemetry, logger, telemetry_for
+from datarobot_mlops_async._telemetry import Telemetry, telemetry_for
 from datarobot_mlops_async._transport import Response, without_query
 from datarobot_mlops_async.errors import (
     APIStatusError,
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from datarobot_mlops_async._api._credentials import Credentials
-    from datarobot_mlops_async._api._hooks import Hooks
     from datarobot_mlops_async._api._options import Options
     from datarobot_mlops_async._config import Settings
     from datarobot_mlops_async._decoding import Decoder
@@ -268,9 +267,15 @@ class Api:
         return True
 
     async def _exchange(self, call: Call) -> Response:
-        if self.hooks.on_request is not None:
-            await self.hooks.request(call)
-        response, failed, started = None, None, time.perf_counter()
+        if not self.hooks.heard:
+            return await self._send_once(call)
+        route = call.operation.partition(" ")[2]
+        request = RequestInfo(
+            method=call.method, route=route, url=without_query(call.url), attempt=call.number
+        )
+        return await self.hooks.watch(request, partial(self._send_once, call))
+
+    async def _send_once(self, call: Call) -> Response:
         try:
             with self.telemetry.request(call.operation, url=call.url, attempt=call.number) as watch:
                 headers = call.headers
@@ -280,32 +285,13 @@ class Api:
                     call.method, call.url, headers=headers, content=call.content, timeout=self.options.timeout
                 )
                 watch.tell(status=response.status)
-        except MLOpsError as error:
-            failed = type(error).__name__
-            if isinstance(error, TransportError):
-                error.attempts = call.number
-                call.failed(error, answer_lost=not isinstance(error, ConnectError))
+        except TransportError as error:
+            error.attempts = call.number
+            call.failed(error, answer_lost=not isinstance(error, ConnectError))
             raise
-        else:
-            if "deprecation" in response.headers:
-                self._warn_once(call.operation, response.headers["deprecation"])
-            return response
-        finally:
-            if logger.isEnabledFor(logging.DEBUG):
-                self._log(call, response, failed, time.perf_counter() - started)
-            if self.hooks.on_response is not None and (response is not None or failed is not None):
-                await self.hooks.response(call, response, failed, time.perf_counter() - started)
-
-    def _log(self, call: Call, response: Response | None, failed: str | None, seconds: float) -> None:
-        logger.debug(
-            "%s %s %s in %.1f ms (attempt %d, request id %s)",
-            call.method,
-            without_query(call.url).removeprefix(self.settings.endpoint),
-            response.status if response is not None else failed or "cancelled",
-            seconds * 1000,
-            call.number,
-            request_id(response.headers) if response is not None else None,
-        )
+        if "deprecation" in response.headers:
+            self._warn_once(call.operation, response.headers["deprecation"])
+        return response
 
     def _not_sent(self, call: Call, remaining: float) -> RateLimitError:
         return RateLimitError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from datarobot_mlops_async._api import USER_AGENT, status_error
+from datarobot_mlops_async._api import USER_AGENT, RequestInfo, route_of, status_error
 from datarobot_mlops_async._streaming import Address, resolve_location
 from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import ConnectError, ProtocolError, TransportError
@@ -44,6 +44,7 @@ class RemoteObject:
         # A whole URL is somebody else's business, wherever it leads: it gets nothing of ours.
         self._is_api = self._start != path
         self._client = client
+        self._route = f"/{route_of(path)}" if self._is_api else ""
         self._resolved: str | None = None
         self._lock = anyio.Lock()
         self.resolutions = 0
@@ -116,13 +117,33 @@ class RemoteObject:
         # Size and digest are of the bytes on the connection.
         fields = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity", **headers}
         if not self._is_api or not self._api.owns(url):
-            return await self._client.get(url, fields)
+            return await self._send(url, fields)
         ours = await self._api.headers_for_bytes()
-        response = await self._client.get(url, {**fields, **ours})
+        response = await self._send(url, {**fields, **ours})
         if response.status == 401 and await self._api.credentials.renew(ours["authorization"]):
             await response.aclose()
-            response = await self._client.get(url, {**fields, **await self._api.headers_for_bytes()})
+            response = await self._send(url, {**fields, **await self._api.headers_for_bytes()})
         return response
+
+    async def _send(self, url: str, headers: Mapping[str, str]) -> StreamingResponse:
+        hooks = self._api.hooks
+        if not hooks.heard:
+            return await self._client.get(url, headers)
+        response: StreamingResponse | None = None
+
+        async def send() -> StreamingResponse:
+            nonlocal response
+            response = await self._client.get(url, headers)
+            return response
+
+        request = RequestInfo(method="GET", route=self._route, url=without_query(url), attempt=1)
+        try:
+            return await hooks.watch(request, send)
+        except BaseException:
+            # Cancelled in a hook.
+            if response is not None:
+                await response.aclose()
+            raise
 
     def _next_hop(self, url: str, location: str) -> str:
         if not location:

@@ -62,9 +62,9 @@ class AsyncSession(SessionView):
         max_concurrency: The most requests in flight at a time; further ones wait their turn.
         strict: Raise `DecodeError` for everything that is tolerated by default: missing or unknown fields,
             unknown enum values, nulls and fractions where the API page promises otherwise.
-        on_request: Called, plain or async, with a `RequestInfo` before each attempt of an API call. What it
-            raises is logged; it should not block.
-        on_response: Called with a `ResponseInfo` after each attempt, answered or not.
+        on_request: Called, plain or async, with a `RequestInfo` before each request: each attempt of a call, each
+            piece of a download. What it raises is logged; it should not block.
+        on_response: Called with a `ResponseInfo` after each of them, answered or not.
         polling: How often to ask for the status of operations that are waited for.
         transport: An httpx transport to use instead of real connections, for tests. The session closes it.
 
@@ -120,7 +120,7 @@ class AsyncSession(SessionView):
             options=options,
             redactor=redactor,
             credentials=Credentials(settings, redactor),
-            hooks=Hooks(on_request=on_request, on_response=on_response),
+            hooks=Hooks(endpoint=settings.endpoint, on_request=on_request, on_response=on_response),
         )
         super().__init__(api, Poller(api, polling or PollPolicy()))
 
