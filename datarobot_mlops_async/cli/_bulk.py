@@ -16,7 +16,8 @@ from datarobot_mlops_async.cli._bulk_view import BulkView, is_on_its_way, reason
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, usage
 from datarobot_mlops_async.cli._listing import OutputFormat
 from datarobot_mlops_async.cli._messages import clean
-from datarobot_mlops_async.cli._printing import print_names
+from datarobot_mlops_async.cli._printing import table_of
+from datarobot_mlops_async.cli._views import DEPLOYMENTS
 from datarobot_mlops_async.errors import JournalError
 from datarobot_mlops_async.models import Deployment
 
@@ -115,7 +116,9 @@ class BulkAction:
             deployments = self.cli.session.deployments
             outcomes = await self.cli.session.bulk(deployments.get, self._asked[:_MOST_NAMED])
             shown = [each.value or Deployment(id=each.item) for each in outcomes]
-        print_names(self.cli.terminal, shown)
+        err = self.cli.terminal.err
+        self.cli.terminal.status.hide()
+        err.print(table_of(DEPLOYMENTS.columns[:3], shown, err.width))
         if more := len(self._asked) - len(shown):
             self.cli.terminal.say(f"and {more:,} more")
 

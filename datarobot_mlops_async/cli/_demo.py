@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import click
@@ -14,8 +13,7 @@ import click
 from datarobot_mlops_async.cli._command import Command, option
 from datarobot_mlops_async.cli._exits import usage
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+_NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
 @click.command("demo", cls=Command)
@@ -44,34 +42,12 @@ def command(deployments: int, image_size: str, keep: bool) -> None:
         size = parse_size(image_size)
     except ValueError as error:
         raise usage(f"--image-size: {error}") from None
-    with (
-        _without_proxies(),
-        _place(keep=keep) as directory,
-        Emulator(deployments=deployments, image_size=size) as emulator,
-    ):
-        anyio.run(Demo(Terminal().out, emulator, directory, keep).play)
-
-
-@contextmanager
-def _place(*, keep: bool) -> Iterator[Path]:
-    """Yield the directory for the image: the current one to keep it, else one that is removed."""
-    if keep:
-        yield Path.cwd()
-        return
-    with tempfile.TemporaryDirectory(prefix="dr-mlops-demo-") as directory:
-        yield Path(directory)
-
-
-@contextmanager
-def _without_proxies() -> Iterator[None]:
-    """Reach this machine without its proxy, which is set on many machines and would refuse."""
-    before = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
-    os.environ |= dict.fromkeys(before, "127.0.0.1")
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with ExitStack() as stack:
+        # Many machines have a proxy set, which would refuse to reach this machine.
+        stack.callback(os.environ.update, {name: os.environ.get(name, "") for name in _NO_PROXY})
+        os.environ |= dict.fromkeys(_NO_PROXY, "127.0.0.1")
+        place = Path.cwd()
+        if not keep:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dr-mlops-demo-")))
+        emulator = stack.enter_context(Emulator(deployments=deployments, image_size=size))
+        anyio.run(Demo(Terminal().out, emulator, place, keep).play)

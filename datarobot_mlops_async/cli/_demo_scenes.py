@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 from attrs import define, field
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column as TableColumn
 from rich.table import Table
@@ -18,7 +19,7 @@ from rich.text import Text
 from datarobot_mlops_async._config import Settings
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._fields import style_of
-from datarobot_mlops_async.cli._printing import cell, fitting, table_of
+from datarobot_mlops_async.cli._printing import table_of
 from datarobot_mlops_async.cli._progress import DownloadView, speed_of
 from datarobot_mlops_async.cli._terminal import can_redraw
 from datarobot_mlops_async.cli._views import HEALTH_LEGEND, Column, daily_predictions, health_signs
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from datarobot_mlops_async.emulator import Emulator
     from datarobot_mlops_async.operations import OperationStatus
@@ -43,7 +44,7 @@ _COLUMNS = (
     Column("Label", "label", wide=True),
     Column("Importance", "importance"),
     Column("Status", "status"),
-    Column("Health", health_signs),
+    Column("Health", health_signs, legend=HEALTH_LEGEND),
     Column("Predictions/day", daily_predictions, right=True),
     Column("Target", "model.target_type", from_width=110),
 )
@@ -60,7 +61,7 @@ class Demo:
     emulator: Emulator
     directory: Path
     keep: bool
-    _done: list[tuple[str, str, str]] = field(init=False, factory=list)
+    _done: Table = field(init=False, factory=lambda: Table.grid(padding=(0, 2)))
 
     async def play(self) -> None:
         """Play all scenes."""
@@ -81,32 +82,26 @@ class Demo:
                 await self._deactivate(session, found)
                 where = await self._download(session)
         self._title("✓", "Done", "")
-        grid = Table.grid(padding=(0, 2))
-        for row in self._done:
-            grid.add_row(*row)
-        self.out.print(_indented(grid))
+        self._print(self._done)
         self.out.print(f"  [quiet]{where}[/]", soft_wrap=True)
 
     async def _list(self, session: AsyncSession) -> list[Deployment]:
         self._title("1", "List every deployment", "session.deployments.list().collect()")
         started = time.perf_counter()
-        fleet = await session.deployments.list().collect()
+        fleet = sorted(await session.deployments.list().collect(), key=_most_interesting)
         took = messages.duration(time.perf_counter() - started)
-        self._done.append(("listed", messages.count(len(fleet), "deployment"), f"in {took}"))
-        shown, width = _selection(fleet), self.out.width - _INDENT
-        self.out.print(_indented(table_of(fitting(_COLUMNS, shown, width), shown, width)))
-        self.out.print(f"  [quiet]{len(shown)} of {len(fleet):,};[/]")
-        self.out.print(_indented(cell(HEALTH_LEGEND)), "")
-        self.out.print(_indented(_census(fleet)))
+        self._done.add_row("listed", messages.count(len(fleet), "deployment"), f"in {took}")
+        shown = fleet[:_SHOWN]
+        self._print(table_of(_COLUMNS, shown, self.out.width - _INDENT))
+        self.out.print(f"  [quiet]{len(shown)} of {len(fleet):,}[/]\n")
+        self._print(_census(fleet))
         return fleet
 
     async def _deactivate(self, session: AsyncSession, fleet: Sequence[Deployment]) -> None:
         title = "Deactivate some, and follow the operations"
         self._title("2", title, "await session.deployments.begin_deactivate(id)")
-        active = [each for each in fleet if each.status == DeploymentStatus.ACTIVE]
-        chosen = sorted(active, key=_most_interesting, reverse=True)[:_CHANGED]
+        chosen = [each for each in fleet if each.status == DeploymentStatus.ACTIVE][-_CHANGED:]
         started = time.perf_counter()
-        live = can_redraw(self.out)
         columns = (
             TextColumn(""),
             SpinnerColumn(finished_text="[good]✓[/]"),
@@ -114,15 +109,15 @@ class Demo:
             TextColumn("{task.fields[word]}", table_column=TableColumn(no_wrap=True)),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self.out, disable=not live) as bars:
+        with Progress(*columns, console=self.out, disable=not can_redraw(self.out)) as bars:
             async with anyio.create_task_group() as group:
                 for index, deployment in enumerate(chosen):
                     # One begins after the other: the emulator is told between them how long each takes.
                     self.emulator.operation_seconds = _SHORTEST + _STEP * index
                     await group.start(self._follow, session, deployment, bars)
         took = messages.duration(time.perf_counter() - started)
-        self._done.append(
-            ("deactivated", messages.count(len(chosen), "deployment"), f"in {took}, side by side")
+        self._done.add_row(
+            "deactivated", messages.count(len(chosen), "deployment"), f"in {took}, side by side"
         )
 
     async def _follow(
@@ -154,9 +149,8 @@ class Demo:
         with DownloadView(self.out, live=can_redraw(self.out), indent=_INDENT) as view:
             result = await artifact.download(self.directory, on_progress=view.show)
             view.finish(result)
-        size = messages.size(result.size)
-        took = f"in {messages.duration(result.elapsed)}, {speed_of(result)}"
-        self._done.append(("downloaded", size, f"{took}, every byte hashed"))
+        took = f"in {messages.duration(result.elapsed)}, {speed_of(result)}, every byte hashed"
+        self._done.add_row("downloaded", messages.size(result.size), took)
         self.out.print(f"  [good]✓[/] SHA-256 {result.sha256}", soft_wrap=True)
         return f"kept: {result.path}" if self.keep else "the image was removed again (--keep keeps it)"
 
@@ -166,6 +160,9 @@ class Demo:
             line.append(f"   {code}", style="quiet")
         self.out.print(line)
 
+    def _print(self, content: RenderableType) -> None:
+        self.out.print(Padding(content, (0, 0, 0, _INDENT), expand=False))
+
 
 def _most_interesting(deployment: Deployment) -> tuple[int, int, str]:
     def rank(word: object, words: Sequence[str]) -> int:
@@ -173,14 +170,6 @@ def _most_interesting(deployment: Deployment) -> tuple[int, int, str]:
 
     health = rank(deployment.service_health.status, ("failing", "warning", "passing"))
     return rank(deployment.importance, [each.value for each in Importance]), health, deployment.label
-
-
-def _selection(fleet: Sequence[Deployment]) -> list[Deployment]:
-    """Return the most important deployments, and one of each status."""
-    ranked = sorted(fleet, key=_most_interesting)
-    first_of_each = {str(each.status): each for each in reversed(ranked)}
-    others = [each for each in ranked if each not in first_of_each.values()]
-    return sorted([*first_of_each.values(), *others][:_SHOWN], key=_most_interesting)
 
 
 def _census(fleet: Sequence[Deployment]) -> Table:
@@ -195,9 +184,3 @@ def _census(fleet: Sequence[Deployment]) -> Table:
             heading = Text("" if index else name, style="quiet")
             grid.add_row(heading, Text(word), Text.assemble((bar, style_of(word)), f" {number}"))
     return grid
-
-
-def _indented(content: Table | Text) -> Table:
-    outer = Table.grid()
-    outer.add_row(" " * _INDENT, content)
-    return outer

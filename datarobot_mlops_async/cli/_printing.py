@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import fields, frozen
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -14,15 +15,14 @@ from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._fields import field_text, style_of, to_json, value_at
 from datarobot_mlops_async.cli._recent import remember
 from datarobot_mlops_async.cli._terminal import plain
-from datarobot_mlops_async.cli._views import DEPLOYMENTS, Column, Styled, View
 from datarobot_mlops_async.models import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from datarobot_mlops_async.cli._listing import OutputFormat
     from datarobot_mlops_async.cli._terminal import Terminal
-    from datarobot_mlops_async.models import Deployment
+    from datarobot_mlops_async.cli._views import Column, View
     from datarobot_mlops_async.pagination import Paginator
 
 T = TypeVar("T")
@@ -41,36 +41,35 @@ class Printer:
 
     async def list(self, paginator: Paginator[T]) -> None:
         """Print a list, as its pages arrive where the output format allows it."""
-        if self.output.as_json:
-            # Collected first: half a document is worse than none.
-            self.terminal.write(to_json(tuple(await paginator.collect()), indent=2))
-        elif self.output.as_lines or not self.terminal.for_people:
+        if self._is_streamed:
             async with paginator.prefetch() as things:
                 async for thing in things:
-                    self.terminal.write(self._line(thing))
-        elif self.output.limit is None:
-            self.table(await paginator.collect())
+                    self._write(thing)
+        elif self.output.as_json or self.output.limit is None:
+            # Collected first: half a document is worse than none.
+            self.several(await paginator.collect())
         else:
-            await self._beginning(paginator)
-
-    async def _beginning(self, paginator: Paginator[T]) -> None:
-        things: list[T] = []
-        total = None
-        async for page in paginator.pages():
-            things += page.items
-            total = page.total_count
-        self.table(things, total)
+            rows: list[T] = []
+            total = None
+            async for page in paginator.pages():
+                rows += page.items
+                total = page.total_count
+            self._table(rows, total)
 
     def several(self, things: Sequence[object]) -> None:
         """Print things that are all here."""
         shown = things[: self.output.limit]
         if self.output.as_json:
             self.terminal.write(to_json(tuple(shown), indent=2))
-        elif self.output.as_lines or not self.terminal.for_people:
+        elif self._is_streamed:
             for thing in shown:
-                self.terminal.write(self._line(thing))
+                self._write(thing)
         else:
-            self.table(shown, len(things))
+            self._table(shown, len(things))
+
+    @property
+    def _is_streamed(self) -> bool:
+        return not self.output.as_json and (self.output.as_lines or not self.terminal.for_people)
 
     def one(self, thing: Record) -> None:
         """Print one thing with everything there is of it."""
@@ -82,85 +81,63 @@ class Printer:
         else:
             self.terminal.print(_described(_flat(thing), self.terminal.out.width))
 
-    def table(self, things: Sequence[object], total: int | None = None) -> None:
+    def _table(self, things: Sequence[object], total: int | None) -> None:
         """Print a table, and how many rows it has, of how many."""
         remember(self.view.noun, things)
         if things:
-            print_table(self.terminal, self._view.columns, things, chosen=bool(self.output.columns))
+            columns, chosen = self.view.choose(self.output.columns).columns, bool(self.output.columns)
+            self.terminal.print(table_of(columns, things, self.terminal.out.width, fit=not chosen))
         of = f"{len(things):,} of " if total is not None and total > len(things) else ""
         self.terminal.say(of + messages.count(total if of and total else len(things), self.view.noun))
 
-    @property
-    def _view(self) -> View:
-        return self.view.choose(self.output.columns)
-
-    def _line(self, thing: object) -> str:
+    def _write(self, thing: object) -> None:
         if self.output.as_lines:
-            return to_json(thing)
-        return "\t".join(field_text(value_at(thing, path)) for path in self._view.fields.split())
+            self.terminal.write(to_json(thing))
+        else:
+            paths = self.view.choose(self.output.columns).fields
+            self.terminal.write("\t".join(field_text(value_at(thing, path)) for path in paths))
 
 
-def print_table(
-    terminal: Terminal, columns: Sequence[Column], things: Sequence[object], *, chosen: bool = False
-) -> None:
-    """Print a table that fits, and below it what its signs mean."""
-    width = terminal.out.width
-    shown = columns if chosen else fitting(columns, things, width)
-    terminal.print(table_of(shown, things, width))
-    for column in shown:
-        if column.legend:
-            terminal.print(cell(column.legend))
+def table_of(columns: Sequence[Column], things: Sequence[object], width: int, *, fit: bool = True) -> Group:
+    """Return a table for a terminal of so many characters, and below it what its signs mean.
 
-
-def print_names(terminal: Terminal, deployments: Sequence[Deployment]) -> None:
-    """Tell a person on stderr which deployments are meant."""
-    columns = fitting(DEPLOYMENTS.columns[:3], deployments, terminal.err.width)
-    terminal.status.hide()
-    terminal.err.print(table_of(columns, deployments, terminal.err.width))
-
-
-def fitting(columns: Sequence[Column], things: Sequence[object], width: int) -> list[Column]:
-    """Return the columns that a terminal has room for: the last ones are left out, but for the wide one."""
-    shown = [column for column in columns if column.from_width <= width]
-    while sum(map(_width_of(things), shown)) + _GAP * (len(shown) - 1) > width:
-        narrow = [column for column in shown[1:] if not column.wide]
-        if not narrow:
-            break
-        shown.remove(narrow[-1])
-    return shown
-
-
-def _width_of(things: Sequence[object]) -> Callable[[Column], int]:
-    def width(column: Column) -> int:
-        cells = (cell_of(column, thing).cell_len for thing in things)
-        return _NARROWEST if column.wide else max(len(column.heading), *cells)
-
-    return width
-
-
-def table_of(columns: Sequence[Column], things: Sequence[object], width: int) -> Table:
-    """Return a table for a terminal of so many characters: wide columns are cut to it, and the first one never."""
-    rows = [[cell_of(column, thing) for column in columns] for thing in things]
-    needed = [
-        max(len(column.heading), *(row[index].cell_len for row in rows))
-        for index, column in enumerate(columns)
-    ]
-    wide = [index for index, column in enumerate(columns) if column.wide]
-    left = width - sum(needed) + sum(needed[index] for index in wide) - _GAP * (len(columns) - 1)
+    Columns without room are left out from the right, unless told not to. Wide ones stay, and are cut to the room
+    that the others leave; the first column is never cut.
+    """
+    cells = {column: [cell_of(column, thing) for thing in things] for column in columns}
+    needed = {
+        column: max(len(column.heading), *(each.cell_len for each in cells[column])) for column in columns
+    }
+    shown = _with_room(columns, needed, width) if fit else list(columns)
+    wide = [column for column in shown if column.wide]
+    left = width - sum(needed[column] for column in shown if not column.wide) - _GAP * (len(shown) - 1)
     table = Table(
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="strong"
     )
-    for index, column in enumerate(columns):
+    for column in shown:
+        is_cut = column.wide or column is not shown[0]
         table.add_column(
             column.heading,
-            no_wrap=index > 0 or column.wide,
-            overflow="ellipsis" if index or column.wide else "fold",
+            no_wrap=is_cut,
+            overflow="ellipsis" if is_cut else "fold",
             justify="right" if column.right else "left",
-            max_width=max(min(needed[index], left // len(wide)), _NARROWEST) if index in wide else None,
+            max_width=max(min(needed[column], left // len(wide)), _NARROWEST) if column.wide else None,
         )
-    for row in rows:
+    for row in zip(*(cells[column] for column in shown), strict=True):
         table.add_row(*row)
-    return table
+    return Group(table, *(column.legend for column in shown if column.legend))
+
+
+def _with_room(columns: Sequence[Column], needed: Mapping[Column, int], width: int) -> list[Column]:
+    shown = [column for column in columns if column.from_width <= width]
+    narrow = [column for column in shown[1:] if not column.wide]
+    while (
+        narrow
+        and _GAP * (len(shown) - 1) + sum(_NARROWEST if column.wide else needed[column] for column in shown)
+        > width
+    ):
+        shown.remove(narrow.pop())
+    return shown
 
 
 def cell_of(column: Column, thing: object) -> Text:
@@ -170,8 +147,8 @@ def cell_of(column: Column, thing: object) -> Text:
 
 def cell(value: object) -> Text:
     """Return a value as a person reads it."""
-    if isinstance(value, Styled):
-        return Text.assemble(*value.parts)
+    if isinstance(value, Text):
+        return value
     if value is None or value == ():
         return Text("-", style="quiet")
     if isinstance(value, datetime):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from attrs import evolve, fields, frozen
+from rich.text import Text
 
 from datarobot_mlops_async import models
 from datarobot_mlops_async.cli import _messages as messages
@@ -16,14 +17,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.models import Deployment, ModelHistory, Record, ResourceBundle
 
 
-@frozen
-class Styled:
-    """A text with styles, for a cell."""
-
-    parts: tuple[tuple[str, str], ...]
-
-
-@frozen
+@frozen(eq=False)
 class Column:
     """One column of a table for people.
 
@@ -41,22 +35,27 @@ class Column:
     wide: bool = False
     from_width: int = 0
     right: bool = False
-    legend: Styled | None = None
+    legend: Text | None = None
 
 
 @frozen
 class View:
-    """How one kind of thing is printed."""
+    """How one kind of thing is printed; as fields like its columns, unless told otherwise."""
 
     noun: str
     record: type[Record]
     columns: tuple[Column, ...]
-    fields: str
+    told: str = ""
+
+    @property
+    def fields(self) -> list[str]:
+        """The paths of what programs get."""
+        return self.told.split() or [each.value for each in self.columns if isinstance(each.value, str)]
 
     def choose(self, paths: Sequence[str]) -> View:
         """Return the view with just these fields, for people and programs alike."""
         columns = tuple(Column(path, path, wide=path in {"label", "description"}) for path in paths)
-        return evolve(self, columns=columns, fields=" ".join(paths)) if paths else self
+        return evolve(self, columns=columns, told="") if paths else self
 
     def every_path(self) -> list[str]:
         """Return the paths of all attributes that can be shown."""
@@ -73,7 +72,7 @@ def _paths(record: type[Record], prefix: str = "") -> Iterator[str]:
 
 
 # The shape says it too, for those who see no colours.
-_HEALTH_SIGNS = {
+_SIGNS = {
     "passing": "✓",
     "warning": "!",
     "failing": "✗",
@@ -81,28 +80,19 @@ _HEALTH_SIGNS = {
     "unavailable": "-",
     "notStarted": "·",
 }
-_HEALTH_WORDS = {"notStarted": "not started"}
-
-
-HEALTH_LEGEND = Styled(
-    (
-        ("health: service, model, accuracy\n", "quiet"),
-        *(
-            part
-            for status, sign in _HEALTH_SIGNS.items()
-            for part in ((sign, style_of(status)), (f" {_HEALTH_WORDS.get(status, status)}  ", "quiet"))
-        ),
-    )
+HEALTH_LEGEND = Text("health: service, model, accuracy\n", style="quiet").append_tokens(
+    part
+    for status, sign in _SIGNS.items()
+    for part in ((sign, style_of(status)), (f" {status.replace('notS', 'not s')}  ", "quiet"))
 )
 """What the signs of `health_signs` mean."""
 
 
-def health_signs(deployment: Deployment) -> Styled:
+def health_signs(deployment: Deployment) -> Text:
     """Return service, model and accuracy health as three signs."""
     healths = (deployment.service_health, deployment.model_health, deployment.accuracy_health)
     statuses = [str(getattr(health, "status", None) or "unknown") for health in healths]
-    signs = [(_HEALTH_SIGNS.get(status, "?"), style_of(status)) for status in statuses]
-    return Styled((signs[0], (" ", ""), signs[1], (" ", ""), signs[2]))
+    return Text(" ").join(Text(_SIGNS.get(status, "?"), style_of(status)) for status in statuses)
 
 
 def daily_predictions(deployment: Deployment) -> str:
@@ -136,7 +126,6 @@ DELETED = View(
     "deleted deployment",
     models.DeletedDeployment,
     (Column("Id", "id"), Column("Label", "label", wide=True), Column("Deleted", "deleted_at")),
-    "id label deleted_at",
 )
 
 CUSTOM_MODELS = View(
@@ -163,7 +152,6 @@ FEATURES = View(
         Column("Known in advance", "known_in_advance", from_width=100),
         Column("Date format", "date_format", from_width=100),
     ),
-    "name feature_type importance known_in_advance date_format",
 )
 
 
@@ -188,7 +176,6 @@ CAPABILITIES = View(
     "capability",
     models.DeploymentCapability,
     (Column("Name", "name"), Column("Supported", "supported"), Column("Why", "messages", wide=True)),
-    "name supported messages",
 )
 
 
@@ -216,8 +203,6 @@ BUNDLES = View(
     "id name cpu_count memory_bytes gpu_count gpu_maker use_cases",
 )
 
-IMAGE = View("image", models.PPSImageMetadata, (), "filename")
-
 VIEWS = {
     "deployments": DEPLOYMENTS,
     "deleted": DELETED,
@@ -226,6 +211,6 @@ VIEWS = {
     "history": HISTORY,
     "capabilities": CAPABILITIES,
     "bundles": BUNDLES,
-    "image": IMAGE,
+    "image": View("image", models.PPSImageMetadata, ()),
 }
 """By the names that commands know them by."""

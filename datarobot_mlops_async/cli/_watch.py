@@ -14,9 +14,9 @@ from rich.text import Text
 
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._fields import field_text, style_of, to_json
-from datarobot_mlops_async.cli._printing import fitting, table_of
+from datarobot_mlops_async.cli._printing import table_of
 from datarobot_mlops_async.cli._terminal import plain
-from datarobot_mlops_async.cli._views import Column, Styled
+from datarobot_mlops_async.cli._views import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.cli._terminal import Terminal
     from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.models import Deployment
-    from datarobot_mlops_async.resources import Watch
+    from datarobot_mlops_async.resources import Change, Watch
     from datarobot_mlops_async.session import AsyncSession
 
 _COMING_AND_GOING = {"added": ("+ added", "good"), "removed": ("- removed", "quiet")}
@@ -42,16 +42,22 @@ class Seen:
     deployment: Deployment
     before: Deployment | None
 
+    @classmethod
+    def now(cls, change: Change) -> Seen:
+        """Take note of a change."""
+        names = ("kind", "fields", "deployment", "before")
+        return cls(at=datetime.now(UTC), **{name: getattr(change, name) for name in names})
 
-def _what(seen: Seen) -> Styled:
+
+def _what(seen: Seen) -> Text:
     """Return what has happened, for a column: of the fields that differ the first one, and how many more do."""
     if not seen.fields:
-        return Styled((_COMING_AND_GOING[seen.kind],))
+        return Text(*_COMING_AND_GOING[seen.kind])
     name, *more = seen.fields
     after = _word(getattr(seen.deployment, name))
     differs = after != _word(getattr(seen.before, name))
     first = ((f"{name} → ", "quiet"), (after, style_of(after))) if differs else ((name, "quiet"),)
-    return Styled((*first, (f", +{len(more)}" if more else "", "quiet")))
+    return Text.assemble(*first, (f", +{len(more)}" if more else "", "quiet"))
 
 
 def _word(value: Any) -> str:
@@ -91,13 +97,13 @@ async def watch_deployments(
         state: A file to go on from and to keep up to date.
         options: Further arguments of ``session.deployments.watch``.
     """
-    saved = None if state is None else _load(state)
 
     def tell(error: MLOpsError) -> None:
         view.trouble = error.summary
         if not live:
             terminal.say(f"last seen {_since(watch.stale_for or 0.0)} ago: {error.summary}")
 
+    saved = None if state is None else _load(state)
     watch = session.deployments.watch(state=saved, on_outage=tell, **options)
     live = terminal.live and not as_lines
     view = _View(terminal, watch)
@@ -107,18 +113,9 @@ async def watch_deployments(
             if not live:
                 terminal.say(f"watching {messages.count(view.count, 'deployment')}")
             for _ in iter(int, 1) if limit is None else range(limit):
-                change = await anext(watch)
-                view.trouble = ""
-                seen = Seen(
-                    at=datetime.now(UTC),
-                    kind=change.kind,
-                    fields=change.fields,
-                    deployment=change.deployment,
-                    before=change.before,
-                )
-                if live:
-                    view.show(seen)
-                else:
+                seen = Seen.now(await anext(watch))
+                view.add(seen)
+                if not live:
                     terminal.write(to_json(seen) if as_lines else _line(seen))
     finally:
         if state is not None and watch.stale_for is not None:
@@ -140,10 +137,11 @@ class _View:
         # Two lines that are drawn over would draw over each other.
         self._terminal.status.hide()
         self._terminal.status.live = False
-        with Live(get_renderable=self._drawn, console=self._terminal.out, refresh_per_second=2) as self._live:
+        with Live(get_renderable=self._drawn, console=self._terminal.out, refresh_per_second=2):
             yield
 
-    def show(self, seen: Seen) -> None:
+    def add(self, seen: Seen) -> None:
+        self.trouble = ""
         self.count += (seen.kind == "added") - (seen.kind == "removed")
         self._changes.append(seen)
 
@@ -154,10 +152,8 @@ class _View:
             caption = Text(f"{messages.count(self.count, 'deployment')}, seen {_since(age)} ago")
         if self.trouble:
             caption = plain(f"{caption}; {self.trouble}", "bad")
-        changes, width = tuple(self._changes), self._terminal.out.width
-        return Group(
-            *([table_of(fitting(_COLUMNS, changes, width), changes, width)] if changes else []), caption
-        )
+        changes = tuple(self._changes)
+        return Group(*([table_of(_COLUMNS, changes, self._terminal.out.width)] if changes else []), caption)
 
 
 def _line(seen: Seen) -> str:
