@@ -9,9 +9,8 @@ import zipfile
 import pytest
 
 from datarobot_mlops_async.artifacts import DownloadResult, Progress
-from datarobot_mlops_async.cli import _containers, _progress
-from datarobot_mlops_async.cli._downloading import CleanLines
-from datarobot_mlops_async.cli._terminal import Terminal
+from datarobot_mlops_async.cli import _progress
+from datarobot_mlops_async.cli._terminal import CleanLines, Terminal
 from tests.command_line import Here
 from tests.scripted import Answer, ScriptedServer
 
@@ -205,10 +204,9 @@ def test_engine_that_does_not_answer_is_told_before_anything_is_downloaded(
     assert not datarobot_emulator.requests
 
 
-def test_engine_that_hangs_does_not_answer(dr, docker, monkeypatch):
+def test_engine_that_hangs_does_not_answer(dr, docker):
     docker(info="exec sleep 5")
-    monkeypatch.setattr(_containers, "_PATIENCE", 0.1)
-    assert "timed out" in dr("pps-image", "load").error
+    assert "timed out" in dr("pps-image", "load", "--patience", 0.1).error
 
 
 def test_missing_engine_says_what_to_do(dr, monkeypatch, tmp_path):
@@ -218,11 +216,8 @@ def test_missing_engine_says_what_to_do(dr, monkeypatch, tmp_path):
     assert "no podman here" in ran.error
 
 
-def test_interrupt_outside_of_the_session_is_one_word_too(dr, monkeypatch):
-    def interrupted(_command):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("datarobot_mlops_async.cli._pps_image.Engine.find", interrupted)
+def test_interrupt_outside_of_the_session_is_one_word_too(dr, docker):
+    docker(info="kill -INT $PPID; exit 1")
     ran = dr("pps-image", "load")
     assert (ran.code, ran.error) == (130, "dr-mlops: interrupted")
 

@@ -263,7 +263,7 @@ def test_bug_is_one_line_too_and_shows_its_place_when_asked(dr, datarobot_emulat
     def broken(*_arguments):
         raise KeyError("a bug")
 
-    monkeypatch.setattr("datarobot_mlops_async.cli._printing.field_text", broken)
+    monkeypatch.setattr(sys.stdout, "write", broken)
     ran = dr(*LIST)
     assert ran.code == 1
     assert "internal error: KeyError" in ran.error

@@ -45,6 +45,6 @@ def main() -> None:
         )
         raise SystemExit(1)
     # Only now: the check above must work without click and rich.
-    from datarobot_mlops_async.cli._app import run  # as said
+    from datarobot_mlops_async.cli._app import run
 
     raise SystemExit(run(sys.argv[1:]))

@@ -120,13 +120,11 @@ def _headers(_ctx: object, _parameter: object, given: tuple[str, ...]) -> dict[s
     callback=_command_line,
     help="Command that prints the token, for example 'vault read -field=token secret/datarobot'.",
 )
-@option("--config-file", type=FILE, metavar="FILE", help="A drconfig.yaml to read.")
+@option("--config-file", **FILE, help="A drconfig.yaml to read.")
 @option("--verify/--insecure", default=None, help="Check the server's certificate, or trust any server.")
-@option(
-    "--ca-file", type=FILE, metavar="FILE", help="Authorities to trust: a CA's or a self-signed certificate."
-)
-@option("--cert", type=FILE, metavar="FILE", help="Your own certificate, where the server wants one.")
-@option("--cert-key", type=FILE, metavar="FILE", help="Its key, if it is not in the same file.")
+@option("--ca-file", **FILE, help="Authorities to trust: a CA's or a self-signed certificate.")
+@option("--cert", **FILE, help="Your own certificate, where the server wants one.")
+@option("--cert-key", **FILE, help="Its key, if it is not in the same file.")
 @option(
     "--proxy",
     metavar="URL",
@@ -206,7 +204,7 @@ def _report(failure: Failure) -> int:
 
 def _say(message: str) -> None:
     # Not at the top: most of what is no error need not import rich.
-    from datarobot_mlops_async.cli._terminal import Terminal  # as said
+    from datarobot_mlops_async.cli._terminal import Terminal
 
     Terminal().say(f"dr-mlops: {message}")
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from datarobot_mlops_async.cli._command import Group, option, with_session
 from datarobot_mlops_async.cli._exits import usage
-from datarobot_mlops_async.cli._filters import deployment_filters
 from datarobot_mlops_async.cli._options import (
     STDOUT,
     beside_options,
+    deployment_filters,
     deployment_id,
     destination,
     download_options,
@@ -34,7 +34,7 @@ scoring_code = Group("scoring-code", help="Models as JARs, for predictions outsi
 async def deployment(cli: Invocation, deployment_id: str, destination: str, overwrite: bool) -> None:
     """Show the log of a custom model's deployment."""
     log = cli.session.custom_model_deployments.deployment_log(deployment_id)
-    await _deliver(cli, log, destination, overwrite=overwrite)
+    await cli.deliver_log(log, destination, overwrite=overwrite)
 
 
 @logs.command()
@@ -60,14 +60,7 @@ async def prediction(
     else:
         operation = await resource.begin_prediction_log(deployment_id)
         log = await cli.follow(operation, "collecting the log", patience)
-    await _deliver(cli, log, destination, overwrite=overwrite)
-
-
-async def _deliver(cli: Invocation, log: Artifact, destination: str, *, overwrite: bool) -> None:
-    if destination == STDOUT:
-        await cli.print_log(log)
-    else:
-        await cli.download(log, destination, overwrite=overwrite)
+    await cli.deliver_log(log, destination, overwrite=overwrite)
 
 
 @scoring_code.command()
@@ -106,26 +99,24 @@ async def download(
     async def artifact_of(deployment_id: str) -> Artifact:
         return await cli.session.deployments.scoring_code(deployment_id, build=build, **wanted)
 
-    if everything or filters:
-        # Not at the top: only this needs it.
-        from datarobot_mlops_async.cli._many import ManyDownloads  # as said
-
-        if destination != "./":
-            raise usage("with a filter there is one argument, the directory")
-        if "mirrors" in how:
-            raise usage("--mirror is for one file: with a filter there are many")
-        with cli.terminal.status.busy("looking for deployments"):
-            found = await cli.session.deployments.list(**filters).collect()
-        suffix = "-source.jar" if which["source_code"] else ".jar"
-        many = ManyDownloads(
-            cli=cli,
-            directory=Path(deployment_id),
-            suffix=suffix,
-            artifact_of=artifact_of,
-            how={**beside, **how},
-        )
-        await many.run([each.id for each in found])
+    if not (everything or filters):
+        with cli.terminal.status.busy("asking for the JAR; with extras the server builds it first"):
+            artifact = await artifact_of(deployment_id)
+        await cli.download(artifact, destination, **beside, **how)
         return
-    with cli.terminal.status.busy("asking for the JAR; with extras the server builds it first"):
-        artifact = await artifact_of(deployment_id)
-    await cli.download(artifact, destination, **beside, **how)
+    if destination != "./":
+        raise usage("with a filter there is one argument, the directory")
+    if "mirrors" in how:
+        raise usage("--mirror is for one file: with a filter there are many")
+    # Not at the top: only this needs it.
+    from datarobot_mlops_async.cli._many import ManyDownloads
+
+    with cli.terminal.status.busy("looking for deployments"):
+        found = await cli.session.deployments.list(**filters).collect()
+    await ManyDownloads(
+        cli=cli,
+        directory=Path(deployment_id),
+        suffix="-source.jar" if which["source_code"] else ".jar",
+        artifact_of=artifact_of,
+        how={**beside, **how},
+    ).run([each.id for each in found])

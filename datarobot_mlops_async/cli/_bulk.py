@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from datarobot_mlops_async.bulk import Journal, Outcome, OutcomeState, read_journal
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._bulk_view import BulkView, is_on_its_way, reason_of
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, usage
-from datarobot_mlops_async.cli._listing import OutputFormat
-from datarobot_mlops_async.cli._messages import clean
+from datarobot_mlops_async.cli._messages import clean, escaped
+from datarobot_mlops_async.cli._options import OutputFormat
 from datarobot_mlops_async.cli._printing import table_of
 from datarobot_mlops_async.cli._views import DEPLOYMENTS
 from datarobot_mlops_async.errors import JournalError
@@ -24,11 +24,14 @@ from datarobot_mlops_async.models import Deployment
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from datarobot_mlops_async.cli._bulk_options import BulkOptions
     from datarobot_mlops_async.cli._invocation import Invocation
+    from datarobot_mlops_async.cli._options import BulkOptions
+    from datarobot_mlops_async.cli._terminal import Terminal
 
 _MOST_NAMED = 10
 """Deployments that are named before the question; all are counted."""
+_MOST_TOLD = 20
+"""Failures that are told one by one; the summary counts all."""
 
 
 @define
@@ -39,13 +42,12 @@ class BulkAction:
     verb: str
     call: Callable[[str], Awaitable[Any]]
     options: BulkOptions
-    ids: Sequence[str] | None
-    filters: dict[str, Any]
     _journal: Path | None = field(init=False, default=None)
     _outcomes: dict[str, Outcome[str, Any]] = field(init=False, factory=dict)
     _asked: Sequence[str] = field(init=False, default=())
     _chosen: Sequence[str] = field(init=False, default=())
     _done: int = field(init=False, default=0)
+    _told: int = field(init=False, default=0)
 
     async def run(self) -> None:
         """Carry it out.
@@ -65,27 +67,23 @@ class BulkAction:
             self._show(found)
             terminal.say(f"would {self.verb} {counted}")
             return
-        if not self.options.yes:
+        if terminal.can_ask and not self.options.yes:
             await self._name(found)
-        await self.cli.terminal.confirm(f"{self.verb.capitalize()} {counted}?", yes=self.options.yes)
+        await terminal.confirm(f"{self.verb.capitalize()} {counted}?", yes=self.options.yes)
         self.cli.go_on = self._how_to_go_on
         await self._act()
         self._sum_up()
 
-    def _choose(self, found: Sequence[Deployment], journal: Journal | None) -> int:
-        """Settle what is asked for, and return how much of it is left to do."""
-        earlier = journal.outcomes if journal else ()
-        self._asked = self.ids or [each.id for each in found]
-        if not self.ids:
-            # A filter for what is active does not find again what was deactivated without our hearing of it.
-            by_filter = self.filters or self.options.everything
-            again = [each.item for each in earlier if each.state is OutcomeState.UNKNOWN or not by_filter]
-            self._asked = list(dict.fromkeys([*again, *self._asked]))
-        self._chosen = list(dict.fromkeys([*(each.item for each in earlier), *self._asked]))
-        done = {each.item for each in earlier if each.state is OutcomeState.SUCCEEDED}
-        begun = {each.item for each in earlier if each.state is OutcomeState.UNKNOWN and each.location}
-        self._done = len(done)
-        return len({*self._asked, *begun} - done)
+    @property
+    def _action(self) -> str:
+        return f"deployments {self.verb}"
+
+    async def _find(self) -> list[Deployment]:
+        options = self.options
+        if not (options.filters or options.everything):
+            return []
+        with self.cli.terminal.status.busy("looking for deployments"):
+            return await self.cli.session.deployments.list(limit=options.limit, **options.filters).collect()
 
     def _earlier(self) -> Journal | None:
         if self.options.resume is None or not self.options.resume.exists():
@@ -97,30 +95,33 @@ class BulkAction:
             raise usage(f"--resume: {error}") from None
         return journal
 
-    @property
-    def _action(self) -> str:
-        return f"deployments {self.verb}"
-
-    async def _find(self) -> list[Deployment]:
-        if not (self.filters or self.options.everything):
-            return []
-        with self.cli.terminal.status.busy("looking for deployments"):
-            return await self.cli.session.deployments.list(limit=self.options.limit, **self.filters).collect()
+    def _choose(self, found: Sequence[Deployment], journal: Journal | None) -> int:
+        """Settle what is asked for, and return how much of it is left to do."""
+        earlier = journal.outcomes if journal else ()
+        self._asked = self.options.ids or [each.id for each in found]
+        if not self.options.ids:
+            # A filter for what is active does not find again what was deactivated without our hearing of it.
+            by_filter = self.options.filters or self.options.everything
+            again = [each.item for each in earlier if each.state is OutcomeState.UNKNOWN or not by_filter]
+            self._asked = list(dict.fromkeys([*again, *self._asked]))
+        self._chosen = list(dict.fromkeys([*(each.item for each in earlier), *self._asked]))
+        done = {each.item for each in earlier if each.state is OutcomeState.SUCCEEDED}
+        begun = {each.item for each in earlier if each.state is OutcomeState.UNKNOWN and each.location}
+        self._done = len(done)
+        return len({*self._asked, *begun} - done)
 
     async def _name(self, found: Sequence[Deployment]) -> None:
         """Tell a person which deployments are meant, before the question."""
-        if not (self.cli.terminal.can_ask and self._asked):
-            return
+        terminal = self.cli.terminal
         shown: Sequence[Deployment] = found[:_MOST_NAMED]
         if not shown:
             deployments = self.cli.session.deployments
             outcomes = await self.cli.session.bulk(deployments.get, self._asked[:_MOST_NAMED])
             shown = [each.value or Deployment(id=each.item) for each in outcomes]
-        err = self.cli.terminal.err
-        self.cli.terminal.status.hide()
-        err.print(table_of(DEPLOYMENTS.columns[:3], shown, err.width))
+        terminal.status.hide()
+        terminal.err.print(table_of(DEPLOYMENTS.columns[:3], shown, terminal.err.width))
         if more := len(self._asked) - len(shown):
-            self.cli.terminal.say(f"and {more:,} more")
+            terminal.say(f"and {more:,} more")
 
     def _show(self, found: Sequence[Deployment]) -> None:
         if found:
@@ -130,36 +131,47 @@ class BulkAction:
             self.cli.terminal.write(clean(each))
 
     async def _act(self) -> None:
-        resume = self.options.resume
-        self._journal = resume or new_journal(self.verb)
-        with BulkView(
-            self.cli.terminal,
-            self.verb,
-            total=len(self._chosen),
-            done=self._done,
-            as_lines=self.options.as_lines,
-        ) as view:
+        options = self.options
+        self._journal = options.resume or _new_journal(self.verb)
+        with ManyView(self.cli.terminal, self.verb, len(self._chosen), self._done) as view:
 
             def take(outcome: Outcome[str, Any]) -> None:
                 self._outcomes[outcome.item] = outcome
-                view.add(outcome)
+                self._tell(outcome, view)
 
             outcomes = await self.cli.session.bulk(
                 self.call,
                 self._asked,
                 action=self._action,
-                max_concurrency=self.options.max_concurrency,
+                max_concurrency=options.max_concurrency,
                 on_outcome=take,
-                stop_on_error=self.options.stop_on_error,
-                resume_from=resume,
-                repeat_unknown=self.options.repeat_unknown,
+                stop_on_error=options.stop_on_error,
+                resume_from=options.resume,
+                repeat_unknown=options.repeat_unknown,
                 journal=self._journal,
             )
             for outcome in outcomes:
                 # Of earlier runs, and not done: a person wants to know which.
                 if outcome.item not in self._outcomes and outcome.state is not OutcomeState.SUCCEEDED:
-                    view.add(outcome)
+                    self._tell(outcome, view)
         self._outcomes, self._done = {outcome.item: outcome for outcome in outcomes}, 0
+
+    def _tell(self, outcome: Outcome[str, Any], view: ManyView) -> None:
+        """Show one outcome: in the bar for a person, as a line for a program."""
+        terminal = self.cli.terminal
+        if outcome.state is not OutcomeState.SUCCEEDED and not _is_on_its_way(outcome):
+            self._told += 1
+            # That of a single one is told by the command itself.
+            if self._told <= _MOST_TOLD and len(self._chosen) > 1:
+                terminal.say(f"{outcome.item}: {outcome.state.value}: {reason_of(outcome)}")
+            elif self._told == _MOST_TOLD + 1:
+                terminal.say("more failures are not shown one by one")
+        if self.options.as_lines:
+            terminal.write(escaped(outcome.to_json()))
+        elif not terminal.for_people:
+            terminal.write(f"{clean(outcome.item)}\t{outcome.state.value}")
+        failures = f"[bad]{self._told:,} failed[/]" if self._told else ""
+        view.show(failures, advance=0 if _is_on_its_way(outcome) else 1)
 
     def _sum_up(self) -> None:
         terminal = self.cli.terminal
@@ -168,16 +180,14 @@ class BulkAction:
             # One action's failure is that of the command, and there is nothing to go on with.
             self._forget_journal()
             raise failure_of(failed[0].error)
-        for line in summary(list(self._outcomes.values()), len(self._chosen)):
-            terminal.say(line)
+        sum_up(terminal, list(self._outcomes.values()), len(self._chosen))
         if any(each.state is OutcomeState.UNKNOWN and not each.location for each in failed):
             terminal.say(
                 "whether the unknown ones were done, nobody heard: --repeat-unknown acts on them again"
             )
-        if not failed and len(self._outcomes) == len(self._chosen):
-            self._forget_journal()
-            return
-        raise Failure(self._how_to_go_on(), ExitCode.PARTIAL)
+        if failed or len(self._outcomes) < len(self._chosen):
+            raise Failure(self._how_to_go_on(), ExitCode.PARTIAL)
+        self._forget_journal()
 
     def _forget_journal(self) -> None:
         # One that the user named is the user's.
@@ -186,7 +196,7 @@ class BulkAction:
 
     def _how_to_go_on(self) -> str:
         done = self._done + sum(each.state is OutcomeState.SUCCEEDED for each in self._outcomes.values())
-        under_way = sum(is_on_its_way(each) for each in self._outcomes.values())
+        under_way = sum(map(_is_on_its_way, self._outcomes.values()))
         waiting = f"{under_way:,} on their way: wait for them with --resume; " if under_way else ""
         return waiting + (
             f"{done:,} of {len(self._chosen):,} done; to go on, give the same command with "
@@ -194,21 +204,59 @@ class BulkAction:
         )
 
 
-def new_journal(verb: str) -> Path:
-    """Return a new and empty journal, which outlives this process."""
-    with tempfile.NamedTemporaryFile(prefix=f"dr-mlops-{verb}-", suffix=".jsonl", delete=False) as file:
-        return Path(file.name)
+class ManyView(Progress):
+    """One bar for many things, with how many of all are done and a note that changes."""
+
+    def __init__(self, terminal: Terminal, what: str, total: int, done: int = 0, noun: str = "") -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f}" + noun),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=terminal.err,
+            expand=True,
+            disable=not terminal.live,
+        )
+        terminal.status.hide()
+        self._status = terminal.status
+        self._bar = self.add_task(what, total=total, completed=done, note="")
+
+    def stop(self) -> None:
+        """Leave the bar as it is."""
+        self._status.hide()
+        super().stop()
+
+    def show(self, note: str, *, advance: int = 0) -> None:
+        """Show how far it is."""
+        self.update(self._bar, advance=advance, note=note)
 
 
-def summary(outcomes: Sequence[Outcome[str, Any]], chosen: int) -> list[str]:
-    """Count outcomes by what became of them and why, the most frequent first."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for outcome in outcomes:
-        counts[outcome.state.value, reason_of(outcome)] += 1
+def _is_on_its_way(outcome: Outcome[str, Any]) -> bool:
+    """Tell whether an outcome is that of an interruption: the server goes on with what had been begun."""
+    return outcome.state is OutcomeState.UNKNOWN and outcome.error is None
+
+
+def reason_of(outcome: Outcome[str, Any]) -> str:
+    """Word why an outcome is no success, alike for what failed alike."""
+    if outcome.error is None:
+        return "" if outcome.state is OutcomeState.SUCCEEDED else "interrupted"
+    message = getattr(outcome.error, "message", None) or str(outcome.error)
+    status = getattr(outcome.error, "status", None)
+    return clean(f"{status} {message}" if status else f"{type(outcome.error).__name__}: {message}")
+
+
+def sum_up(terminal: Terminal, outcomes: Sequence[Outcome[str, Any]], chosen: int) -> None:
+    """Tell how many outcomes there are of each kind and why, the most frequent first."""
+    counts = Counter((outcome.state.value, reason_of(outcome)) for outcome in outcomes)
     if not_begun := chosen - len(outcomes):
         counts["not begun", ""] = not_begun
     width = max((len(f"{count:,}") for count in counts.values()), default=0)
-    return [
-        f"{count:>{width},} {state}{f': {reason}' if reason else ''}"
-        for (state, reason), count in counts.most_common()
-    ]
+    for (state, reason), count in counts.most_common():
+        terminal.say(f"{count:>{width},} {state}{f': {reason}' if reason else ''}")
+
+
+def _new_journal(verb: str) -> Path:
+    """Return a new and empty journal, which outlives this process."""
+    with tempfile.NamedTemporaryFile(prefix=f"dr-mlops-{verb}-", suffix=".jsonl", delete=False) as file:
+        return Path(file.name)

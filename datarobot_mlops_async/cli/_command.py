@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+    from enum import StrEnum
 
 _WIDEST = 100
 _NARROWEST = 40
@@ -97,9 +98,22 @@ def argument(*names: str, help: str, **attributes: Any) -> Callable[[Any], Any]:
     return click.argument(*names, cls=Argument, help=help, **attributes)
 
 
-def option(*names: str, **attributes: Any) -> Callable[[Any], Any]:
-    """Declare an option; ``section`` is the heading in the help that it stands under."""
+def option(*names: str, enum: type[StrEnum] | None = None, **attributes: Any) -> Callable[[Any], Any]:
+    """Declare an option; ``section`` is the heading in the help that it stands under.
+
+    Values of an ``enum`` are told in the help and completed; others are taken too, for a server that knows more.
+    """
+    if enum is not None:
+        attributes["help"] += f" One of {', '.join(each.value for each in enum)}."
+        attributes["shell_complete"] = one_of(enum)
     return click.option(*names, cls=Option, **attributes)
+
+
+def one_of(words: Iterable[str]) -> Callable[..., list[str]]:
+    """Return what completes one of some words in the shell."""
+    return lambda _ctx, _parameter, begun: [
+        str(word) for word in words if word.lower().startswith(begun.lower())
+    ]
 
 
 def together(
@@ -141,7 +155,7 @@ def with_session(
     @functools.wraps(work)
     def command(settings: dict[str, Any], /, **options: Any) -> None:
         # Not at the top: a session costs an import that help and completion need not pay.
-        from datarobot_mlops_async.cli._invocation import Invocation  # as said
+        from datarobot_mlops_async.cli._invocation import Invocation
 
         Invocation(settings).run(functools.partial(work, **options), with_session=when(options))
 

@@ -1,38 +1,35 @@
-"""Completion in the shell: shown or installed for bash, zsh and fish."""
+"""Completion in the shell: shown or installed for bash, zsh and fish, with the ids that were listed lately."""
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import CompletionItem, get_completion_class
 
 from datarobot_mlops_async.cli._command import option
 from datarobot_mlops_async.cli._exits import usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _VARIABLE = "_DR_MLOPS_COMPLETE"
 _START_FILES = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/completions/dr-mlops.fish"}
-
-
-def _shell() -> str:
-    shell = Path(os.environ.get("SHELL", "")).name
-    if shell not in _START_FILES:
-        raise usage(f"SHELL is {shell!r}: completion is there for {', '.join(_START_FILES)}")
-    return shell
+_MOST_KEPT = 200
 
 
 def _complete(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     """Show or install what the shell must read for completion."""
     if not wanted or ctx.resilient_parsing:
         return
-    shell = _shell()
-    class_ = get_completion_class(shell)
-    assert class_ is not None  # click has these three
+    shell = Path(os.environ.get("SHELL", "")).name
+    class_ = get_completion_class(shell) if shell in _START_FILES else None
+    if class_ is None:
+        raise usage(f"SHELL is {shell!r}: completion is there for {', '.join(_START_FILES)}")
     script = class_(ctx.find_root().command, {}, "dr-mlops", _VARIABLE).source()
     if parameter.name == "show_completion":
         click.echo(script)
@@ -48,8 +45,45 @@ def _complete(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> N
 
 def completion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Declare ``--install-completion`` and ``--show-completion``."""
-    shared: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False, "callback": _complete}
-    show = option("--show-completion", help="Show completion for this shell.", **shared)
-    install = option("--install-completion", help="Install completion for this shell.", **shared)
-    decorated: Callable[..., Any] = install(show(command))
-    return decorated
+    for verb in ("show", "install"):
+        command = option(
+            f"--{verb}-completion",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_complete,
+            help=f"{verb.capitalize()} completion for this shell.",
+        )(command)
+    return command
+
+
+def _file(kind: str) -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dr-mlops" / f"{kind}.json"
+
+
+def remember(kind: str, things: Iterable[Any]) -> None:
+    """Keep the ids and labels of things that a person has seen, in the user's cache; none of it is missed."""
+    seen = [
+        (each.id, getattr(each, "label", None) or getattr(each, "name", None) or "")
+        for each in things
+        if getattr(each, "id", None)
+    ]
+    path = _file(kind)
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(json.dumps(seen[:_MOST_KEPT]), "utf-8")
+
+
+def recent(kind: str) -> Callable[..., list[CompletionItem]]:
+    """Return what completes the ids of one kind of thing."""
+
+    def complete(_ctx: object, _parameter: object, incomplete: str) -> list[CompletionItem]:
+        with suppress(OSError, ValueError, TypeError):
+            return [
+                CompletionItem(id_, help=label)
+                for id_, label in json.loads(_file(kind).read_text("utf-8"))
+                if id_.startswith(incomplete)
+            ]
+        return []
+
+    return complete

@@ -11,11 +11,10 @@ import subprocess
 import zlib
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
-from attrs import frozen
 
 from datarobot_mlops_async.cli._exits import ExitCode, Failure
 from datarobot_mlops_async.cli._messages import clean
@@ -26,148 +25,120 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async.cli._terminal import Terminal
 
-_PATIENCE = 30.0
-"""Seconds for an engine to answer whether it is there."""
 _GZIP = b"\x1f\x8b"
 _BLOCK = 1024 * 1024
 TOOLS = ("skopeo", "crane")
 
 
-@frozen
-class Engine:
-    """A container engine's command line program.
+def find_engine(*, engine: str, patience: float) -> str:
+    """Return the path of a container engine's program, having asked for so many seconds whether it answers.
 
-    Attributes:
-        program: Its path.
+    Raises:
+        Failure: There is no such program, or no engine behind it.
     """
-
-    program: str
-
-    @classmethod
-    def find(cls, command: str) -> Self:
-        """Return the engine, having asked whether it answers.
-
-        Raises:
-            Failure: There is no such program, or no engine behind it.
-        """
-        program = shutil.which(command)
-        if program is None:
-            raise Failure(
-                f"there is no {command} here: install it, or 'dr-mlops pps-image download' the image and load it "
-                "where there is one",
-                ExitCode.FAILED,
-            )
-        try:
-            # 'info' and not 'version': it fails without an engine for docker and podman alike.
-            asked = subprocess.run(  # noqa: S603 - the user's own program
-                [program, "info"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_PATIENCE,
-                check=False,
-            )
-            reason = _last_line(asked.stderr) if asked.returncode else None
-        except (OSError, subprocess.TimeoutExpired) as error:
-            reason = clean(error)
-        if reason is not None:
-            raise Failure(f"no container engine answers {command}: {reason}", ExitCode.FAILED)
-        return cls(program)
-
-    async def load(self, terminal: Terminal, image: Path) -> None:
-        """Load an image's file and show what the engine says.
-
-        Raises:
-            Failure: The engine refused it.
-        """
-        with terminal.status.busy(f"loading {image.name}"):
-            if Path(self.program).name.startswith("docker") or not _is_packed(image):
-                with image.open("rb") as file:
-                    loading = await self._load(file)
-            else:
-                # podman reads no compressed archives.
-                loading = await self._load_unpacked(image)
-        _require_success(terminal, loading, image, "the container engine refused the image")
-        _show(terminal, loading.stdout)
-
-    async def _load(self, source: IO[bytes]) -> CompletedProcess[bytes]:
-        return await anyio.run_process([self.program, "load"], stdin=source, check=False)
-
-    async def _load_unpacked(self, image: Path) -> CompletedProcess[bytes]:
-        reading, writing = os.pipe()
-        async with anyio.create_task_group() as group:
-            group.start_soon(_unpack, image, os.fdopen(writing, "wb"))
-            # When the engine has ended, a writer that goes on gets an error.
-            with os.fdopen(reading, "rb") as source:
-                return await self._load(source)
-        raise AssertionError("unreachable: nothing in the group is cancelled")  # pragma: no cover - as said
+    program = shutil.which(engine)
+    if program is None:
+        raise Failure(
+            f"there is no {engine} here: install it, or 'dr-mlops pps-image download' the image and load it "
+            "where there is one",
+            ExitCode.FAILED,
+        )
+    # 'info' and not 'version': it fails without an engine for docker and podman alike.
+    asking = [program, "info"]
+    try:
+        asked = subprocess.run(  # noqa: S603 - the user's own program
+            asking, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, check=False
+        )
+        reason = _last_line(asked.stderr) if asked.returncode else None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = clean(error)
+    if reason is not None:
+        raise Failure(f"no container engine answers {engine}: {reason}", ExitCode.FAILED)
+    return program
 
 
-@frozen
-class RegistryTool:
-    """A program that pushes an image's archive to a registry, with the registry's credentials that it knows.
+async def load_image(terminal: Terminal, engine: str, image: Path) -> None:
+    """Load an image's file into an engine and show what the engine says.
 
-    Attributes:
-        program: Its path.
+    Raises:
+        Failure: The engine refused it.
     """
-
-    program: str
-
-    @classmethod
-    def find(cls, command: str | None) -> Self:
-        """Return the tool that is asked for, or the first one that is here.
-
-        Raises:
-            Failure: There is none.
-        """
-        program = next(filter(None, map(shutil.which, [command] if command else TOOLS)), None)
-        if program is None:
-            raise Failure(
-                f"there is no {command or ' and no '.join(TOOLS)} here: install {command or ' or '.join(TOOLS)} "
-                "(Debian and Fedora: the package skopeo)",
-                ExitCode.FAILED,
-            )
-        return cls(program)
-
-    async def push(self, terminal: Terminal, image: Path, reference: str, *, insecure: bool) -> str:
-        """Push an image's file, and return the id of the image that the registry has then.
-
-        Args:
-            terminal: Where the tool's words go when it fails.
-            image: The file.
-            reference: ``REGISTRY/NAME:TAG``.
-            insecure: Whether the registry may speak plain HTTP, or have a certificate that nobody knows.
-
-        Raises:
-            Failure: The tool failed.
-        """
-        is_crane = Path(self.program).name.startswith("crane")
-        commands = _crane if is_crane else _skopeo
-        async with _unpacked(terminal, image) as archive:
-            push, inspect = commands(archive, reference, insecure)
-            with terminal.status.busy(f"pushing {image.name}"):
-                pushing = await anyio.run_process([self.program, *push], check=False)
-        _require_success(terminal, pushing, image, f"{reference} was not pushed")
-        asking = await anyio.run_process([self.program, *inspect], check=False)
-        _require_success(terminal, asking, image, f"{reference} was pushed and cannot be read")
-        try:
-            return str(json.loads(asking.stdout)["config"]["digest"])
-        except (ValueError, KeyError, TypeError):
-            raise Failure(
-                f"{reference} was pushed, and its manifest does not name an image", ExitCode.FAILED
-            ) from None
+    with terminal.status.busy(f"loading {image.name}"):
+        if Path(engine).name.startswith("docker") or not _is_packed(image):
+            with image.open("rb") as file:
+                loading = await _run(engine, "load", stdin=file)
+        else:
+            # podman reads no compressed archives.
+            loading = await _load_unpacked(engine, image)
+    _require_success(terminal, loading, image, "the container engine refused the image")
+    _show(terminal, loading.stdout)
 
 
-def _skopeo(archive: Path, reference: str, insecure: bool) -> tuple[list[str], list[str]]:
+async def _load_unpacked(engine: str, image: Path) -> CompletedProcess[bytes]:
+    reading, writing = os.pipe()
+    async with anyio.create_task_group() as group:
+        group.start_soon(_unpack, image, os.fdopen(writing, "wb"))
+        # When the engine has ended, a writer that goes on gets an error.
+        with os.fdopen(reading, "rb") as source:
+            return await _run(engine, "load", stdin=source)
+    raise AssertionError("unreachable: nothing in the group is cancelled")  # pragma: no cover - as said
+
+
+def find_tool(*, tool: str | None) -> str:
+    """Return the path of the registry tool that is asked for, or of the first one that is here.
+
+    Raises:
+        Failure: There is none.
+    """
+    names = (tool,) if tool else TOOLS
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        raise Failure(
+            f"there is no {' and no '.join(names)} here: install {' or '.join(names)} "
+            "(Debian and Fedora: the package skopeo)",
+            ExitCode.FAILED,
+        )
+    return program
+
+
+async def push_image(terminal: Terminal, tool: str, image: Path, reference: str, *, insecure: bool) -> str:
+    """Push an image's file to a registry, and return the id of the image that the registry has then.
+
+    Args:
+        terminal: Where the tool's words go when it fails.
+        tool: The program's path. It knows the registry's credentials.
+        image: The file.
+        reference: ``REGISTRY/NAME:TAG``.
+        insecure: Whether the registry may speak plain HTTP, or have a certificate that nobody knows.
+
+    Raises:
+        Failure: The tool failed.
+    """
+    async with _unpacked(terminal, image) as archive:
+        push, inspect = _commands(tool, archive, reference, insecure=insecure)
+        with terminal.status.busy(f"pushing {image.name}"):
+            pushing = await _run(tool, *push)
+    _require_success(terminal, pushing, image, f"{reference} was not pushed")
+    asking = await _run(tool, *inspect)
+    _require_success(terminal, asking, image, f"{reference} was pushed and cannot be read")
+    try:
+        return str(json.loads(asking.stdout)["config"]["digest"])
+    except (ValueError, KeyError, TypeError):
+        raise Failure(
+            f"{reference} was pushed, and its manifest does not name an image", ExitCode.FAILED
+        ) from None
+
+
+def _commands(tool: str, archive: Path, reference: str, *, insecure: bool) -> tuple[list[str], list[str]]:
+    """Return the arguments that push an archive, and those that print the manifest that the registry has then."""
+    if Path(tool).name.startswith("crane"):
+        options = ["--insecure"] if insecure else []
+        return ["push", *options, os.fspath(archive), reference], ["manifest", *options, reference]
     verify = f"tls-verify={str(not insecure).lower()}"
     return (
         ["copy", f"--dest-{verify}", f"docker-archive:{archive}", f"docker://{reference}"],
         ["inspect", "--raw", f"--{verify}", f"docker://{reference}"],
     )
-
-
-def _crane(archive: Path, reference: str, insecure: bool) -> tuple[list[str], list[str]]:
-    options = ["--insecure"] if insecure else []
-    return ["push", *options, os.fspath(archive), reference], ["manifest", *options, reference]
 
 
 @asynccontextmanager
@@ -199,6 +170,10 @@ async def _unpack(image: Path, target: IO[bytes]) -> None:
 
 def _copy_block(source: gzip.GzipFile, target: IO[bytes]) -> int:
     return target.write(source.read(_BLOCK))
+
+
+async def _run(*command: str, stdin: IO[bytes] | int | None = None) -> CompletedProcess[bytes]:
+    return await anyio.run_process(command, stdin=stdin, check=False)
 
 
 def _require_success(terminal: Terminal, ran: CompletedProcess[bytes], image: Path, what: str) -> None:

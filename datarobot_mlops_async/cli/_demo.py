@@ -34,9 +34,9 @@ def command(deployments: int, image_size: str, keep: bool) -> None:
     verifies it.
     """
     # Not at the top: help and completion need none of them.
-    from datarobot_mlops_async.cli._demo_scenes import Demo  # as said
-    from datarobot_mlops_async.cli._terminal import Terminal  # as said
-    from datarobot_mlops_async.emulator import Emulator, parse_size  # as said
+    from datarobot_mlops_async.cli._demo_scenes import Demo
+    from datarobot_mlops_async.cli._terminal import Terminal
+    from datarobot_mlops_async.emulator import Emulator, parse_size
 
     try:
         size = parse_size(image_size)

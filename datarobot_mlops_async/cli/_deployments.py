@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from datarobot_mlops_async.cli._bulk_options import BulkOptions, bulk_options
-from datarobot_mlops_async.cli._command import Group, option, together, with_session
+from datarobot_mlops_async.cli._command import Group, one_of, option, together, with_session
 from datarobot_mlops_async.cli._exits import usage
-from datarobot_mlops_async.cli._filters import deployment_filters
-from datarobot_mlops_async.cli._listing import OutputFormat, listing, output_format, showing
-from datarobot_mlops_async.cli._options import FILE, completing, deployment_id, words
+from datarobot_mlops_async.cli._listing import listing, showing
+from datarobot_mlops_async.cli._options import (
+    COUNT,
+    FILE,
+    BulkOptions,
+    OutputFormat,
+    bulk_options,
+    deployment_filters,
+    deployment_id,
+    given,
+    output_format,
+)
 from datarobot_mlops_async.errors import ConflictError
 from datarobot_mlops_async.models import DeploymentOrder, FeatureOrder, Importance
 
@@ -26,25 +34,6 @@ if TYPE_CHECKING:
 _SERVERS_OWN = "server"
 
 
-def _changes(*, clear_description: bool, **given: str | None) -> dict[str, Any]:
-    if clear_description and given["set_description"] is not None:
-        raise usage("--set-description and --clear-description exclude each other")
-    changes: dict[str, Any] = {
-        name.removeprefix("set_"): value for name, value in given.items() if value is not None
-    }
-    if clear_description:
-        changes["description"] = None
-    if not changes:
-        raise usage(
-            "say what to change: --set-label, --set-description, --clear-description or --set-importance"
-        )
-    return changes
-
-
-def _order(_ctx: object, _parameter: object, order: str) -> str | None:
-    return None if order == _SERVERS_OWN else order
-
-
 command = Group("deployments", help="List, read and change deployments.")
 listing(
     command,
@@ -56,13 +45,13 @@ listing(
         metavar="FIELD",
         default=DeploymentOrder.CREATED_AT_TIMESTAMP.value,
         show_default=True,
-        shell_complete=completing(DeploymentOrder),
-        callback=_order,
+        shell_complete=one_of(DeploymentOrder),
+        callback=lambda _ctx, _parameter, order: None if order == _SERVERS_OWN else order,
         help=f"Sort by a field, -FIELD to turn it round; {_SERVERS_OWN} for the server's own order, which changes "
         "while it is read.",
     ),
     deployment_filters,
-    help="List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id.",
+    about="List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id.",
 )
 showing(
     command,
@@ -70,7 +59,7 @@ showing(
     "deployments",
     lambda session: session.deployments.get,
     deployment_id,
-    help="Show everything there is of one deployment.",
+    about="Show everything there is of one deployment.",
 )
 listing(
     command,
@@ -84,14 +73,14 @@ listing(
         metavar="FIELD",
         default=FeatureOrder.NAME.value,
         show_default=True,
-        shell_complete=completing(FeatureOrder),
+        shell_complete=one_of(FeatureOrder),
         help="name, importance, or -name, -importance.",
     ),
     option(
         "--include-non-prediction-features", is_flag=True, help="Also those that predictions do not need."
     ),
     option("--for-segmented-analysis", is_flag=True, help="Only those that segmented analysis can use."),
-    help="List the features of the data that a deployment predicts from.",
+    about="List the features of the data that a deployment predicts from.",
 )
 listing(
     command,
@@ -99,7 +88,7 @@ listing(
     "history",
     lambda session: session.deployments.model_history,
     deployment_id,
-    help="List the models that have been a deployment's champion.",
+    about="List the models that have been a deployment's champion.",
 )
 
 
@@ -119,13 +108,8 @@ listing(
     metavar="NAME",
     help="What to compare, for example service_health. Repeatable; everything without it.",
 )
-@option(
-    "--state",
-    type=FILE,
-    metavar="FILE",
-    help="Go on from what it holds, if it is there, and keep it up to date.",
-)
-@option("--limit", "-n", type=click.IntRange(min=0), metavar="N", help="End after so many changes.")
+@option("--state", **FILE, help="Go on from what it holds, if it is there, and keep it up to date.")
+@option("--limit", "-n", **COUNT, help="End after so many changes.")
 @option("--jsonl", "as_lines", is_flag=True, help="JSON, one change a line.")
 @deployment_filters
 @with_session
@@ -143,50 +127,24 @@ async def capabilities(cli: Invocation, deployment_id: str, output: OutputFormat
     cli.printer("capabilities", output).several(await cli.session.deployments.capabilities(deployment_id))
 
 
-def _setting(verb: str, status: TargetDeploymentStatusWord) -> None:
-    """Add a command that sets a status."""
-
-    async def set_status(cli: Invocation, options: BulkOptions, **which: Any) -> None:
-        begin = partial(cli.session.deployments.begin_set_status, status=status)
-        again = partial(_set_status_again, cli.session, status)
-        call = again if options.repeat_unknown else begin
-        await cli.bulk(verb=verb, call=call, options=options, **which)
-
-    set_status.__name__ = verb
-    help_ = f"{verb.capitalize()} deployments and wait until they are {status}."
-    command.command(verb, help=help_)(bulk_options(with_session(set_status)))
-
-
-_setting("deactivate", "inactive")
-_setting("activate", "active")
-
-
-@command.command()
-@together(
-    "changes",
-    _changes,
-    option("--set-label", metavar="TEXT", help="The new label."),
-    option("--set-description", metavar="TEXT", help="The new description."),
-    option("--clear-description", is_flag=True, help="No description any more."),
-    option(
-        "--set-importance", metavar="LEVEL", shell_complete=completing(Importance), help=words(Importance)
-    ),
-)
+@command.command(help="Deactivate deployments and wait until they are inactive.")
 @bulk_options
 @with_session
-async def update(cli: Invocation, changes: dict[str, Any], **which: Any) -> None:
-    """Change the label, description or importance of deployments."""
-    await cli.bulk(verb="update", call=partial(cli.session.deployments.update, **changes), **which)
+async def deactivate(cli: Invocation, options: BulkOptions) -> None:
+    await cli.bulk("deactivate", _setting("inactive", cli.session, options), options)
 
 
-@command.command()
-@option("--ignore-management-agent", is_flag=True, help="Do not wait for a management agent.")
+@command.command(help="Activate deployments and wait until they are active.")
 @bulk_options
 @with_session
-async def delete(cli: Invocation, ignore_management_agent: bool, **which: Any) -> None:
-    """Delete deployments. Their data stays until dr-mlops deleted erase."""
-    call = partial(cli.session.deployments.delete, ignore_management_agent=ignore_management_agent or None)
-    await cli.bulk(verb="delete", call=call, **which)
+async def activate(cli: Invocation, options: BulkOptions) -> None:
+    await cli.bulk("activate", _setting("active", cli.session, options), options)
+
+
+def _setting(status: TargetDeploymentStatusWord, session: AsyncSession, options: BulkOptions) -> Any:
+    if options.repeat_unknown:
+        return partial(_set_status_again, session, status)
+    return partial(session.deployments.begin_set_status, status=status)
 
 
 async def _set_status_again(
@@ -200,3 +158,42 @@ async def _set_status_again(
         if deployment.status != status:
             raise
         return deployment
+
+
+def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any]:
+    if clear_description and changes["set_description"] is not None:
+        raise usage("--set-description and --clear-description exclude each other")
+    chosen = {name.removeprefix("set_"): value for name, value in given(**changes).items()}
+    if clear_description:
+        chosen["description"] = None
+    if not chosen:
+        raise usage(
+            "say what to change: --set-label, --set-description, --clear-description or --set-importance"
+        )
+    return chosen
+
+
+@command.command()
+@together(
+    "changes",
+    _changes,
+    option("--set-label", metavar="TEXT", help="The new label."),
+    option("--set-description", metavar="TEXT", help="The new description."),
+    option("--clear-description", is_flag=True, help="No description any more."),
+    option("--set-importance", metavar="LEVEL", enum=Importance, help="The new importance."),
+)
+@bulk_options
+@with_session
+async def update(cli: Invocation, changes: dict[str, Any], options: BulkOptions) -> None:
+    """Change the label, description or importance of deployments."""
+    await cli.bulk("update", partial(cli.session.deployments.update, **changes), options)
+
+
+@command.command()
+@option("--ignore-management-agent", is_flag=True, help="Do not wait for a management agent.")
+@bulk_options
+@with_session
+async def delete(cli: Invocation, ignore_management_agent: bool, options: BulkOptions) -> None:
+    """Delete deployments. Their data stays until dr-mlops deleted erase."""
+    call = partial(cli.session.deployments.delete, ignore_management_agent=ignore_management_agent or None)
+    await cli.bulk("delete", call, options)

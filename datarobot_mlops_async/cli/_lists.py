@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._command import Group, argument, option, together, with_session
+from datarobot_mlops_async.cli._command import Group, option, together, with_session
 from datarobot_mlops_async.cli._exits import usage
 from datarobot_mlops_async.cli._listing import listing, showing
-from datarobot_mlops_async.cli._options import completing, dry_run, ids, patience, wait, words, yes
-from datarobot_mlops_async.cli._recent import recent
+from datarobot_mlops_async.cli._options import IDS, an_id, dry_run, ids, patience, wait, yes
 from datarobot_mlops_async.models import ResourceBundleUseCase
 
 if TYPE_CHECKING:
@@ -26,18 +25,18 @@ listing(
         "use_cases",
         multiple=True,
         metavar="NAME",
-        shell_complete=completing(ResourceBundleUseCase),
-        help=f"Repeatable. {words(ResourceBundleUseCase)}",
+        enum=ResourceBundleUseCase,
+        help="For this; repeatable.",
     ),
-    help="List the resource bundles that you may choose.",
+    about="List the resource bundles that you may choose.",
 )
 showing(
     bundles,
     "get",
     "bundles",
     lambda session: session.resource_bundles.get,
-    argument("bundle_id", metavar="ID", help="The bundle's id.", shell_complete=recent("bundle")),
-    help="Show one resource bundle.",
+    an_id("bundle"),
+    about="Show one resource bundle.",
 )
 
 custom_models = Group(
@@ -48,21 +47,9 @@ listing(
     "list",
     "custom-models",
     lambda session: session.custom_model_deployments.list,
-    option(
-        "--custom-model-id",
-        "custom_model_ids",
-        multiple=True,
-        metavar="ID",
-        help="Of this custom model; repeatable.",
-    ),
-    option(
-        "--environment-id",
-        "environment_ids",
-        multiple=True,
-        metavar="ID",
-        help="In this execution environment; repeatable.",
-    ),
-    help="List deployments of custom models, newest first.",
+    option("--custom-model-id", "custom_model_ids", **IDS, help="Of this custom model; repeatable."),
+    option("--environment-id", "environment_ids", **IDS, help="In this execution environment; repeatable."),
+    about="List deployments of custom models, newest first.",
 )
 
 deleted = Group("deleted", help="Deleted deployments: list them, erase them. On-premise only.")
@@ -71,7 +58,7 @@ listing(
     "list",
     "deleted",
     lambda session: session.deleted_deployments.list,
-    help="List deleted deployments whose data is still there.",
+    about="List deleted deployments whose data is still there.",
 )
 
 
@@ -109,8 +96,4 @@ async def erase(
         cli.terminal.say(f"would erase {counted}")
         return
     await cli.terminal.confirm(f"Erase all data of {counted}, for good?", yes=yes)
-    operation = await listed.begin_erase(chosen)
-    if wait:
-        await cli.follow(operation, f"erasing {counted}", patience)
-    else:
-        cli.leave(operation)
+    await cli.finish(await listed.begin_erase(chosen), f"erasing {counted}", wait=wait, patience=patience)

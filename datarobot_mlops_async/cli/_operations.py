@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 from datarobot_mlops_async.cli._command import Group, argument, option, with_session
 from datarobot_mlops_async.cli._exits import ExitCode, Failure
 from datarobot_mlops_async.cli._fields import to_json
-from datarobot_mlops_async.cli._listing import OutputFormat
 from datarobot_mlops_async.cli._messages import clean
-from datarobot_mlops_async.cli._options import as_json, deployment_id, download_options, patience, wait
+from datarobot_mlops_async.cli._options import (
+    OutputFormat,
+    as_json,
+    deployment_id,
+    download_options,
+    patience,
+    wait,
+)
 from datarobot_mlops_async.models import Deployment
 
 if TYPE_CHECKING:
@@ -75,7 +81,4 @@ async def wait_(
 async def run(cli: Invocation, deployment_id: str, report_id: str, wait: bool, patience: float) -> None:
     """Run a scheduled report of a deployment now."""
     operation = await cli.session.deployments.begin_report(deployment_id, report_id)
-    if wait:
-        await cli.follow(operation, "running the report", patience)
-    else:
-        cli.leave(operation)
+    await cli.finish(operation, "running the report", wait=wait, patience=patience)

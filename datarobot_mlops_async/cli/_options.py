@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import re
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import fields, frozen
 
 from datarobot_mlops_async.cli._command import argument, option, together
+from datarobot_mlops_async.cli._completion import recent
 from datarobot_mlops_async.cli._exits import usage
-from datarobot_mlops_async.cli._recent import recent
+from datarobot_mlops_async.models import enums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from enum import StrEnum
 
 STDIN = STDOUT = "-"
-FILE = click.Path(path_type=Path)
-deployment_id = argument(
-    "deployment_id", metavar="ID", help="The deployment's id.", shell_complete=recent("deployment")
-)
+FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+COUNT: dict[str, Any] = {"type": click.IntRange(min=0), "metavar": "N"}
+AT_LEAST_ONE: dict[str, Any] = {"type": click.IntRange(min=1), "metavar": "N"}
+SECONDS: dict[str, Any] = {"type": click.FloatRange(min=0), "metavar": "SECONDS", "show_default": True}
+IDS: dict[str, Any] = {"multiple": True, "metavar": "ID"}
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given; what was not is the library's own choice."""
+    return {name: value for name, value in options.items() if value is not None and value != ()}
+
+
+def an_id(kind: str) -> Callable[[Any], Any]:
+    """Declare the id of one thing of a kind."""
+    help_ = f"The {kind}'s id."
+    return argument(f"{kind}_id", metavar="ID", help=help_, shell_complete=recent(kind))
+
+
+deployment_id = an_id("deployment")
 yes = option("--yes", "-y", is_flag=True, help="Do not ask.")
 dry_run = option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 as_json = option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -31,14 +48,7 @@ wait = option(
     default=True,
     help="Wait for the operation (the default), or print its location and leave it alone.",
 )
-patience = option(
-    "--patience",
-    type=click.FloatRange(min=0),
-    default=3600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the operation.",
-)
+patience = option("--patience", default=3600.0, **SECONDS, help="How long to wait for the operation.")
 
 
 def destination(default: str | None = None, made: str = "") -> Callable[[Any], Any]:
@@ -50,20 +60,6 @@ def destination(default: str | None = None, made: str = "") -> Callable[[Any], A
         required=default is None,
         help=f"A file, a directory to put it in{made}, or - for stdout.",
     )
-
-
-def words(enum: type[StrEnum]) -> str:
-    """Return an enumeration's values for a sentence."""
-    return f"One of {', '.join(each.value for each in enum)}."
-
-
-def completing(enum: type[StrEnum]) -> Callable[..., list[str]]:
-    """Return what completes one of an enumeration's values in the shell."""
-
-    def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-        return [each.value for each in enum if each.value.lower().startswith(incomplete.lower())]
-
-    return complete
 
 
 def ids(kind: str) -> Callable[[Any], Any]:
@@ -80,21 +76,175 @@ def ids(kind: str) -> Callable[[Any], Any]:
             raise usage("- for stdin and ids exclude each other")
         return ids_in(sys.stdin)
 
+    help_ = f"{kind.capitalize()}s, or - to read ids from stdin."
     return argument(
-        "ids",
-        nargs=-1,
-        metavar="[ID]...",
-        help=f"{kind.capitalize()}s, or - to read ids from stdin.",
-        shell_complete=recent(kind),
-        callback=read,
+        "ids", nargs=-1, metavar="[ID]...", help=help_, shell_complete=recent(kind), callback=read
     )
 
 
 def ids_in(lines: Iterable[str]) -> list[str]:
     """Return the first field of each line that has one, each once."""
     # What some editors put before the first line is no part of an id.
-    fields = (line.removeprefix("\ufeff").split() for line in lines)
-    return list(dict.fromkeys(each[0] for each in fields if each))
+    split = (line.removeprefix("\ufeff").split() for line in lines)
+    return list(dict.fromkeys(each[0] for each in split if each))
+
+
+def _moment(_ctx: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
+    """Return a moment; without an offset it is meant in this machine's time zone."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise usage(
+            f"{parameter.opts[0]}: {text!r} is no moment such as 2026-01-31, 2026-01-31T12:00 or "
+            "2026-01-31T12:00+01:00"
+        ) from None
+
+
+def _filter(name: str, metavar: str, help_: str, enum: Any = None, **more: Any) -> Callable[[Any], Any]:
+    section = "Filters (together they narrow; one that is repeated widens)"
+    return option(name, metavar=metavar, help=help_, enum=enum, section=section, **more)
+
+
+def _several(*arguments: Any) -> Callable[[Any], Any]:
+    return _filter(*arguments, multiple=True)
+
+
+# fmt: off
+_FILTERS = (
+    _filter("--search", "TEXT", "In label or description, in any case."),
+    _several("--status", "STATUS", "Status.", enums.DeploymentStatus),
+    _several("--service-health", "HEALTH", "Whether predictions are served well.", enums.HealthFilter),
+    _several("--model-health", "HEALTH", "Whether the data has drifted.", enums.HealthFilter),
+    _several("--accuracy-health", "HEALTH", "Whether predictions come true.", enums.HealthFilter),
+    _several("--importance", "LEVEL", "Importance.", enums.Importance),
+    _filter("--role", "ROLE", "Your role on it.", enums.Role),
+    _several("--tag-keys", "NAME", "With a tag of this name."),
+    _several("--tag-values", "VALUE", "With a tag of this value."),
+    _filter("--created-by-me/--created-by-others", "", "Only your own, or only those of others.", default=None),
+    _filter("--created-by", "ID", "By the user with this id."),
+    _filter("--last-prediction-timestamp-start", "MOMENT",
+            "Last prediction at or after this moment, for example 2026-01-31T12:00+01:00.", callback=_moment),
+    _filter("--last-prediction-timestamp-end", "MOMENT", "Last prediction before this moment.", callback=_moment),
+    _filter("--prediction-usage-daily-avg-greater-than", "N", "More predictions a day than this.", type=int),
+    _filter("--prediction-usage-daily-avg-less-than", "N", "Fewer predictions a day than this.", type=int),
+    _several("--default-prediction-server-id", "ID", "On the prediction server with this id."),
+    _several("--build-environment-type", "NAME", "What the model was built with.", enums.BuildEnvironmentType),
+    _several("--execution-environment-type", "NAME", "Where predictions are made.",
+             enums.ExecutionEnvironmentType),
+    _several("--prediction-environment-platform", "NAME", "The environment's platform.",
+             enums.PredictionEnvironmentPlatform),
+    _filter("--champion-model-execution-type", "NAME", "How the champion is executed.", enums.ModelExecutionType),
+    _filter("--champion-model-target-type", "NAME", "The champion's target type, for example Binary."),
+)
+# fmt: on
+deployment_filters = together("filters", given, *_FILTERS)
+"""Which deployments; the command gets what was given, as keyword arguments of ``session.deployments.list``."""
+
+
+@frozen(kw_only=True)
+class OutputFormat:
+    """How a list is to be printed: as many rows, of these attributes, as one JSON document or as lines of JSON."""
+
+    limit: int | None = None
+    columns: tuple[str, ...] = ()
+    as_json: bool = False
+    as_lines: bool = False
+
+
+def _output_format(*, columns: str, as_json: bool, as_lines: bool, limit: int | None) -> OutputFormat:
+    paths = tuple(each.strip() for each in columns.split(",") if each.strip())
+    if as_json and as_lines:
+        raise usage("--json and --jsonl exclude each other")
+    if paths and (as_json or as_lines):
+        raise usage("--columns is for tables: with --json and --jsonl every attribute is there")
+    return OutputFormat(limit=limit, columns=paths, as_json=as_json, as_lines=as_lines)
+
+
+def output_format(view: str) -> Callable[[Any], Any]:
+    """Declare how the list of a view is printed; the command gets it as ``output``."""
+
+    def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        # Not at the top: what draws is not needed for help.
+        from datarobot_mlops_async.cli._views import VIEWS
+
+        chosen, comma, begun = incomplete.rpartition(",")
+        return [f"{chosen}{comma}{path}" for path in VIEWS[view].every_path() if path.startswith(begun)]
+
+    example = "Attributes to show, for example id,model.type,service_health.status."
+    return together(
+        "output",
+        _output_format,
+        option("--limit", "-n", **COUNT, help="At most so many."),
+        option("--columns", default="", metavar="A,B.C", shell_complete=complete, help=example),
+        as_json,
+        option("--jsonl", "as_lines", is_flag=True, help="JSON, one object a line, as pages arrive."),
+    )
+
+
+@frozen(kw_only=True)
+class BulkOptions:
+    """Which deployments an action is for, and how it is carried out."""
+
+    ids: list[str] | None
+    filters: dict[str, Any]
+    everything: bool
+    limit: int | None
+    yes: bool
+    dry_run: bool
+    resume: Path | None
+    max_concurrency: int
+    stop_on_error: bool
+    repeat_unknown: bool
+    as_lines: bool
+
+
+def _bulk_options(
+    *, ids: list[str] | None, everything: bool, resume: Path | None, **more: Any
+) -> BulkOptions:
+    names = {each.name for each in fields(BulkOptions)}
+    filters = given(**{name: more.pop(name) for name in {*more} - names})
+    if ids is not None and (filters or everything):
+        raise usage("ids and filters exclude each other")
+    if ids is None and not filters and not everything and resume is None:
+        raise usage("name deployments (or - for stdin), or give a filter such as --search, or --all")
+    return BulkOptions(ids=ids, filters=filters, everything=everything, resume=resume, **more)
+
+
+bulk_options = together(
+    "options",
+    _bulk_options,
+    ids("deployment"),
+    yes,
+    dry_run,
+    option("--all", "everything", is_flag=True, help="Every deployment you can see."),
+    option("--limit", "-n", **AT_LEAST_ONE, help="At most so many of those found."),
+    option(
+        "--resume",
+        **FILE,
+        help="Go on where the run stopped that wrote this journal, and write on in it; a file that is not there yet "
+        "is begun. Use it with the same command.",
+    ),
+    option(
+        "--max-concurrency",
+        default=16,
+        show_default=True,
+        **AT_LEAST_ONE,
+        help="So many at a time, their operations included.",
+    ),
+    option("--stop-on-error", is_flag=True, help="Begin nothing new after a failure."),
+    option(
+        "--repeat-unknown",
+        is_flag=True,
+        help="Act again where an earlier run never heard whether it was done.",
+    ),
+    option(
+        "--jsonl", "as_lines", is_flag=True, help="Print each outcome as a line of JSON when it is there."
+    ),
+    *_FILTERS,
+)
+"""What the commands that act on many deployments share."""
 
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?(?:/s)?")
@@ -110,14 +260,9 @@ def _rate(_ctx: object, _parameter: object, text: str | None) -> float | None:
     return float(match[1]) * float(unit ** " kMG".index(match[2] or " "))
 
 
-def _as_given(**options: Any) -> dict[str, Any]:
-    # What was not given is the library's own choice.
-    return {name: value for name, value in options.items() if value is not None and value != ()}
-
-
 download_options = together(
     "how",
-    _as_given,
+    given,
     overwrite,
     option(
         "--resume/--no-resume",
@@ -142,7 +287,7 @@ download_options = together(
 """How a file is downloaded; the command gets it as keyword arguments of `Artifact.download`."""
 beside_options = together(
     "beside",
-    _as_given,
+    given,
     option("--sidecar", is_flag=True, help="Write FILE.sha256 beside it, for sha256sum -c."),
     option("--manifest", is_flag=True, help="Write FILE.manifest.json beside it, which says what it is."),
 )

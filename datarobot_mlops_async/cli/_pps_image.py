@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from datarobot_mlops_async.cli._command import Group, argument, option, together, with_session
-from datarobot_mlops_async.cli._containers import Engine, RegistryTool
+from datarobot_mlops_async.cli._containers import find_engine, find_tool, load_image, push_image
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._listing import showing
-from datarobot_mlops_async.cli._options import FILE, beside_options, destination, download_options
+from datarobot_mlops_async.cli._options import FILE, SECONDS, beside_options, destination, download_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -25,7 +25,7 @@ showing(
     "metadata",
     "image",
     lambda session: session.pps_image.metadata,
-    help="Show the latest image's file name, size and SHA-256.",
+    about="Show the latest image's file name, size and SHA-256.",
 )
 
 
@@ -44,8 +44,8 @@ async def download(cli: Invocation, destination: str, beside: dict[str, Any], ho
 
 
 @command.command()
-@argument("path", metavar="FILE", type=FILE, help="The image's file.")
-@option("--against", type=FILE, metavar="FILE", help="A sidecar (sha256sum) or manifest that lies elsewhere.")
+@argument("path", **FILE, help="The image's file.")
+@option("--against", **FILE, help="A sidecar (sha256sum) or manifest that lies elsewhere.")
 @option("--sha256", metavar="HEX", help="What the SHA-256 should be.")
 @option("--service", is_flag=True, help="Ask the service what the latest image should be.")
 @with_session(when=lambda options: options["service"])
@@ -71,12 +71,7 @@ def _handing_over(purpose: str) -> Callable[[Any], Any]:
             help="Where the image's file goes first; it needs the room.",
         ),
         option("--keep", is_flag=True, help=f"Keep the file when it is {purpose}."),
-        option(
-            "--file",
-            type=FILE,
-            metavar="FILE",
-            help="Take this file, verified as by 'verify', and download nothing.",
-        ),
+        option("--file", **FILE, help="Take this file, verified as by 'verify', and download nothing."),
     )
 
 
@@ -106,18 +101,24 @@ async def _image(
 
 
 @command.command()
-@_handing_over("loaded")
-@option(
-    "--engine",
-    default="docker",
-    show_default=True,
-    metavar="COMMAND",
-    callback=lambda ctx, _, given: given if ctx.resilient_parsing else Engine.find(given),
-    help="docker, podman, or the path of one that takes 'load'.",
+@together(
+    "engine",
+    find_engine,
+    option(
+        "--engine",
+        default="docker",
+        show_default=True,
+        metavar="COMMAND",
+        help="docker, podman, or the path of one that takes 'load'.",
+    ),
+    option(
+        "--patience", default=30.0, **SECONDS, help="How long the engine may take to say that it is there."
+    ),
 )
+@_handing_over("loaded")
 @download_options
 @with_session(when=_is_downloaded)
-async def load(cli: Invocation, source: dict[str, Any], engine: Engine, how: dict[str, Any]) -> None:
+async def load(cli: Invocation, engine: str, source: dict[str, Any], how: dict[str, Any]) -> None:
     """Download the latest image, verify it, and load it into the container engine.
 
     The image goes to a file first and not straight into the engine: an engine takes layers over while it reads
@@ -125,18 +126,17 @@ async def load(cli: Invocation, source: dict[str, Any], engine: Engine, how: dic
     engine answers is asked before anything is downloaded.
     """
     async with _image(cli, how, **source) as (image, _):
-        await engine.load(cli.terminal, image)
+        await load_image(cli.terminal, engine, image)
 
 
 @command.command()
 @argument("reference", metavar="REGISTRY/NAME:TAG", help="Where the image goes.")
-@_handing_over("pushed")
-@option(
-    "--tool",
-    metavar="COMMAND",
-    callback=lambda ctx, _, given: given if ctx.resilient_parsing else RegistryTool.find(given),
-    help="skopeo or crane; by default the first that is here.",
+@together(
+    "tool",
+    find_tool,
+    option("--tool", metavar="COMMAND", help="skopeo or crane; by default the first that is here."),
 )
+@_handing_over("pushed")
 @option(
     "--insecure-registry", is_flag=True, help="The registry has no TLS, or a certificate that nobody knows."
 )
@@ -146,8 +146,8 @@ async def push(
     cli: Invocation,
     reference: str,
     *,
+    tool: str,
     source: dict[str, Any],
-    tool: RegistryTool,
     insecure_registry: bool,
     how: dict[str, Any],
 ) -> None:
@@ -157,7 +157,7 @@ async def push(
     the registry has then has the Docker image id that the service names.
     """
     async with _image(cli, how, **source) as (image, image_id):
-        pushed = await tool.push(cli.terminal, image, reference, insecure=insecure_registry)
+        pushed = await push_image(cli.terminal, tool, image, reference, insecure=insecure_registry)
         if image_id is None:
             cli.terminal.say("nobody says what the Docker image id should be: it was not compared")
         elif pushed.removeprefix("sha256:") != image_id.removeprefix("sha256:"):

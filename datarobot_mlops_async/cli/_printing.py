@@ -12,15 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._completion import remember
 from datarobot_mlops_async.cli._fields import field_text, style_of, to_json, value_at
-from datarobot_mlops_async.cli._recent import remember
 from datarobot_mlops_async.cli._terminal import plain
 from datarobot_mlops_async.models import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from datarobot_mlops_async.cli._listing import OutputFormat
+    from datarobot_mlops_async.cli._options import OutputFormat
     from datarobot_mlops_async.cli._terminal import Terminal
     from datarobot_mlops_async.cli._views import Column, View
     from datarobot_mlops_async.pagination import Paginator

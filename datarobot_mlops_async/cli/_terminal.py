@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import codecs
 import io
+import logging
 import os
 import signal
 import sys
@@ -10,21 +13,24 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio.lowlevel
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._messages import UNSAFE, clean
-from datarobot_mlops_async.cli._status import StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from rich.console import RenderableType
+    from rich.status import Status
     from rich.style import Style
+
+_BLANK_SECONDS = 0.5
+"""How long the screen may stay blank before it says that the server is waited for."""
 
 _THEME = Theme(
     {
@@ -43,6 +49,56 @@ _THEME = Theme(
 def plain(text: object, style: str | Style = "") -> Text:
     """Return text from outside for a console: cleaned, and with brackets that are no markup."""
     return Text(clean(text), style=style)
+
+
+@define
+class StatusLine:
+    """A spinner with what goes on, or for a while with why it does not."""
+
+    console: Console
+    live: bool
+    is_blank: bool = field(init=False, default=True)
+    """Whether nothing has been shown yet, here or by others."""
+    _what: str = field(init=False, default="")
+    _why: str = field(init=False, default="")
+    _spinner: Status | None = field(init=False, default=None)
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Show what goes on."""
+        self.say_what(what)
+        try:
+            yield
+        finally:
+            self.say_what("")
+
+    def say_what(self, what: str) -> None:
+        """Say what goes on; nothing any more with an empty text."""
+        self._what = what
+        self._draw()
+
+    def say_why(self, why: str) -> None:
+        """Say why it stands still; it goes on with an empty text."""
+        self._why = why
+        self._draw()
+
+    def hide(self) -> None:
+        """Make room for other output, until there is something new to say."""
+        self.is_blank = False
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
+
+    def _draw(self) -> None:
+        text = self._why or self._what
+        self.is_blank = self.is_blank and not text
+        if not self.live or not text:
+            self.hide()
+        elif self._spinner is None:
+            self._spinner = self.console.status(plain(text))
+            self._spinner.start()
+        else:
+            self._spinner.update(plain(text))
 
 
 @frozen
@@ -155,3 +211,75 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class WaitingHandler(logging.Handler):
+    """Shows on the status line what the library logs of waiting: records with a ``delay`` and a ``reason``.
+
+    Before any of them it says that the server is waited for, when the screen has been blank for a while.
+    """
+
+    def __init__(self, status: StatusLine, server: str) -> None:
+        super().__init__(logging.INFO)
+        self._status = status
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(_BLANK_SECONDS, self._end_silence, f"waiting for {server}")
+        self._until = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one record until its delay is over."""
+        if (delay := getattr(record, "delay", None)) is not None:
+            # The library's threads log too.
+            self._loop.call_soon_threadsafe(self._wait, delay, getattr(record, "reason", ""))
+
+    def close(self) -> None:
+        """Leave the screen as it was."""
+        self._timer.cancel()
+        self._status.hide()
+        super().close()
+
+    def _end_silence(self, what: str) -> None:
+        if self._status.is_blank:
+            self._status.say_what(what)
+
+    def _wait(self, delay: float, reason: str) -> None:
+        self._status.say_why(reason)
+        end = self._loop.time() + delay
+        if end > self._until:
+            self._until = end
+            self._timer.cancel()
+            self._timer = self._loop.call_later(delay, self._status.say_why, "")
+
+
+class LogHandler(logging.Handler):
+    """Log records on stderr, above whatever is drawn there."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.DEBUG)
+        self._terminal = terminal
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record on one line."""
+        self._terminal.err.print(plain(self.format(record), "quiet"), soft_wrap=True)
+
+
+class CleanLines:
+    """A binary file object that shows text on a terminal which obeys nothing in it."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def write(self, data: bytes, /, *, final: bool = False) -> None:
+        """Show the lines that are whole."""
+        *lines, self._rest = (self._rest + self._decoder.decode(data, final)).split("\n")
+        for line in lines:
+            self._terminal.write(clean(line, keep_blanks=True))
+
+    def finish(self) -> None:
+        """Show what stands behind the last line's end."""
+        self.write(b"", final=True)
+        if self._rest:
+            self._terminal.write(clean(self._rest, keep_blanks=True))
