@@ -48,7 +48,6 @@ async def _use(endpoint, tmp_path, **options):
     return contents
 
 
-@pytest.mark.parametrize("password", [None, PASSWORD], ids=["open", "password"])
 async def test_calls_and_downloads_go_through_a_socks_proxy(tls_storage, tls, socks_proxy, tmp_path):
     stored = tls_storage.put("image", MIB + 77)
     endpoint = tls_storage.endpoint.replace("127.0.0.1", "localhost")
