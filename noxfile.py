@@ -18,8 +18,9 @@ nox.options.error_on_external_run = True
 nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-# A worker for each processor; one that has nothing left takes over what waits at another.
-IN_PARALLEL = ("-n", "logical", "--dist", "worksteal", "--durations", "10")
+# Tests wait half of their time, so two workers for each processor; one that is done takes over another's tests.
+WORKERS = min(2 * (os.cpu_count() or 1), 16)
+IN_PARALLEL = ("-n", str(WORKERS), "--dist", "worksteal", "--durations", "10")
 
 
 def _install(session: nox.Session, *groups: str, extras: str = "demo") -> None:
