@@ -32,7 +32,7 @@ from datarobot_mlops_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from datarobot_mlops_async._config import Settings
 
@@ -74,6 +74,7 @@ class HttpxExchanger:
             )
         except httpx.InvalidURL:
             raise ProtocolError("the address cannot be sent") from None
+        request.stream = _Content(content)
         with quiet(), anyio.move_on_after(timeout) as scope:
             self._running.add(scope)
             try:
@@ -112,6 +113,26 @@ class HttpxExchanger:
                 if isinstance(ours, ReadError) and not transport.begun:
                     ours = UnansweredError(ours.message, method=ours.method, url=ours.url)
                 raise ours from error
+
+
+class _Content(httpx.ByteStream):
+    """A request's body; httpx reads its own by a generator, which a cancelled request leaves unfinished."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Chunks(iter(self))
+
+
+class _Chunks:
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
 
 
 async def _read_whole(
