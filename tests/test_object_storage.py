@@ -1,9 +1,8 @@
-"""The README's recipe: an image on its way from the service into a bucket, without a disk."""
+"""The README's program: an image on its way from the service into a bucket, without a disk."""
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +15,7 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 MIB = 2**20
 SIZE = 160 * MIB
-README = Path(__file__).parents[1] / "README.md"
-(RECIPE,) = re.findall(
-    r"^```python\n(import obstore\n.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-)
+PROGRAM = (Path(__file__).parent / "programs" / "to_bucket.py").read_text()
 
 # In a process of its own: its memory is looked at, and obstore keeps threads and sockets as long as it lives.
 _COPY = """
@@ -46,7 +42,7 @@ def copy(s3, emulator, monkeypatch, name):
     monkeypatch.setenv("DATAROBOT_ENDPOINT", emulator.endpoint)
     monkeypatch.setenv("DATAROBOT_API_TOKEN", emulator.token)
     done = subprocess.run(
-        [sys.executable, "-c", RECIPE + _COPY, *s3.settings, name], check=True, stdout=subprocess.PIPE
+        [sys.executable, "-c", PROGRAM + _COPY, *s3.settings, name], check=True, stdout=subprocess.PIPE
     )
     return json.loads(done.stdout)
 

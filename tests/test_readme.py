@@ -7,29 +7,28 @@ import inspect
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
 import time
-import types
 from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
-import httpx
 import pytest
 
-from datarobot_mlops_async import AsyncSession, Outcome
+from datarobot_mlops_async import AsyncSession
 from datarobot_mlops_async.emulator import Emulator
-from tests.scripted import Answer, ScriptedServer
+from tests.test_programs import DIRECTORY, FIRST, text_of
 
 README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-# Blocks that are files of their own, and not statements to type: each has a test of its own below.
-FILES = ("FastAPI(", "LocalCluster(", "def test_", "import obstore", "webhook", "nightly", "airflow")
+TEXT = README.read_text(encoding="utf-8")
+CONTRACT = json.loads((Path(__file__).parent / "contract.json").read_text())
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+PROGRAMS = {text_of(DIRECTORY / name) for name in FIRST}
 
-
-pytest_plugins = ["pytester", "tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures"]
 
 
 def name_of(block):
@@ -65,9 +64,7 @@ async def _names():
     }
 
 
-@pytest.mark.parametrize(
-    "block", [each for each in BLOCKS if not any(mark in each for mark in FILES)], ids=name_of
-)
+@pytest.mark.parametrize("block", [each for each in BLOCKS if each not in PROGRAMS], ids=name_of)
 def test_block_runs_as_printed(block, prepared):
     code = compile(block, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
@@ -80,132 +77,29 @@ def test_block_runs_as_printed(block, prepared):
 
 
 def test_readme_has_blocks():
-    assert len(BLOCKS) >= 6
+    assert len(BLOCKS) >= 12
 
 
-def block_with(mark):
-    (block,) = [each for each in BLOCKS if mark in each]
-    return block
-
-
-def test_fastapi_recipe_serves_from_one_session(prepared):
-    namespace = {}
-    exec(block_with("FastAPI("), namespace)
-    app = namespace["app"]
-
-    async def visit():
-        transport = httpx.ASGITransport(app=app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://service") as client,
-        ):
-            return await client.get("/failing"), await client.get("/failing")
-
-    first, second = anyio.run(visit)
-    assert first.status_code == 200
-    assert first.json()
-    assert first.json() == second.json()
-
-
-def test_webhook_recipe_tells_who_fails_and_who_has_recovered(emulator, prepared, tmp_path):
-    namespace = {}
-    with ScriptedServer(Answer()) as hook:
-        block = block_with("webhook").replace("https://chat.example.com/hook", f"{hook.origin}/hook")
-        exec(block.replace("interval=60", "interval=0.05"), namespace)
-
-        async def serve():
-            async with namespace["lifespan"](None):
-                while not (tmp_path / "watch.state").exists():
-                    await anyio.sleep(0.01)
-                    emulator.drift(20)
-
-        anyio.run(serve)
-        told = [json.loads(each.body)["text"] for each in hook.asked]
-    assert told
-    assert all(text.endswith((" fails", " has recovered")) for text in told)
-    assert (tmp_path / "watch.state").read_text().startswith('{"watch": 1')
-
-
-def test_nightly_recipe_finishes_what_a_killed_night_has_begun(emulator, prepared, tmp_path, capsys):
-    script = tmp_path / "nightly.py"
-    # Killed in the moment in which the first locations are known, as by a reboot.
-    killed = (
-        "import os, signal, threading, time\n\n\ndef watch():\n    while not (os.path.exists('nightly.jsonl') and "
-        "'status/' in open('nightly.jsonl').read()):\n        time.sleep(0.001)\n    os.kill(os.getpid(), signal.SIGKILL)\n\n\n"
-        "threading.Thread(target=watch, daemon=True).start()\n"
+def test_table_of_operations_is_that_of_the_api_page():
+    rows = re.findall(r"^\| `([A-Z]+) (/\S+)` \| (.*?) \|", TEXT, re.MULTILINE)
+    assert sorted((method, f"/api/v2{path}") for method, path, _ in rows) == sorted(
+        (each["method"], each["path"]) for each in CONTRACT["operations"]
     )
-    script.write_text(killed + block_with("nightly"))
-    first = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
-    assert first.returncode == -signal.SIGKILL, first.stderr
-    script.write_text(block_with("nightly"))
-    second = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
-    # Whose answer the kill has lost is named; all others are done.
-    left = second.stdout.splitlines()
-    assert second.returncode == len(left), second.stderr
-    assert all(" unknown " in line for line in left)
-    assert (tmp_path / "nightly.jsonl").exists() == bool(left)
-    patches = [each.path for each in emulator.requests if each.method == "PATCH"]
-    assert len(patches) == len(set(patches)) > 5
+    session = AsyncSession("https://h", "t")
+    for method, path, call in rows:
+        resource, name = re.match(r"`(?:await )?(\w+)\.(\w+)\(", call).groups()
+        documented = " ".join(inspect.getdoc(getattr(getattr(session, resource), name)).split())
+        assert f"``{method} {path}``" in documented, call
 
 
-class BaseTrigger:
-    """What Airflow gives its triggers, as far as the recipe uses it."""
-
-    def __init__(self):
-        self.task_instance = None
-
-
-class TriggerEvent:
-    def __init__(self, payload):
-        self.payload = payload
-
-
-def test_airflow_recipe_waits_from_the_location_alone(prepared, monkeypatch):
-    for name in ("airflow", "airflow.triggers", "airflow.triggers.base"):
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    sys.modules["airflow.triggers.base"].__dict__.update(BaseTrigger=BaseTrigger, TriggerEvent=TriggerEvent)
-    namespace = {"__name__": "my_dag"}
-    exec(block_with("airflow"), namespace)
-    begun = anyio.run(namespace["begin"], prepared["deployment_ids"][0])
-    name, stored = begun.serialize()
-    assert name == "my_dag.OperationTrigger"
-    json.dumps(stored)
-
-    async def triggerer():
-        (event,) = [each async for each in namespace["OperationTrigger"](**stored).run()]
-        async with AsyncSession() as session:
-            return event.payload, await session.deployments.get(prepared["deployment_ids"][0])
-
-    payload, deployment = anyio.run(triggerer)
-    assert payload == stored["location"]
-    assert deployment.status == "inactive"
-
-
-def test_dask_recipe_spreads_a_bulk_run_over_processes(prepared, tmp_path):
-    script = tmp_path / "spread.py"
-    names = [each for each in prepared["deployment_ids"] if each != prepared["deployment_id"]][:4]
-    script.write_text(
-        f"{block_with('LocalCluster(')}\n\nif __name__ == '__main__':\n    print(*deactivate_all({names!r}), sep='\\n')\n"
-    )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    outcomes = [Outcome.from_json(line) for line in done.stdout.splitlines()]
-    assert sorted(each.item for each in outcomes) == sorted(names)
-    assert {each.state for each in outcomes} <= {"succeeded", "failed"}
-
-
-def test_readers_own_test_passes(pytester):
-    pytester.makepyfile(block_with("def test_"))
-    pytester.makeconftest("import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'")
-    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-W", "error")
-    result.assert_outcomes(passed=1)
+def test_picture_shows_what_the_benchmarks_have_measured():
+    drawn = runpy.run_path(str(README.parent / "benchmarks" / "picture.py"))["picture"]()
+    assert f"```text\n{drawn}```" in TEXT
 
 
 SHELL = [
     line
-    for block in re.findall(
-        r"^```sh\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
+    for block in re.findall(r"^```sh\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
 
@@ -216,8 +110,8 @@ def command_with(mark):
 
 @pytest.fixture
 def emulated(monkeypatch, tmp_path):
-    """The README's emulator, started as printed but for its port and a faster storage."""
-    with emulator_printed(monkeypatch, tmp_path, "--storage-rate 64MiB"):
+    """The README's emulator, started as printed but for its port and more speed."""
+    with emulator_printed(monkeypatch, tmp_path, "--storage-rate 64MiB --operation-seconds 0.2s"):
         yield
 
 
@@ -297,7 +191,7 @@ def test_printed_bulk_run_survives_faults_and_a_kill(emulated):
     returncode, _ = run_printed(command, kill_when=lambda: journal.exists() and journal.stat().st_size > 2000)
     assert returncode == -signal.SIGKILL
     run_printed(command)
-    time.sleep(2.5)  # the operations of killed requests, which nobody waits for, take two seconds
+    time.sleep(0.3)  # the operations of killed requests, which nobody waits for, end by themselves
     returncode, errors = run_printed(command_with("--repeat-unknown"))
     assert returncode == 0, errors
 
