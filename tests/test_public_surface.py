@@ -69,6 +69,16 @@ def test_import_loads_nothing_that_is_not_needed():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_session_loads_its_parts_when_they_are_first_used():
+    code = (
+        "import sys; from datarobot_mlops_async import AsyncSession; AsyncSession('https://h', 't');"
+        "later = {'h11', *(f'datarobot_mlops_async.{room}' for room in"
+        " ('_download', '_streaming', 'artifacts', 'bulk', 'models', 'resources'))} & set(sys.modules);"
+        "sys.exit(repr(later) if later else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_rooms_are_there_without_importing_them():
     code = "import datarobot_mlops_async as d; d.errors.MLOpsError, d.models.Deployment"
     subprocess.run([sys.executable, "-c", code], check=True)

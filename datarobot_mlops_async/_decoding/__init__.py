@@ -7,7 +7,7 @@ tolerates none of that. Whatever the bytes are, nothing but a `DecodeError` come
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
 
@@ -16,13 +16,11 @@ from datarobot_mlops_async._decoding._converter import hooks
 from datarobot_mlops_async._decoding._encoding import encode
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook
+from datarobot_mlops_async._record import REQUIRED, Record
 from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async.errors import DecodeError, Hint
-from datarobot_mlops_async.models import REQUIRED, DeletedDeployment, DeploymentCapability, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from datarobot_mlops_async._decoding._body import FastParser
 
 __all__ = ["Decoder", "RawPage", "encode"]
@@ -77,10 +75,11 @@ class _Envelope(Record):
     previous: str | None = REQUIRED
 
 
-_ENVELOPES: Final[Mapping[type, type]] = {
-    DeletedDeployment: _EnvelopeWithoutTotal,
-    DeploymentCapability: _BareEnvelope,
-}
+def _envelope_of(item_type: object) -> Any:
+    from datarobot_mlops_async.models import DeletedDeployment, DeploymentCapability  # there by now
+
+    special = {DeletedDeployment: _EnvelopeWithoutTotal, DeploymentCapability: _BareEnvelope}
+    return special.get(item_type, _Envelope)  # type: ignore[call-overload] # any type may be asked for
 
 
 class Decoder:
@@ -163,7 +162,7 @@ class Decoder:
         return self._enveloped(items, parsed, item_type)
 
     def _enveloped(self, items: tuple[T, ...], rest: dict[str, Any], item_type: type[T]) -> RawPage[T]:
-        envelope = self._find_hook(_ENVELOPES.get(item_type, _Envelope))(rest, None)
+        envelope = self._find_hook(_envelope_of(item_type))(rest, None)
         return RawPage(
             items=items,
             count=envelope.count,

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from datarobot_mlops_async._decoding._records import json_name
-from datarobot_mlops_async.models import Record, extra
+from datarobot_mlops_async._record import Record, extra
 
 
 def encode(value: Any) -> Any:

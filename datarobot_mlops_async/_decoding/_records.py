@@ -26,20 +26,7 @@ import attrs
 
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._values import open_enums
-from datarobot_mlops_async.models import (
-    AccuracyHealth,
-    DefaultPredictionServer,
-    DeploymentGovernance,
-    DeploymentOwner,
-    DeploymentOwners,
-    DeploymentSettings,
-    ModelHealth,
-    ModelPackageInitialDownload,
-    PredictionEnvironment,
-    Record,
-    ScoringCodeInitialDownload,
-    ServiceHealth,
-)
+from datarobot_mlops_async._record import SHARED, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,23 +37,6 @@ if TYPE_CHECKING:
 
 # Values of exactly this type are already what the hook of that type would return.
 _PASSING: Final[Mapping[object, type]] = {str: str, bool: bool, int: int, int | float: int}
-
-# What many deployments of a fleet have in common. None has a float: 1.0 equals 1 and looks different.
-_SHARED: Final[frozenset[object]] = frozenset(
-    {
-        AccuracyHealth,
-        DefaultPredictionServer,
-        DeploymentGovernance,
-        DeploymentOwner,
-        DeploymentOwners,
-        DeploymentSettings,
-        ModelHealth,
-        ModelPackageInitialDownload,
-        PredictionEnvironment,
-        ScoringCodeInitialDownload,
-        ServiceHealth,
-    }
-)
 
 # The one JSON name that is not the attribute's name in camel case.
 _JSON_NAMES: Final = {"datarobot_key": "datarobot-key"}
@@ -116,7 +86,7 @@ def array_hook(item_type: object, find_hook: FindHook, *, nulls: bool) -> Hook:
     hook = find_hook(item_type)
     passing = _PASSING.get(item_type)
     only = {passing}
-    shared = item_type is str or item_type in _SHARED
+    shared = item_type is str or item_type in SHARED
 
     def structure(values: Any, memo: Memo) -> tuple[Any, ...]:
         if type(values) is not list:
@@ -170,7 +140,7 @@ class _Source:
     def __init__(self, cls: type, *, strict: bool) -> None:
         self._cls = cls
         self._strict = strict
-        self._shared = cls in _SHARED
+        self._shared = cls in SHARED
         self._attributes: list[str] = []
         self._reading: list[str] = []
         self._making: list[str] = []

@@ -19,13 +19,7 @@ Every field has a default, so that tests can build what they need and no more::
 
 from __future__ import annotations
 
-from datarobot_mlops_async.models._record import (
-    REQUIRED as REQUIRED,  # for the decoder
-)
-from datarobot_mlops_async.models._record import (
-    Record,
-    extra,
-)
+from datarobot_mlops_async._record import Record, extra
 from datarobot_mlops_async.models.custom_models import (
     AcceptedOperation,
     CustomModel,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from datarobot_mlops_async.models._record import REQUIRED, Record, one_line
+from datarobot_mlops_async._record import REQUIRED, Record, one_line
 from datarobot_mlops_async.models.enums import CustomModelImageType, DeploymentStatus, TestingStatus
 
 

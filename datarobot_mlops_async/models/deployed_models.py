@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from datarobot_mlops_async.models._record import NULLABLE, REQUIRED, Record
+from datarobot_mlops_async._record import NULLABLE, REQUIRED, Record, shared
 from datarobot_mlops_async.models.enums import UnsupervisedType
 
 
@@ -89,6 +89,7 @@ class DeploymentModelPackage(Record):
     registered_model_id: str | None = REQUIRED
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class ModelPackageInitialDownload(Record):
     """When the model package was first downloaded.
@@ -102,6 +103,7 @@ class ModelPackageInitialDownload(Record):
     timestamp: datetime | None = REQUIRED
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class ScoringCodeInitialDownload(Record):
     """When the scoring code was first downloaded.

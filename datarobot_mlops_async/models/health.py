@@ -8,10 +8,11 @@ from datetime import datetime
 
 from attrs import frozen
 
-from datarobot_mlops_async.models._record import REQUIRED, Record
+from datarobot_mlops_async._record import REQUIRED, Record, shared
 from datarobot_mlops_async.models.enums import HealthStatus
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class ServiceHealth(Record):
     """Whether predictions are served well. Implements ``DeploymentServiceHealthResponse``.
@@ -27,6 +28,7 @@ class ServiceHealth(Record):
     end_date: datetime | None = REQUIRED
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class ModelHealth(Record):
     """Whether the data still looks as it did in training. Implements ``DeploymentModelHealthResponse``.
@@ -44,6 +46,7 @@ class ModelHealth(Record):
     end_date: datetime | None = REQUIRED
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class AccuracyHealth(Record):
     """Whether predictions agree with what happened. Implements ``DeploymentAccuracyHealthResponse``.

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from datarobot_mlops_async.models._record import REQUIRED, Record
+from datarobot_mlops_async._record import REQUIRED, Record
 
 
 @frozen(kw_only=True, weakref_slot=False)

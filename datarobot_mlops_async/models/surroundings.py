@@ -8,10 +8,11 @@ from datetime import datetime
 
 from attrs import frozen
 
-from datarobot_mlops_async.models._record import NULLABLE, REQUIRED, Record
+from datarobot_mlops_async._record import NULLABLE, REQUIRED, Record, shared
 from datarobot_mlops_async.models.enums import ApprovalStatus, PredictionEnvironmentPlatform
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class DefaultPredictionServer(Record):
     """Where predictions are requested. Implements ``DeploymentDefaultPredictionServerResponse``.
@@ -27,6 +28,7 @@ class DefaultPredictionServer(Record):
     datarobot_key: str = REQUIRED
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class PredictionEnvironment(Record):
     """Where the model runs. Implements ``DeploymentPredictionEnvironmentResponse``.
@@ -48,6 +50,7 @@ class PredictionEnvironment(Record):
     supported_model_formats: tuple[str, ...] | None = None
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class DeploymentGovernance(Record):
     """A deployment's approval. Implements ``DeploymentGovernanceResponse``.
@@ -61,6 +64,7 @@ class DeploymentGovernance(Record):
     has_opened_change_requests: bool = REQUIRED
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class DeploymentOwner(Record):
     """One owner of a deployment. Implements ``DeploymentOwnerResponse``.
@@ -78,6 +82,7 @@ class DeploymentOwner(Record):
     last_name: str | None = REQUIRED
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class DeploymentOwners(Record):
     """A deployment's owners. Implements ``DeploymentOwnersResponse``.
@@ -105,6 +110,7 @@ class PredictionUsage(Record):
     last_timestamp: datetime | None = REQUIRED
 
 
+@shared
 @frozen(kw_only=True, weakref_slot=False)
 class DeploymentSettings(Record):
     """Which features are switched on. Implements ``DeploymentSettingsInfo``.

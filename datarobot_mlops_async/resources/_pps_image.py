@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datarobot_mlops_async.artifacts import Artifact, Expectation
+from typing import TYPE_CHECKING
+
 from datarobot_mlops_async.models import PPSImageMetadata
 from datarobot_mlops_async.resources._base import Resource
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async.artifacts import Artifact, Expectation
 
 _IMAGE = "mlops/portablePredictionServerImage/"
 
@@ -35,6 +39,8 @@ class PPSImage(Resource):
         Implements ``GET /mlops/portablePredictionServerImage/``, which is requested when the artifact is
         downloaded or streamed.
         """
+        from datarobot_mlops_async.artifacts import Artifact  # with the engine behind it
+
         metadata = await self.metadata()
         expectation = _expectation(metadata)
         return Artifact(
@@ -54,6 +60,8 @@ class PPSImage(Resource):
 
 
 def _expectation(metadata: PPSImageMetadata) -> Expectation:
+    from datarobot_mlops_async.artifacts import Expectation
+
     # The page knows one algorithm; a hash of another one is no SHA-256 to compare with.
     sha256 = (
         metadata.hash if (metadata.hash_algorithm or "SHA256").replace("-", "").upper() == "SHA256" else None

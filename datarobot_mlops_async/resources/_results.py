@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from datarobot_mlops_async.artifacts import Artifact
 from datarobot_mlops_async.errors import ProtocolError
 from datarobot_mlops_async.models import Deployment
 
 if TYPE_CHECKING:
     from datarobot_mlops_async._api import Api
+    from datarobot_mlops_async.artifacts import Artifact
 
 _DEPLOYMENT = re.compile(r"deployments/[^/?]+/?")
 _SCORING_CODE = re.compile(r"deployments/[^/?]+/scoringCode.*")
@@ -36,11 +36,11 @@ class Results:
 
     def jar(self, path: str) -> Artifact:
         """Return the JAR at a path."""
-        return Artifact(self.api, path, kind="jar")
+        return self._artifact(path, "jar")
 
     def log(self, path: str) -> Artifact:
         """Return the log at a path."""
-        return Artifact(self.api, path, kind="text")
+        return self._artifact(path, "text")
 
     async def any(self, resource: str | None) -> Deployment | Artifact | None:
         """Return what a path names; ``None`` for none and for kinds this library does not read."""
@@ -51,3 +51,8 @@ class Results:
         if _SCORING_CODE.fullmatch(resource):
             return self.jar(resource)
         return self.log(resource) if _LOG.fullmatch(resource) else None
+
+    def _artifact(self, path: str, kind: str) -> Artifact:
+        from datarobot_mlops_async.artifacts import Artifact  # with the engine behind it
+
+        return Artifact(self.api, path, kind=kind)

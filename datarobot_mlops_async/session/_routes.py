@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from datarobot_mlops_async._api import Api, Response, is_whole_url, own_path, query_pairs, rebase
-from datarobot_mlops_async.artifacts import Artifact
 from datarobot_mlops_async.operations import Operation, Poller
 from datarobot_mlops_async.pagination import ListRequest, Paginator
-from datarobot_mlops_async.resources import Results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from datarobot_mlops_async.artifacts import Artifact
 
 T = TypeVar("T")
 _HTTP_URL = re.compile(r"https?://", re.IGNORECASE)
@@ -124,7 +124,7 @@ class Routes:
         answer = await self._api.call(method, path, Response, query=query, json=json)
         self._api.require_ok(answer, f"{method} /{path}")
         location = answer.headers.get("location")
-        return Operation(self._poller, (rebase(location),) if location else (), Results(self._api).any)
+        return Operation(self._poller, (rebase(location),) if location else (), self._result)
 
     def artifact(
         self,
@@ -151,6 +151,8 @@ class Routes:
         whole = is_whole_url(address)
         if not all(_HTTP_URL.match(each) for each in (mirrors if not whole else [address, *mirrors])):
             raise ValueError("artifact: an address is no http(s) URL, and only the first may be a path")
+        from datarobot_mlops_async.artifacts import Artifact  # with the engine behind it
+
         return Artifact(
             self._api,
             address if whole else own_path(address),
@@ -175,4 +177,9 @@ class Routes:
         if not isinstance(location, str):
             raise TypeError(f"location must be a string, not {type(location).__name__}")
         locations = tuple(rebase(each) for each in location.split() or [""])
-        return Operation(self._poller, locations, Results(self._api).any)
+        return Operation(self._poller, locations, self._result)
+
+    async def _result(self, resource: str | None) -> Any:
+        from datarobot_mlops_async.resources import Results
+
+        return await Results(self._api).any(resource)

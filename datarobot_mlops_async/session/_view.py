@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from datarobot_mlops_async._api import secrets_of
-from datarobot_mlops_async.bulk import BulkStream, Run, planned_requests
-from datarobot_mlops_async.resources import (
-    CustomModelDeployments,
-    DeletedDeployments,
-    Deployments,
-    PPSImage,
-    ResourceBundles,
-)
 from datarobot_mlops_async.session._routes import Routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 
-    from datarobot_mlops_async._api import Api
     from datarobot_mlops_async._config import Settings
     from datarobot_mlops_async._retry import RetryPolicy
-    from datarobot_mlops_async.bulk import BulkOptions, Outcome, PlannedRequest
-    from datarobot_mlops_async.operations import Operation, Poller
+    from datarobot_mlops_async.bulk import BulkOptions, BulkStream, Outcome, PlannedRequest, Run
+    from datarobot_mlops_async.operations import Operation
+    from datarobot_mlops_async.resources import (
+        CustomModelDeployments,
+        DeletedDeployments,
+        Deployments,
+        PPSImage,
+        ResourceBundles,
+    )
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -31,21 +30,43 @@ T = TypeVar("T")
 class SessionView(Routes):
     """What can be done with a session. `AsyncSession` is one; `with_options` gives others.
 
-    Attributes:
-        deployments: Routes under ``/deployments/``.
-        deleted_deployments: Routes under ``/deletedDeployments/``.
-        custom_model_deployments: Routes under ``/customModelDeployments/``.
-        resource_bundles: Routes under ``/mlops/compute/bundles/``.
-        pps_image: The Portable Prediction Server's image.
+    Resources and bulk work are loaded when they are first used.
     """
 
-    def __init__(self, api: Api, poller: Poller) -> None:
-        super().__init__(api, poller)
-        self.deployments = Deployments(api, poller)
-        self.deleted_deployments = DeletedDeployments(api, poller)
-        self.custom_model_deployments = CustomModelDeployments(api, poller)
-        self.resource_bundles = ResourceBundles(api, poller)
-        self.pps_image = PPSImage(api, poller)
+    @cached_property
+    def deployments(self) -> Deployments:
+        """Routes under ``/deployments/``."""
+        from datarobot_mlops_async.resources import Deployments
+
+        return Deployments(self._api, self._poller)
+
+    @cached_property
+    def deleted_deployments(self) -> DeletedDeployments:
+        """Routes under ``/deletedDeployments/``."""
+        from datarobot_mlops_async.resources import DeletedDeployments
+
+        return DeletedDeployments(self._api, self._poller)
+
+    @cached_property
+    def custom_model_deployments(self) -> CustomModelDeployments:
+        """Routes under ``/customModelDeployments/``."""
+        from datarobot_mlops_async.resources import CustomModelDeployments
+
+        return CustomModelDeployments(self._api, self._poller)
+
+    @cached_property
+    def resource_bundles(self) -> ResourceBundles:
+        """Routes under ``/mlops/compute/bundles/``."""
+        from datarobot_mlops_async.resources import ResourceBundles
+
+        return ResourceBundles(self._api, self._poller)
+
+    @cached_property
+    def pps_image(self) -> PPSImage:
+        """The Portable Prediction Server's image."""
+        from datarobot_mlops_async.resources import PPSImage
+
+        return PPSImage(self._api, self._poller)
 
     @property
     def settings(self) -> Settings:
@@ -163,6 +184,8 @@ class SessionView(Routes):
                 endpoint, or another run is writing it; or it could not be written on.
             ValueError: ``resume_from`` holds no outcomes, or an argument is out of bounds. Nothing was called.
         """
+        from datarobot_mlops_async.bulk import planned_requests
+
         if dry_run:
             return await planned_requests(self._run(function, items, options))
         async with self.bulk_stream(function, items, **options) as stream:
@@ -207,6 +230,8 @@ class SessionView(Routes):
             items: See `bulk`.
             options: Those of `bulk`.
         """
+        from datarobot_mlops_async.bulk import BulkStream
+
         return BulkStream(self._run(function, items, options))
 
     def _run(
@@ -215,6 +240,8 @@ class SessionView(Routes):
         items: Iterable[Item] | AsyncIterable[Item],
         options: BulkOptions,
     ) -> Run[Item]:
+        from datarobot_mlops_async.bulk import Run
+
         return Run(
             function=function,
             items=items,

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import field, frozen
+
+T = TypeVar("T")
 
 # Three defaults say what the page promises of a field. All of them are ``None`` at run
 # time; ``Any`` lets a required field keep its documented type.
@@ -34,6 +36,16 @@ class Record:
     """
 
     _extra: Mapping[str, Any] | None = field(default=None, eq=False, repr=False, alias="extra")
+
+
+# What many rows of a list have in common. None has a float: 1.0 equals 1 and looks different.
+SHARED: Final[set[object]] = set()
+
+
+def shared(cls: type[T]) -> type[T]:
+    """Mark a response class whose objects repeat from row to row: an equal one is made once for a page."""
+    SHARED.add(cls)
+    return cls
 
 
 def one_line(record: Record, name: str | None, *more: object) -> str:
