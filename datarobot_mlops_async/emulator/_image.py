@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ._objects import (
-    SLICE,
     Content,
-    DrawnContent,
     FileContent,
+    Part,
     StoredObject,
     check_going_on,
+    drawn_content,
     etag_of,
-    periodic,
 )
 from ._samples import Json, timestamp
 
@@ -58,8 +57,11 @@ def _frame(data: bytes, *, last: bool = False) -> bytes:
 @lru_cache(maxsize=4)
 def _block(seed: int) -> memoryview:
     drawn = random.Random(f"image {seed}")  # noqa: S311 - test data, not a secret
-    framed = b"".join(_frame(drawn.randbytes(_STORED)) for _ in range(_BLOCKS))
-    return memoryview(framed + framed[:SLICE])
+    return memoryview(b"".join(_frame(drawn.randbytes(_STORED)) for _ in range(_BLOCKS)))
+
+
+def _whole(data: bytes) -> Part:
+    return len(data), memoryview(data), len(data)
 
 
 def _member(name: str, size: int) -> bytes:
@@ -77,9 +79,7 @@ class ImageArchive(Content):
     """A gzipped tar archive of an exact size that `docker load` takes, drawn from a seed."""
 
     def __init__(self, size: int, seed: int) -> None:
-        super().__init__()
-        self.size = size
-        self.etag = etag_of(seed, size)
+        super().__init__(size, etag_of(seed, size), self._make_parts)
         self._seed = seed
         self._payload, spare = _fit(size)
         self._layer_size = self._payload + _TAR + 2 * _TAR
@@ -91,32 +91,19 @@ class ImageArchive(Content):
         self._blocks, self._rest = divmod(self._payload, _STORED)
         self.tail: int = len(self._head) + self._blocks * _FRAMED + (self._rest + 5 if self._rest else 0)
         self._finishing = threading.Lock()
-        self._ending: bytes | None = None
+        self._ending = b""
         self._image_id = ""
 
-    def slices(self, start: int, stop: int) -> Iterator[Buffer]:
-        """See `Content`. The tail waits for `finish`."""
-        at = 0
-        for length, part in self._parts(stop):
-            first, last = max(start - at, 0), min(stop - at, length)
-            if first < last:
-                yield from (
-                    periodic(_block(self._seed), _PERIOD, first, last)
-                    if part is None
-                    else (part[first:last],)
-                )
-            at += length
-
-    def _parts(self, stop: int) -> Iterator[tuple[int, bytes | None]]:
-        yield len(self._head), self._head
-        yield self._blocks * _FRAMED, None
+    def _make_parts(self, stop: int) -> Iterator[Part]:
+        block = _block(self._seed)
+        yield _whole(self._head)
+        yield self._blocks * _FRAMED, block, _PERIOD
         if self._rest:
             at = (self._blocks % _BLOCKS) * _FRAMED + 5
-            rest = _frame(bytes(_block(self._seed)[at : at + self._rest]))
-            yield len(rest), rest
+            yield _whole(_frame(bytes(block[at : at + self._rest])))
         if stop > self.tail:
             self.finish()
-            yield self.size - self.tail, self._ending
+            yield _whole(self._ending)
 
     async def stream(self, start: int, stop: int, stopping: threading.Event) -> AsyncIterator[Buffer]:
         """See `Content`."""
@@ -130,7 +117,7 @@ class ImageArchive(Content):
     def finish(self, stopping: threading.Event | None = None) -> None:
         """Compute the layer's digest, the checksum and what comes after the layer."""
         with self._finishing:
-            if self._ending is None:
+            if not self._ending:
                 layer, checksum = self._measure(stopping)
                 self._image_id, plain = _closing(layer.hexdigest(), self._seed)
                 checksum = zlib.crc32(plain, checksum)
@@ -227,7 +214,7 @@ class Image:
 @lru_cache(maxsize=32)
 def image_content(size: int, seed: int) -> Content:
     """Return an archive of this size; what is too small for one is bytes of chance."""
-    return DrawnContent(size, seed) if size < SMALLEST else ImageArchive(size, seed)
+    return drawn_content(size, seed) if size < SMALLEST else ImageArchive(size, seed)
 
 
 def draw_image(size: int, *, seed: int, release: int, modified: datetime) -> Image:

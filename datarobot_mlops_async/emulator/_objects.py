@@ -6,7 +6,6 @@ import hashlib
 import random
 import re
 import threading
-from abc import ABC, abstractmethod
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from attrs import evolve, field, frozen
 from ._http import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -33,19 +32,30 @@ class ContentDiscardedError(Exception):
     """The emulator stopped while a digest was being computed."""
 
 
-class Content(ABC):
-    """An immutable run of bytes with a strong validator and a digest."""
+# A length, and the block that fills it by beginning again after a period.
+Part = tuple[int, memoryview, int]
 
-    size: int
-    etag: str
 
-    def __init__(self) -> None:
+class Content:
+    """An immutable run of bytes with a strong validator and a digest, made of parts that need not be in memory."""
+
+    def __init__(self, size: int, etag: str, parts: Callable[[int], Iterable[Part]]) -> None:
+        self.size = size
+        self.etag = etag
+        self._parts = parts
         self._digest: str | None = None
         self._lock = threading.Lock()
 
-    @abstractmethod
     def slices(self, start: int, stop: int) -> Iterator[Buffer]:
         """Yield the bytes from `start` to `stop` (exclusive) in views of at most 1 MiB, copying nothing."""
+        before = 0
+        for length, block, period in self._parts(stop):
+            at, end = max(start - before, 0), min(stop - before, length)
+            while at < end:
+                view = block[at % period :][: min(SLICE, end - at)]
+                yield view
+                at += len(view)
+            before += length
 
     async def stream(self, start: int, stop: int, stopping: threading.Event) -> AsyncIterator[Buffer]:
         """Yield as `slices` does, never blocking the event loop."""
@@ -78,67 +88,35 @@ def check_going_on(stopping: threading.Event | None) -> None:
         raise ContentDiscardedError
 
 
-def etag_of(seed: int, size: int) -> str:
-    """Return the validator of what is drawn."""
-    return hashlib.md5(f"{seed}:{size}".encode(), usedforsecurity=False).hexdigest()
+def etag_of(*identity: object) -> str:
+    """Return the validator of what is told by these values."""
+    return hashlib.md5(":".join(map(str, identity)).encode(), usedforsecurity=False).hexdigest()
 
 
 @lru_cache(maxsize=4)
 def _block(seed: int, length: int) -> memoryview:
-    """Draw one period, followed by its own beginning so that a slice never has to cross the seam."""
-    drawn = random.Random(seed).randbytes(length)  # noqa: S311 - test data, not a secret
-    return memoryview(drawn if length < _PERIOD else drawn + drawn[:SLICE])
+    return memoryview(random.Random(seed).randbytes(length))  # noqa: S311 - test data, not a secret
 
 
-class DrawnContent(Content):
-    """Bytes of chance."""
-
-    def __init__(self, size: int, seed: int) -> None:
-        super().__init__()
-        self.size = size
-        self.etag = etag_of(seed, size)
-        self._seed = seed
-
-    def slices(self, start: int, stop: int) -> Iterator[Buffer]:
-        """See `Content`."""
-        yield from periodic(_block(self._seed, min(self.size, _PERIOD)), _PERIOD, start, stop)
+def drawn_content(size: int, seed: int) -> Content:
+    """Return bytes of chance."""
+    length = min(size, _PERIOD)
+    return Content(size, etag_of(seed, size), lambda _: [(size, _block(seed, length), _PERIOD)])
 
 
-def periodic(block: memoryview, period: int, start: int, stop: int) -> Iterator[memoryview]:
-    """Yield views of a block that repeats itself without end."""
-    while start < stop:
-        at = start % period
-        length = min(SLICE, stop - start)
-        yield block[at : at + length]
-        start += length
-
-
-class GivenContent(Content):
-    """Bytes that somebody gives."""
-
-    def __init__(self, given: bytes) -> None:
-        super().__init__()
-        self._view = memoryview(given)
-        self.size = len(given)
-        self.etag = hashlib.md5(given, usedforsecurity=False).hexdigest()
-
-    def slices(self, start: int, stop: int) -> Iterator[Buffer]:
-        """See `Content`."""
-        for at in range(start, stop, SLICE):
-            yield self._view[at : min(stop, at + SLICE)]
+def given_content(given: bytes) -> Content:
+    """Return bytes that somebody gives."""
+    etag = hashlib.md5(given, usedforsecurity=False).hexdigest()
+    return Content(len(given), etag, lambda _: [(len(given), memoryview(given), len(given))])
 
 
 class FileContent(Content):
     """Somebody's file, read when it is asked for."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         stat = path.stat()
+        super().__init__(stat.st_size, etag_of(stat.st_mtime_ns, stat.st_size), lambda _: ())
         self.path = path
-        self.size = stat.st_size
-        self.etag = hashlib.md5(
-            f"{stat.st_mtime_ns}:{stat.st_size}".encode(), usedforsecurity=False
-        ).hexdigest()
 
     def slices(self, start: int, stop: int) -> Iterator[Buffer]:
         """See `Content`."""
@@ -177,11 +155,6 @@ class StoredObject:
         return f'"{self.content.etag}"'
 
     @property
-    def last_modified(self) -> str:
-        """The time of the last change as an HTTP date."""
-        return format_datetime(self.modified.replace(microsecond=0), usegmt=True)
-
-    @property
     def headers(self) -> dict[str, str]:
         """The headers of every answer with bytes of the object."""
         return {
@@ -189,7 +162,7 @@ class StoredObject:
             "content-disposition": f'attachment; filename="{self.filename}"',
             "accept-ranges": "bytes",
             **({"etag": self.etag} if self.has_etag else {}),
-            "last-modified": self.last_modified,
+            "last-modified": format_datetime(self.modified.replace(microsecond=0), usegmt=True),
             **self.extra_headers,
         }
 

@@ -16,7 +16,7 @@ from ._fleet import Drift, Fleet
 from ._http import RequestRecord, not_found
 from ._image import Image, draw_image, given_image
 from ._inputs import path_id
-from ._objects import Content, DrawnContent, FileContent, GivenContent, StoredObject
+from ._objects import FileContent, StoredObject, drawn_content, given_content
 from ._operations import Operations
 from ._rules import FaultRegistry, parse_fault, parse_route
 from ._samples import Json, timestamp
@@ -181,15 +181,18 @@ class State:
         if change == "release":
             self.replace_image(None, None, in_place=True)
         else:
-            content = DrawnContent(stored.content.size, int(stored.content.etag[:8], 16))
+            content = drawn_content(stored.content.size, int(stored.content.etag[:8], 16))
             self.objects[key] = evolve(stored, content=content, modified=datetime.now(UTC))
 
     def add_file(self, name: str, content: bytes | Path | int, **options: Any) -> StoredObject:
         """Put a file where `GET /files/NAME` finds it. Safe from any thread."""
-        if isinstance(content, int):
-            kept: Content = DrawnContent(content, self.settings.seed)
-        else:
-            kept = GivenContent(content) if isinstance(content, bytes) else FileContent(content)
+        match content:
+            case int():
+                kept = drawn_content(content, self.settings.seed)
+            case bytes():
+                kept = given_content(content)
+            case _:
+                kept = FileContent(content)
         stored = StoredObject(
             content=kept,
             filename=name.rpartition("/")[2],
