@@ -31,7 +31,7 @@ _ONE = "/deployments/{deployment_id}/"
 @route("GET /deployments/")
 def _list(state: State, request: Request) -> Answer:
     parameters = Parameters(request)
-    page = parameters.page(default=20, maximum=100)
+    page = parameters.page()
     encoded = partial(_encode, settings=state.settings)
     return answer_list(state, request, select(state.fleet, parameters), page, encoded=encoded)
 
@@ -71,8 +71,8 @@ def _read_creation(state: State, body: Body) -> tuple[Json, str]:
     # The page requires a description, null at least; the service has to do without one, as the
     # official SDK leaves null out.
     description = body.text("description", nullable=True, longest=10_000)
-    importance = body.choice("importance", IMPORTANCES, nullable=True) or "LOW"
-    wanted = body.choice("status", tuple(_ON_THE_WAY), nullable=True) or "active"
+    importance = body.text("importance", allowed=IMPORTANCES, nullable=True) or "LOW"
+    wanted = body.text("status", allowed=_ON_THE_WAY, nullable=True) or "active"
     body.number("predictionThreshold", lowest=0, highest=1)
     body.boolean("grantInitialDeploymentRolesFromProject")
     fields: Json = {"label": label, "description": description, "importance": importance}
@@ -95,11 +95,11 @@ def _update(state: State, request: Request) -> Answer:
     row = state.deployment(request)
     body = Body(request)
     label = body.text("label", nullable=True, longest=512, shortest=1)
-    importance = body.choice("importance", IMPORTANCES)
+    importance = body.text("importance", allowed=IMPORTANCES)
     description = body.text("description", nullable=True, longest=10_000)
     given = {"label": label, "importance": importance}
     fields: Json = {name: value for name, value in given.items() if value is not None}
-    if "description" in body:
+    if "description" in body.fields:
         fields["description"] = description
     state.fleet.change(row, **fields)
     return Answer(status=204)
@@ -118,7 +118,7 @@ def _delete(state: State, request: Request) -> Answer:
 @route(f"PATCH {_ONE}status/")
 def _set_status(state: State, request: Request) -> Answer:
     row = state.deployment(request)
-    wanted = Body(request).choice("status", tuple(_ON_THE_WAY), required=True) or ""
+    wanted = Body(request).text("status", allowed=_ON_THE_WAY, required=True) or ""
     _check_transition(row, wanted)
     state.fleet.change(row, status=_ON_THE_WAY[wanted])
     return _answer_change(state, request, "Deployment status change", row, wanted)

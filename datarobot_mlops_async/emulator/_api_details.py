@@ -53,7 +53,7 @@ def _features(state: State, request: Request) -> Answer:
         features = [feature for feature in features if feature["featureType"] == "Categorical"]
     needle = (parameters.text("search") or "").casefold()
     found = [feature for feature in features if needle in feature["name"].casefold()]
-    order = parameters.choice("orderBy", _FEATURE_ORDERS)
+    order = parameters.text("orderBy", allowed=_FEATURE_ORDERS)
     if order is not None:
         key = order.removeprefix("-")
         found.sort(
@@ -86,7 +86,7 @@ def _feature(drawn: random.Random, name: str) -> Json:
 @route(f"GET {_ONE}modelHistory/")
 def _history(state: State, request: Request) -> Answer:
     row = state.deployment(request)
-    page = Parameters(request).page(default=20, maximum=100)
+    page = Parameters(request).page()
     drawn = seeded_by("history", row.deployment_id)
     span = state.settings.epoch - row.created
     shares = sorted(drawn.uniform(0, 1) for _ in range(drawn.randrange(4)))

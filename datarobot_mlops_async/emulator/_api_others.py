@@ -27,7 +27,7 @@ _LOG_LINES = 40
 @route("GET /deletedDeployments/")
 def _deleted(state: State, request: Request) -> Answer:
     _check_may_erase(state)
-    page = Parameters(request).page(default=20, maximum=100)
+    page = Parameters(request).page()
     newest_first = list(reversed(state.deleted.values()))
     return answer_list(state, request, newest_first, page, show_total=False, last="")
 
@@ -36,7 +36,7 @@ def _deleted(state: State, request: Request) -> Answer:
 def _erase(state: State, request: Request) -> Answer:
     _check_may_erase(state)
     body = Body(request)
-    body.choice("action", ("PermanentlyErase",), required=True)
+    body.text("action", allowed=("PermanentlyErase",), required=True)
     deployment_ids = body.texts("deploymentIds", fewest=1, most=100)
     unknown = [name for name in deployment_ids if name not in state.deleted]
     if unknown:
@@ -52,7 +52,7 @@ def _check_may_erase(state: State) -> None:
 @route(f"GET {_CUSTOM}")
 def _custom_models(state: State, request: Request) -> Answer:
     parameters = Parameters(request, status=400)
-    page = parameters.page(default=20, maximum=1000)
+    page = parameters.page(maximum=1000)
     models, environments = parameters.repeated("customModelIds"), parameters.repeated("environmentIds")
 
     def choose() -> list[Row]:
@@ -138,7 +138,7 @@ def _log(lines: list[str], filename: str) -> Answer:
 @route(f"GET {_BUNDLES}")
 def _bundles(state: State, request: Request) -> Answer:
     parameters = Parameters(request)
-    page = parameters.page(default=20, maximum=100)
+    page = parameters.page()
     wanted = parameters.repeated("useCases", SAMPLES["useCases"])
     bundles = _all_bundles(state)
     found = [each for each in bundles if wanted is None or not wanted.isdisjoint(each["useCases"])]

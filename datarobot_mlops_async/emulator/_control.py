@@ -125,7 +125,7 @@ def _settings(state: State, _request: Request) -> Any:
 @_call("PATCH settings")
 def _change_settings(state: State, request: Request) -> Any:
     known = _settings(state, request)
-    for name, value in Body(request).items():
+    for name, value in Body(request).fields.items():
         if name not in (*known, "token"):
             raise ValueError(f"there is no setting {name!r}; there are {', '.join(known)}")
         try:

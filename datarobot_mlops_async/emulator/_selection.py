@@ -34,7 +34,7 @@ _EXECUTION_TYPES = ("custom_inference_model", "external", "dedicated")
 
 def select(fleet: Fleet, parameters: Parameters) -> Sequence[Row]:
     """Return the deployments that a request asks for, in its order, kept for the next page of the same list."""
-    order = parameters.choice("orderBy", _ORDERS) or "-lastPredictionTimestamp"
+    order = parameters.text("orderBy", allowed=_ORDERS) or "-lastPredictionTimestamp"
     ordered = fleet.order(order, partial(_sorted, key=_ORDERS[order], descending=order.startswith("-")))
     asked = [(name, read(parameters, name), is_in) for name, read, is_in in _FILTERS]
     chosen = [(name, value, is_in) for name, value, is_in in asked if value is not None]
@@ -81,7 +81,7 @@ def _joined(*allowed: str) -> Callable[[Parameters, str], Any]:
 
 
 def _choice(*allowed: str) -> Callable[[Parameters, str], Any]:
-    return lambda parameters, name: parameters.choice(name, allowed)
+    return lambda parameters, name: parameters.text(name, allowed=allowed)
 
 
 def _is_one_of(value_of: Callable[[Json], Any]) -> Callable[[Row, Any, Json], bool]:
