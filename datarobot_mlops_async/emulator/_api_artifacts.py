@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlencode
 from ._api_details import has_scoring_code
 from ._http import Answer, Problem, attachment, json_answer, not_found
 from ._inputs import Body, Parameters
-from ._objects import StoredObject, answer_range
+from ._objects import answer_range
 from ._operations import answer_operation
 from ._routing import route
 from ._samples import seeded
@@ -63,7 +63,7 @@ def _download(state: State, request: Request, key: str, redirect: int | None) ->
     """Serve an object, or send the client to the storage with status `redirect`."""
     stored = state.objects[key]
     if redirect is None:
-        return _serve(request, stored)
+        return answer_range(stored, request)
     path = quote(key)
     seconds = 0.0 if request.fault.expired else state.settings.signature_seconds
     query = state.signer.sign(path, filename=stored.filename, seconds=seconds)
@@ -72,14 +72,6 @@ def _download(state: State, request: Request, key: str, redirect: int | None) ->
     return Answer(
         status=redirect, headers={"location": stored.location(location) if stored.location else location}
     )
-
-
-def _serve(request: Request, stored: StoredObject) -> Answer:
-    answer = answer_range(stored, request)
-    if answer.status in (412, 416):
-        refusal = {"message": "The range or the precondition does not hold", "errors": {}}
-        return json_answer(refusal, answer.status, answer.headers)
-    return answer
 
 
 @route("GET /deployments/{deployment_id}/scoringCode/")

@@ -53,9 +53,9 @@ def control(state: State, request: Request) -> Answer | None:
             raise Problem(415, "Send application/json")
         return json_answer(handler(state, request))
     except Problem as problem:
-        return problem.answer()
+        return problem.answer("api")
     except ValueError as error:
-        return Problem(422, str(error)).answer()
+        return Problem(422, str(error)).answer("api")
 
 
 @_call("GET faults")

@@ -9,7 +9,7 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from ._http import encode
 from ._samples import (
@@ -58,24 +58,16 @@ class FleetChange:
         return tuple(sorted(self.before.keys() | self.after.keys()))
 
 
+@define(eq=False)
 class Row:
     """One deployment: its sort keys, and its body once somebody has asked for it."""
 
-    __slots__ = ("_body", "_draw", "_encoded", "created", "deployment_id", "last_prediction")
-
-    def __init__(
-        self,
-        deployment_id: str,
-        created: datetime,
-        last_prediction: datetime | None,
-        draw: Callable[[Row], Json],
-    ) -> None:
-        self.deployment_id = deployment_id
-        self.created = created
-        self.last_prediction = last_prediction
-        self._draw = draw
-        self._body: Json | None = None
-        self._encoded: bytes | None = None
+    deployment_id: str
+    created: datetime
+    last_prediction: datetime | None
+    _draw: Callable[[Row], Json]
+    _body: Json | None = None
+    _encoded: bytes | None = None
 
     @property
     def body(self) -> Json:

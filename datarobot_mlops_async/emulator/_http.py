@@ -225,7 +225,7 @@ async def _receive_chunks(connection: Connection) -> bytes | None:
 
 
 class Problem(Exception):  # noqa: N818 - an answer of the server, not an error of the program
-    """A refusal with a status; `errors` names the fields at fault."""
+    """A refusal with a status; `errors` names the fields at fault, `code` is what the storage calls it."""
 
     def __init__(
         self,
@@ -233,16 +233,28 @@ class Problem(Exception):  # noqa: N818 - an answer of the server, not an error 
         message: str,
         errors: Mapping[str, str] | None = None,
         *,
+        code: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self._status = status
-        self._body = {"message": message, "errors": dict(errors or {})}
-        self._headers = headers
+        self._message = message
+        self._errors = errors
+        self._code = code
+        self._headers = headers or {}
 
-    def answer(self) -> Answer:
-        """Return the answer that says so."""
-        return json_answer(self._body, self._status, self._headers)
+    def answer(self, origin: Literal["api", "storage"]) -> Answer:
+        """Return the answer that says so: in JSON, in the XML of S3 by the storage."""
+        if origin == "api":
+            refusal = {"message": self._message, "errors": dict(self._errors or {})}
+            return json_answer(refusal, self._status, self._headers)
+        headers = {"content-type": "application/xml", **self._headers}
+        document = _STORAGE_ERROR.format(code=self._code or self._message, message=self._message)
+        return Answer(status=self._status, headers=headers, document=document.encode())
+
+
+_STORAGE_ERROR = """<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>{code}</Code><Message>{message}</Message></Error>"""
 
 
 def invalid_field(name: str, reason: str, *, status: int = 422) -> Problem:

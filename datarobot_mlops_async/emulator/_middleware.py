@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from ._control import control
 from ._faults import FIRST, NO_FAULT
-from ._http import BODY_LIMIT, Answer, Buffer, Problem, json_answer, not_found, phrase_of, write_head
+from ._http import BODY_LIMIT, Answer, Buffer, Problem, not_found, phrase_of, write_head
 from ._routing import route
-from ._storage import answer_from_storage, storage_error
+from ._storage import answer_from_storage
 
 if TYPE_CHECKING:
     from ._faults import Fault
@@ -111,14 +111,14 @@ async def respond(state: State, request: Request, connection: Connection) -> boo
     try:
         answer = await _choose(state, request, path)
     except Problem as problem:
-        answer = problem.answer()
+        answer = problem.answer(request.origin)
     answer = answer if fault is NO_FAULT else answer.altered(fault)
     return await _send(state, request, answer, connection, logged=True)
 
 
 async def _choose(state: State, request: Request, path: str) -> Answer:
     if request.fault.replaces_answer:
-        return _replaced(request.fault, is_storage=request.origin == "storage")
+        return _replaced(request.fault)
     if request.origin == "storage":
         return answer_from_storage(state, request)
     matched = _CREDENTIALS.fullmatch(request.headers.get("authorization", ""))
@@ -133,7 +133,7 @@ async def _choose(state: State, request: Request, path: str) -> Answer:
     return await answer if isawaitable(answer) else answer
 
 
-def _replaced(fault: Fault, *, is_storage: bool) -> Answer:
+def _replaced(fault: Fault) -> Answer:
     """Return what a rule answers in the place of the route."""
     status = 200 if fault.status is None else fault.status
     phrase = phrase_of(status)
@@ -146,11 +146,7 @@ def _replaced(fault: Fault, *, is_storage: bool) -> Answer:
         document = fault.body.encode() if isinstance(fault.body, str) else fault.body
         media_type = "application/json" if _is_json(document) else "text/plain; charset=utf-8"
         return Answer(status=status, headers={"content-type": media_type}, document=document)
-    return (
-        storage_error(status, phrase)
-        if is_storage
-        else json_answer({"message": phrase, "errors": {}}, status)
-    )
+    raise Problem(status, phrase)
 
 
 def _is_json(content: bytes) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
-from ._http import Answer
+from ._http import Answer, Problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -168,26 +168,24 @@ class StoredObject:
 
 
 def answer_range(stored: StoredObject, request: Request) -> Answer:
-    """Decide between 200, 206, 412 and 416 (RFC 9110, sections 13 and 14); the last two have no body."""
-    fault, size = request.fault, stored.content.size
-    whole = Answer(headers=stored.headers, content=stored.content, stop=size)
+    """Decide between 200, 206, 412 and 416 (RFC 9110, sections 13 and 14)."""
+    fault, size, own = request.fault, stored.content.size, stored.headers
+    whole = Answer(headers=own, content=stored.content, stop=size)
     if_match = request.headers.get("if-match", "*").strip()
     if if_match != "*" and stored.etag not in [tag.strip() for tag in if_match.split(",")]:
-        return Answer(status=412)
-    validators = (None, stored.headers.get("etag"), stored.headers["last-modified"])
-    holds = request.headers.get("if-range") in validators
-    if not holds or fault.ignore_range or fault.gzip:
+        raise Problem(412, "At least one of the pre-conditions did not hold.", code="PreconditionFailed")
+    if request.headers.get("if-range") not in (None, own.get("etag"), own["last-modified"]):
         return whole
     matched = _SINGLE_RANGE.fullmatch(request.headers.get("range", "").strip())
     span = None if matched is None else _span(*matched.groups(), size=size)
-    if span is None:
+    if span is None or fault.ignore_range or fault.gzip:
         return whole  # several ranges or another unit: a server may ignore the header, and S3 does
     start, stop = span
     if not start < stop:
-        return Answer(status=416, headers={"content-range": f"bytes */{size}"})
-    if fault.shift is not None:
-        start = min(start + fault.shift, stop - 1)
-    headers = {**stored.headers, "content-range": f"bytes {start}-{stop - 1}/{size}"}
+        headers = {"content-range": f"bytes */{size}"}
+        raise Problem(416, "The requested range is not satisfiable", code="InvalidRange", headers=headers)
+    start = min(start + (fault.shift or 0), stop - 1)
+    headers = {**own, "content-range": f"bytes {start}-{stop - 1}/{size}"}
     return evolve(whole, status=206, headers=headers, start=start, stop=stop)
 
 

@@ -10,17 +10,24 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from ._http import Answer
+from ._http import Problem
 from ._objects import answer_range
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ._http import Request
+    from ._http import Answer, Request
     from ._state import State
 
 
 _SIGNATURE = "&X-Amz-Signature="
+
+
+def _expired() -> Problem:
+    return Problem(403, "Request has expired", code="AccessDenied")
+
+
+def _mismatch() -> Problem:
+    reason = "The request signature we calculated does not match."
+    return Problem(403, reason, code="SignatureDoesNotMatch")
 
 
 class Signer:
@@ -48,17 +55,16 @@ class Signer:
         )
         return query + _SIGNATURE + self._signature(path, query)
 
-    def refusal(self, path: str, query: str) -> tuple[str, str] | None:
-        """Return S3's error code and message when the query does not open `path`, else `None`."""
+    def check(self, path: str, query: str) -> None:
+        """Refuse a query that does not open `path`."""
         if "X-Amz-Signature=" not in query:
-            return "AccessDenied", "Access Denied"
+            raise Problem(403, "Access Denied", code="AccessDenied")
         signed, _, signature = query.partition(_SIGNATURE)
         if not hmac.compare_digest(self._signature(path, signed).encode(), signature.encode()):
-            return "SignatureDoesNotMatch", "The request signature we calculated does not match."
+            raise _mismatch()
         issued, expires = signed.partition("X-Amz-Security-Token=")[2].partition("&")[0].split("%2B")
         if time.time() >= float(expires) or float(issued) < self._revoked_until:
-            return "AccessDenied", "Request has expired"
-        return None
+            raise _expired()
 
     def revoke(self) -> None:
         """Let every query issued so far count as expired."""
@@ -69,48 +75,19 @@ class Signer:
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
 
-_REFUSALS = {
-    412: ("PreconditionFailed", "At least one of the pre-conditions did not hold."),
-    416: ("InvalidRange", "The requested range is not satisfiable"),
-}
-
-
 def answer_from_storage(state: State, request: Request) -> Answer:
     """Answer a request to the storage."""
     fault, key = request.fault, unquote(request.path)
     if fault.changed is not None:
         state.apply_change(key, fault.changed)
-    refused = _refusal(state, request)
-    if refused is not None:
-        return storage_error(*refused)
+    if request.method != "GET":
+        raise _mismatch()  # the signature covers the method: a URL signed for GET opens nothing else, HEAD included
+    if "authorization" in request.headers:
+        raise Problem(400, "Only one auth mechanism allowed", code="InvalidArgument")
+    if fault.expired:
+        raise _expired()
+    state.signer.check(request.path, request.query)
     stored = state.objects.get(key)
     if stored is None:
-        return storage_error(404, "NoSuchKey", "The specified key does not exist.")
-    answer = answer_range(stored, request)
-    if answer.status in _REFUSALS:
-        return storage_error(answer.status, *_REFUSALS[answer.status], headers=answer.headers)
-    return answer
-
-
-def storage_error(
-    status: int, code: str, message: str = "", *, headers: Mapping[str, str] | None = None
-) -> Answer:
-    """Return a refusal in the XML of S3."""
-    document = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
-    return Answer(
-        status=status,
-        headers={"content-type": "application/xml", **(headers or {})},
-        document=document.encode(),
-    )
-
-
-def _refusal(state: State, request: Request) -> tuple[int, str, str] | None:
-    if request.method != "GET":
-        # The signature covers the method: a URL signed for GET opens nothing else, HEAD included.
-        return 403, "SignatureDoesNotMatch", "The request signature we calculated does not match."
-    if "authorization" in request.headers:
-        return 400, "InvalidArgument", "Only one auth mechanism allowed"
-    if request.fault.expired:
-        return 403, "AccessDenied", "Request has expired"
-    refused = state.signer.refusal(request.path, request.query)
-    return None if refused is None else (403, *refused)
+        raise Problem(404, "The specified key does not exist.", code="NoSuchKey")
+    return answer_range(stored, request)
