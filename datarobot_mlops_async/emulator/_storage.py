@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 _SIGNATURE = "&X-Amz-Signature="
 
 
-def _expired() -> Problem:
-    return Problem(403, "Request has expired", code="AccessDenied")
-
-
-def _mismatch() -> Problem:
-    reason = "The request signature we calculated does not match."
-    return Problem(403, reason, code="SignatureDoesNotMatch")
-
-
 class Signer:
     """Issues queries and checks them byte for byte: a client that re-encodes a URL gets a 403."""
 
@@ -55,23 +46,26 @@ class Signer:
         )
         return query + _SIGNATURE + self._signature(path, query)
 
-    def check(self, path: str, query: str) -> None:
-        """Refuse a query that does not open `path`."""
-        if "X-Amz-Signature=" not in query:
+    def check(self, request: Request) -> None:
+        """Refuse a request that its query does not allow; the signature covers the method, too."""
+        if "X-Amz-Signature=" not in request.query:
             raise Problem(403, "Access Denied", code="AccessDenied")
-        signed, _, signature = query.partition(_SIGNATURE)
-        if not hmac.compare_digest(self._signature(path, signed).encode(), signature.encode()):
-            raise _mismatch()
+        signed, _, given = request.query.partition(_SIGNATURE)
+        expected = self._signature(request.path, signed, method=request.method)
+        if not hmac.compare_digest(expected.encode(), given.encode()):
+            reason = "The request signature we calculated does not match."
+            raise Problem(403, reason, code="SignatureDoesNotMatch")
         issued, expires = signed.partition("X-Amz-Security-Token=")[2].partition("&")[0].split("%2B")
-        if time.time() >= float(expires) or float(issued) < self._revoked_until:
-            raise _expired()
+        is_over = time.time() >= float(expires) or float(issued) < self._revoked_until
+        if is_over or request.fault.expired:
+            raise Problem(403, "Request has expired", code="AccessDenied")
 
     def revoke(self) -> None:
         """Let every query issued so far count as expired."""
         self._revoked_until = time.time()
 
-    def _signature(self, path: str, query: str) -> str:
-        message = f"GET\n{path}\n{query}".encode()
+    def _signature(self, path: str, query: str, *, method: str = "GET") -> str:
+        message = f"{method}\n{path}\n{query}".encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
 
@@ -80,13 +74,9 @@ def answer_from_storage(state: State, request: Request) -> Answer:
     fault, key = request.fault, unquote(request.path)
     if fault.changed is not None:
         state.apply_change(key, fault.changed)
-    if request.method != "GET":
-        raise _mismatch()  # the signature covers the method: a URL signed for GET opens nothing else, HEAD included
     if "authorization" in request.headers:
         raise Problem(400, "Only one auth mechanism allowed", code="InvalidArgument")
-    if fault.expired:
-        raise _expired()
-    state.signer.check(request.path, request.query)
+    state.signer.check(request)
     stored = state.objects.get(key)
     if stored is None:
         raise Problem(404, "The specified key does not exist.", code="NoSuchKey")
