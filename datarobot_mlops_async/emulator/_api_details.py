@@ -8,19 +8,19 @@ from ._http import Answer, json_answer
 from ._inputs import Parameters
 from ._operations import answer_list
 from ._routing import route
-from ._samples import SAMPLES, Json, object_id, seeded_by, subject_of, timestamp
+from ._samples import SAMPLES, Json, Sampler, seeded_by, subject_of, timestamp
 
 if TYPE_CHECKING:
     import random
     from datetime import datetime
 
+    from ._fleet import Row
     from ._http import Request
     from ._state import State
 
 _ONE = "/deployments/{deployment_id}/"
 _FEATURE_ORDERS = ("name", "-name", "importance", "-importance")
 _DATE_WORDS = ("date", "login", "_at", "time", "service")
-_UNUSED = ("row_id", "ingested_at", "partition")
 
 
 def has_scoring_code(body: Json) -> bool:
@@ -45,10 +45,10 @@ def _capabilities(state: State, request: Request) -> Answer:
 @route(f"GET {_ONE}features/")
 def _features(state: State, request: Request) -> Answer:
     parameters = Parameters(request)
-    features = _draw_features(state.deployment(request).body)
+    features = _draw_features(state.deployment(request))
     page = parameters.page(default=1000, maximum=1000, zero_is_all=True)
     if not parameters.boolean("includeNonPredictionFeatures"):
-        features = [feature for feature in features if feature["name"] not in _UNUSED]
+        features = [feature for feature in features if feature["name"] not in SAMPLES["unusedFeatures"]]
     if parameters.boolean("forSegmentedAnalysis"):
         features = [feature for feature in features if feature["featureType"] == "Categorical"]
     needle = (parameters.text("search") or "").casefold()
@@ -62,25 +62,26 @@ def _features(state: State, request: Request) -> Answer:
     return answer_list(state, request, found, page)
 
 
-def _draw_features(body: Json) -> list[Json]:
+def _draw_features(row: Row) -> list[Json]:
     """Return every raw feature of a deployment's universe dataset, most important first."""
-    drawn = seeded_by("features", body["id"])
-    names = [*subject_of(body["label"])["features"], *(f"x_{n:03}" for n in range(drawn.randrange(4, 40)))]
-    features = [_feature(drawn, name) for name in (*names, *_UNUSED)]
+    drawn = seeded_by("features", row.deployment_id)
+    names = [
+        *subject_of(row.body["label"])["features"],
+        *(f"x_{n:03}" for n in range(drawn.randrange(4, 40))),
+    ]
+    features = [_draw_feature(drawn, name, row.created) for name in (*names, *SAMPLES["unusedFeatures"])]
     return sorted(features, key=lambda feature: feature["importance"] or 0.0, reverse=True)
 
 
-def _feature(drawn: random.Random, name: str) -> Json:
-    is_used = name not in _UNUSED
-    is_date = any(word in name for word in _DATE_WORDS)
-    kind = "Date" if is_date else drawn.choice(("Numeric", "Categorical", "Text"))
-    return {
-        "name": name,
-        "featureType": kind if drawn.random() < 0.97 else None,
-        "importance": round(drawn.random(), 4) if is_used and drawn.random() < 0.9 else None,
-        "dateFormat": "%Y-%m-%d %H:%M:%S" if is_date else None,
-        "knownInAdvance": name in ("promotion", "holiday"),
-    }
+def _draw_feature(drawn: random.Random, name: str, moment: datetime) -> Json:
+    is_used = name not in SAMPLES["unusedFeatures"] and drawn.random() < 0.9
+    importance = round(drawn.random(), 4) if is_used else None
+    known = name in ("promotion", "holiday")
+    sampler = Sampler(drawn, moment, {"name": name, "importance": importance, "known": known})
+    feature: Json = sampler.fill(SAMPLES["feature"])
+    if any(word in name for word in _DATE_WORDS):
+        feature |= {"featureType": "Date", "dateFormat": "%Y-%m-%d %H:%M:%S"}
+    return feature
 
 
 @route(f"GET {_ONE}modelHistory/")
@@ -91,30 +92,23 @@ def _history(state: State, request: Request) -> Answer:
     span = state.settings.epoch - row.created
     shares = sorted(drawn.uniform(0, 1) for _ in range(drawn.randrange(4)))
     starts = [row.created, *(row.created + span * share for share in shares)]
+    ends = [timestamp(start, fraction=True) for start in starts[1:]]
     entries = [
-        _champion(drawn, row.body, start, end, number)
-        for number, (start, end) in enumerate(zip(starts, [*starts[1:], None], strict=True), start=1)
+        _draw_champion(drawn, row.body, number, start, end)
+        for number, (start, end) in enumerate(zip(starts, [*ends, None], strict=True), start=1)
     ]
     return answer_list(state, request, entries[::-1], page)
 
 
-def _champion(drawn: random.Random, body: Json, start: datetime, end: datetime | None, number: int) -> Json:
+def _draw_champion(drawn: random.Random, body: Json, number: int, start: datetime, end: str | None) -> Json:
     model, package = body["model"], body["modelPackage"]
-    is_current = end is None
-    entry: Json = {
-        "startDate": timestamp(start, fraction=True),
-        "endDate": None if end is None else timestamp(end, fraction=True),
-        "forecastStartDate": None,
-        "forecastEndDate": None,
-        "replacementReason": None if number == 1 else drawn.choice(SAMPLES["replacementReasons"]),
-        "modelPackage": {
-            "id": package["id"] if is_current else object_id(drawn, start),
-            "modelId": model["id"] if is_current else object_id(drawn, start),
-            "name": f"{package['name']} v{number}",
-            "predictionThreshold": 0.5 if model["targetType"] == "Binary" else None,
-            "registeredModelId": package["registeredModelId"],
-        },
-    }
+    threshold = 0.5 if model["targetType"] == "Binary" else None
+    values = {"start": timestamp(start, fraction=True), "end": end, "version": number, "threshold": threshold}
+    entry: Json = Sampler(drawn, start, package | values).fill(SAMPLES["champion"])
+    if end is None:
+        entry["modelPackage"] |= {"id": package["id"], "modelId": model["id"]}
+    if number == 1:
+        entry["replacementReason"] = None
     if model["projectId"] is not None:
         entry["modelPackage"]["projectId"] = model["projectId"]
     if "customModelImage" in model:
