@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode
 
-from ._api_details import has_scoring_code
+from ._api_deployments import has_scoring_code
 from ._http import Answer, Problem, attachment, json_answer, not_found
 from ._inputs import Body, Parameters
 from ._objects import answer_range

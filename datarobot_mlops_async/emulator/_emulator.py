@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from attrs import define, field
 
-from . import _api_artifacts, _api_deployments, _api_details, _api_others  # noqa: F401 - they fill the table of routes
+from . import _api_artifacts, _api_deployments, _api_others  # noqa: F401 - they fill the table of routes
 from ._objects import ContentDiscardedError
 from ._rules import parse_fault
 from ._server import ServerThread, listen

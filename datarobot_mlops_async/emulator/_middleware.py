@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from ._control import control
 from ._faults import FIRST, NO_FAULT
 from ._http import BODY_LIMIT, Answer, Buffer, Problem, not_found, phrase_of, write_head
+from ._objects import answer_from_storage
 from ._routing import route
-from ._storage import answer_from_storage
 
 if TYPE_CHECKING:
     from ._faults import Fault

@@ -16,11 +16,10 @@ from ._fleet import Drift, Fleet
 from ._http import RequestRecord, not_found
 from ._image import Image, draw_image, given_image
 from ._inputs import path_id
-from ._objects import FileContent, StoredObject, drawn_content, given_content
+from ._objects import FileContent, Signer, StoredObject, drawn_content, given_content
 from ._operations import Operations
 from ._rules import FaultRegistry, parse_fault, parse_route
 from ._samples import Json, timestamp
-from ._storage import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
