@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import types
@@ -16,16 +17,18 @@ import anyio
 import httpx
 import nbformat
 import pytest
+import trustme
 
 from datarobot_mlops_async import AsyncSession, Outcome
+from datarobot_mlops_async.emulator import Emulator
 from tests.command_line import screen
 from tests.scripted import Answer, ScriptedServer
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.servers.fixtures"]
 
 DIRECTORY = Path(__file__).parent / "programs"
 README = (DIRECTORY.parents[1] / "README.md").read_text(encoding="utf-8")
-FIRST = {"service.py", "nightly.py", "notebook.ipynb", "to_bucket.py", "own_tests.py"}
+FIRST = {"behind_a_gateway.py", "service.py", "nightly.py", "notebook.ipynb", "to_bucket.py", "own_tests.py"}
 FLEET = pytest.mark.datarobot_emulator(deployments=400)
 
 
@@ -78,6 +81,45 @@ def run(path, *arguments, code=0):
     )
     assert code is None or done.returncode == code, done.stderr
     return done
+
+
+def test_gateway_that_wants_everything_gets_it(monkeypatch, tmp_path, socks_proxy):
+    service, clients = trustme.CA(), trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    clients.configure_trust(context)
+    service.issue_cert("datarobot.corp.example").configure_cert(context)
+    shown = clients.issue_cert("churn-job.corp.example")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATAROBOT_MLOPS_LOG", "debug")
+    service.cert_pem.write_to_path("corp-ca.pem")
+    shown.private_key_pem.write_to_path("client.key")
+    shown.cert_chain_pems[0].write_to_path("client.pem")
+    socks_proxy.password, socks_proxy.hosts = ("job", "s3cret"), {"datarobot.corp.example": "127.0.0.1"}
+    refused = "GET /version/ status=401 times=1"
+    with Emulator(
+        deployments=30,
+        image_size=100_000,
+        operation_seconds=0,
+        image_redirect=None,
+        tls=context,
+        faults=[refused],
+    ) as emulator:
+        Path("token.txt").write_text(f"{emulator.token}\n")
+        endpoint = emulator.endpoint.replace("127.0.0.1", "datarobot.corp.example")
+        done = run(DIRECTORY / "behind_a_gateway.py", endpoint, socks_proxy.url_for("job", "s3cret"))
+        assert {"GET /version/ 401", "PATCH /deployments/{deployment_id}/status/ 202"} <= {
+            line.rpartition(" ")[0].rpartition(" ")[0] for line in done.stdout.splitlines()
+        }
+        headers = [each.headers for each in emulator.requests]
+        assert all(each["user-agent"].startswith("churn-job/3.1 ") for each in headers)
+        assert all(each["x-gateway-key"] == "secret" for each in headers)
+        assert "7" in {each.get("x-trace") for each in headers}
+        assert not any(each in done.stdout + done.stderr for each in (emulator.token, "s3cret", "secret"))
+    (image,) = Path("images").iterdir()
+    assert image.stat().st_size == 100_000
+    assert "GET /version/ 200" in done.stderr
+    assert {each.partition(":")[0] for each in socks_proxy.lines} == {"datarobot.corp.example"}
 
 
 @FLEET
