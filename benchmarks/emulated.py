@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +74,8 @@ def fault(emulator: Any, rules: list[str]) -> None:
 
 def begin(emulator: Any, seconds: list[float]) -> list[tuple[str, float]]:
     """Begin operations that take so long; return where each is asked and when it ends (monotonic seconds)."""
-    # No route begins operations that are over at different times.
-    operations = [emulator._state.operations.begin("Benchmark", seconds=each) for each in seconds]  # noqa: SLF001 - see above
-    return [(f"status/{each.status_id}/", each.ends) for each in operations]
+    begun = ((time.monotonic() + each, emulator.begin_operation(each)) for each in seconds)
+    return [(location, ends) for ends, location in begun]
 
 
 def main() -> None:

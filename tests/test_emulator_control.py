@@ -90,6 +90,17 @@ def test_settings_are_read_and_changed(emulator, api, control):
         assert next(iter(wrong)) in refused.json()["message"]
 
 
+def test_operations_begin_without_a_request(emulator, api, control):
+    path = control.post("operations", json={"seconds": 0, "outcome": "ERROR"}).json()["path"]
+    assert api.get(path).json()["status"] == "ERROR"
+    assert api.get(emulator.begin_operation()).json()["status"] == "INITIALIZED"
+    over = api.get(emulator.begin_operation(0))
+    assert (over.status_code, over.json()["status"]) == (200, "COMPLETED")
+    assert control.post("operations", json={"outcome": "BROKEN"}).status_code == 422
+    with pytest.raises(ValueError, match="outcome must be one of COMPLETED, ERROR, ABORTED, EXPIRED"):
+        emulator.begin_operation(outcome="BROKEN")
+
+
 def test_signatures_expire(api, control):
     location = api.get("mlops/portablePredictionServerImage/").headers["location"]
     assert control.post("signatures", json={}).status_code == 200

@@ -6,6 +6,7 @@ Below `/_emulator/` on the API's port, JSON in and out, without a token and neve
     GET, DELETE       requests      the request log, oldest first; ?route=GET+/deployments/
     GET               changes       what has happened to the fleet
     POST              drift         {"changes": 5}
+    POST              operations    {"seconds": 2, "outcome": "ERROR"}: one that no request has asked for
     GET, PATCH        settings      {"latency": 0.2}; what is fixed changes with the next reset
     POST              reset         everything as at the start
     POST              signatures    every signed URL issued so far expires
@@ -114,6 +115,13 @@ def _changes(state: State, _request: Request) -> Any:
 def _drift(state: State, request: Request) -> Any:
     state.drift.change(int(Body(request).number("changes", lowest=0, highest=100_000) or 1))
     return _changes(state, request)
+
+
+@_call("POST operations")
+def _begin_operation(state: State, request: Request) -> Any:
+    body = Body(request)
+    seconds = body.number("seconds", lowest=0, highest=1e9)
+    return {"path": state.begin_operation(seconds, body.text("outcome") or "COMPLETED")}
 
 
 @_call("GET settings")

@@ -169,6 +169,22 @@ class Emulator(Settings):
         """Let every signed URL issued so far be refused as expired."""
         self._state.signer.revoke()
 
+    def begin_operation(self, seconds: float | None = None, *, outcome: str = "COMPLETED") -> str:
+        """Start an operation that no request has asked for, and that nothing comes of.
+
+        Args:
+            seconds: How long it takes; default: `operation_seconds`.
+            outcome: The status that it will end with: `COMPLETED`, `ERROR`, `ABORTED` or `EXPIRED`.
+
+        Returns:
+            Its path below the endpoint, `status/ID/`.
+
+        Raises:
+            ValueError: There is no such outcome.
+        """
+        path: str = self._call(self._state.begin_operation, seconds, outcome)
+        return path
+
     def predict(self, deployment_id: str) -> None:
         """Let a prediction request arrive: the deployment moves to the front of the default order.
 

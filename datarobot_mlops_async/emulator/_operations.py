@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._state import State
 
 
-_FAILURES = ("ERROR", "ABORTED", "EXPIRED")
+OUTCOMES = ("COMPLETED", "ERROR", "ABORTED", "EXPIRED")
 # The part of an operation's life in which it waits to be taken up.
 _QUEUED_SHARE = 0.2
 
@@ -53,7 +53,7 @@ class Operation:
     def describe(self, now: float) -> dict[str, object]:
         """Return the body that `status/{statusId}/` answers at `now`."""
         status = self.status(now)
-        failed = status in _FAILURES
+        failed = status in OUTCOMES[1:]
         return {
             "statusId": self.status_id,
             "status": status,

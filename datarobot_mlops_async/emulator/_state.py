@@ -17,7 +17,7 @@ from ._http import RequestRecord, not_found
 from ._image import Image, draw_image, given_image
 from ._inputs import path_id
 from ._objects import FileContent, Signer, StoredObject, drawn_content, given_content
-from ._operations import Operations
+from ._operations import OUTCOMES, Operations
 from ._rules import FaultRegistry, parse_fault, parse_route
 from ._samples import Json, timestamp
 
@@ -123,6 +123,14 @@ class State:
         if row is None:
             raise not_found("Deployment")
         return row
+
+    def begin_operation(self, seconds: float | None, outcome: str) -> str:
+        """Start an operation that nothing comes of; return its path."""
+        if outcome not in OUTCOMES:
+            raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}, got {outcome!r}")
+        seconds = self.settings.operation_seconds if seconds is None else seconds
+        operation = self.operations.begin("Operation", seconds=seconds, outcome=outcome)
+        return f"status/{operation.status_id}/"
 
     def settle(self) -> None:
         """Let happen whatever is due by now: ends of operations, then drift."""
