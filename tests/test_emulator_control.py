@@ -107,6 +107,15 @@ def test_signatures_expire(api, control):
     assert httpx.get(location, trust_env=False).status_code == 403
 
 
+def test_calls_are_told(control):
+    told = control.get("").json()
+    assert told["POST /_emulator/drift"] == 'Let the fleet change: {"changes": 5}.'
+    assert all(told.values())
+    for call in told:
+        method, _, path = call.partition(" ")
+        assert control.request(method, control.base_url.join(path), json={}).status_code in (200, 422)
+
+
 def test_what_is_not_there_is_refused(control):
     assert control.get("none").status_code == 404
     assert control.put("faults").status_code == 405

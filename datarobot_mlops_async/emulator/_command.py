@@ -98,7 +98,8 @@ command = click.Command(
     params=[click.Option([name], help=text, **more) for name, text, more in _OPTIONS],
     short_help="Serve an emulated DataRobot until interrupted.",
     help="Serve an emulated DataRobot until interrupted, and print the variables that point clients at it.\n\n"
-    "At the root of the endpoint's address is a page that shows what goes on.",
+    "At the root of the endpoint's address is a page that shows what goes on. "
+    "Below /_emulator/ is JSON that steers it: GET /_emulator/ tells how.",
 )
 
 

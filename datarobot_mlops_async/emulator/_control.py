@@ -1,16 +1,7 @@
 """The control interface, for tests in any language, and the page that shows what goes on.
 
-Below `/_emulator/` on the API's port, JSON in and out, without a token and never in the request log:
-
-    GET, POST, DELETE faults        the rules and how often each has fired; {"rule": "GET /version/ status=503"}
-    GET, DELETE       requests      the request log, oldest first; ?route=GET+/deployments/
-    GET               changes       what has happened to the fleet
-    POST              drift         {"changes": 5}
-    POST              operations    {"seconds": 2, "outcome": "ERROR"}: one that no request has asked for
-    GET, PATCH        settings      {"latency": 0.2}; what is fixed changes with the next reset
-    POST              reset         everything as at the start
-    POST              signatures    every signed URL issued so far expires
-    GET               state         what the page at `/` shows
+JSON in and out, below `/_emulator/` on the API's port, without a token and never in the request log.
+`GET /_emulator/` tells what can be asked.
 """
 
 from __future__ import annotations
@@ -59,25 +50,35 @@ def control(state: State, request: Request) -> Answer | None:
         return Problem(422, str(error)).answer("api")
 
 
+@_call("GET ")
+def _help(_state: State, _request: Request) -> Any:
+    """What can be asked."""
+    return {f"{each.method} {_PREFIX}{each.template}": each.handler.__doc__ for each in _call.routes}
+
+
 @_call("GET faults")
 def _faults(state: State, _request: Request) -> Any:
+    """The rules in force, and how often each has fired."""
     return [{"rule": str(fault), "fired": fired} for fault, fired in state.faults.counts()]
 
 
 @_call("POST faults")
 def _add_fault(state: State, request: Request) -> Any:
+    """Put a rule in force: {"rule": "GET /version/ status=503"}."""
     state.faults.add(parse_fault(Body(request).text("rule", required=True) or ""))
     return _faults(state, request)
 
 
 @_call("DELETE faults")
 def _clear_faults(state: State, request: Request) -> Any:
+    """Lift every rule."""
     state.faults.clear()
     return _faults(state, request)
 
 
 @_call("GET requests")
 def _requests(state: State, request: Request) -> Any:
+    """The request log, oldest first; of one route with ?route=GET+/deployments/."""
     route = Parameters(request).text("route")
     records = state.log.snapshot() if route is None else state.requests_to(route)
     return [_describe(record) for record in records]
@@ -85,6 +86,7 @@ def _requests(state: State, request: Request) -> Any:
 
 @_call("DELETE requests")
 def _clear_requests(state: State, _request: Request) -> Any:
+    """Forget the requests so far."""
     state.log.clear()
     return []
 
@@ -105,6 +107,7 @@ def _describe(record: RequestRecord) -> dict[str, Any]:
 
 @_call("GET changes")
 def _changes(state: State, _request: Request) -> Any:
+    """What has happened to the fleet, oldest first."""
     return [
         {"kind": each.kind, "id": each.deployment_id, "before": each.before, "after": each.after}
         for each in state.fleet.changes
@@ -113,12 +116,14 @@ def _changes(state: State, _request: Request) -> Any:
 
 @_call("POST drift")
 def _drift(state: State, request: Request) -> Any:
+    """Let the fleet change: {"changes": 5}."""
     state.drift.change(int(Body(request).number("changes", lowest=0, highest=100_000) or 1))
     return _changes(state, request)
 
 
 @_call("POST operations")
 def _begin_operation(state: State, request: Request) -> Any:
+    """Start an operation that no request has asked for: {"seconds": 2, "outcome": "ERROR"}."""
     body = Body(request)
     seconds = body.number("seconds", lowest=0, highest=1e9)
     return {"path": state.begin_operation(seconds, body.text("outcome") or "COMPLETED")}
@@ -126,12 +131,14 @@ def _begin_operation(state: State, request: Request) -> Any:
 
 @_call("GET settings")
 def _settings(state: State, _request: Request) -> Any:
+    """The settings that can be changed."""
     names = (field.name for field in fields(type(state.settings)) if field.init)
     return {name: getattr(state.settings, name) for name in names if name not in _FIXED}
 
 
 @_call("PATCH settings")
 def _change_settings(state: State, request: Request) -> Any:
+    """Change settings: {"latency": 0.2}. What is fixed changes with the next reset."""
     known = _settings(state, request)
     for name, value in Body(request).fields.items():
         if name not in (*known, "token"):
@@ -145,18 +152,21 @@ def _change_settings(state: State, request: Request) -> Any:
 
 @_call("POST reset")
 def _reset(state: State, request: Request) -> Any:
+    """Let everything be as at the start."""
     state.reset()
     return _state(state, request)
 
 
 @_call("POST signatures")
 def _expire(state: State, _request: Request) -> Any:
+    """Let every signed URL issued so far expire."""
     state.signer.revoke()
     return []
 
 
 @_call("GET state")
 def _state(state: State, request: Request) -> Any:
+    """What the page at / shows."""
     now = time.monotonic()
     rows = list(state.fleet)
     return {

@@ -38,7 +38,7 @@ class RouteTable:
 
     def __call__(self, name: str) -> Callable[[HandlerT], HandlerT]:
         """Register a handler for `METHOD TEMPLATE`."""
-        method, template = name.split()
+        method, template = name.split(" ")
 
         def register(handler: HandlerT) -> HandlerT:
             self.routes.append(Route(method, template, handler))
