@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._fields import field_text, to_json, value_at
 from datarobot_mlops_async.cli._messages import UNSAFE, clean
-from datarobot_mlops_async.cli._printing import cell, cell_of
+from datarobot_mlops_async.cli._printing import cell, cell_of, field_text, to_json, value_at
 from datarobot_mlops_async.cli._views import BUNDLES, DEPLOYMENTS, HISTORY, Column
 from datarobot_mlops_async.models import (
     Deployment,

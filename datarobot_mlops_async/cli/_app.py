@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from datarobot_mlops_async import __version__
-from datarobot_mlops_async.cli._command import Command, Group, colours, option
+from datarobot_mlops_async.cli._command import Command, Group, colours, flag, option
 from datarobot_mlops_async.cli._completion import completion_options
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, is_expected, usage
 from datarobot_mlops_async.cli._options import FILE
@@ -105,43 +105,40 @@ def _headers(_ctx: object, _parameter: object, given: tuple[str, ...]) -> dict[s
     "5 service not reached; 6 operation failed; 7 download failed or not verified; 8 some of several actions "
     "failed; 130 interrupted.",
 )
-@option(
-    "--endpoint", metavar="URL", help="Address of DataRobot, with or without /api/v2; wants --token-file too."
-)
+@option("--endpoint", "Address of DataRobot, with or without /api/v2; wants --token-file too.", metavar="URL")
 @option(
     "--token-file",
-    metavar="FILE",
-    help="File with the API token, - for the first line of stdin. There is no --token: everyone on this machine "
+    "File with the API token, - for the first line of stdin. There is no --token: everyone on this machine "
     "could read it in the list of processes.",
+    metavar="FILE",
 )
 @option(
     "--token-command",
+    "Command that prints the token, for example 'vault read -field=token secret/datarobot'.",
     metavar="COMMAND",
     callback=_command_line,
-    help="Command that prints the token, for example 'vault read -field=token secret/datarobot'.",
 )
-@option("--config-file", **FILE, help="A drconfig.yaml to read.")
-@option("--verify/--insecure", default=None, help="Check the server's certificate, or trust any server.")
-@option("--ca-file", **FILE, help="Authorities to trust: a CA's or a self-signed certificate.")
-@option("--cert", **FILE, help="Your own certificate, where the server wants one.")
-@option("--cert-key", **FILE, help="Its key, if it is not in the same file.")
+@option("--config-file", "A drconfig.yaml to read.", **FILE)
+@option("--verify/--insecure", "Check the server's certificate, or trust any server.", default=None)
+@option("--ca-file", "Authorities to trust: a CA's or a self-signed certificate.", **FILE)
+@option("--cert", "Your own certificate, where the server wants one.", **FILE)
+@option("--cert-key", "Its key, if it is not in the same file.", **FILE)
 @option(
     "--proxy",
+    "Proxy; by default that of HTTPS_PROXY and NO_PROXY, which is the place for one with a password.",
     metavar="URL",
-    help="Proxy; by default that of HTTPS_PROXY and NO_PROXY, which is the place for one with a password.",
 )
 @option(
-    "--header",
-    "headers",
+    "--header headers",
+    "Header for every request to DataRobot, as a gateway may want it; repeatable.",
     multiple=True,
     metavar="'NAME: VALUE'",
     callback=_headers,
-    help="Header for every request to DataRobot, as a gateway may want it; repeatable.",
 )
-@option("--timeout", type=float, metavar="SECONDS", help="For one attempt of a request.")
-@option("--retries", "retry", type=int, metavar="N", help="Attempts after a request's first.")
-@option("--strict", is_flag=True, help="Fail on answers that are not as the API's page promises.")
-@option("--verbose", "-v", is_flag=True, help="Log every request on stderr; never a token.")
+@option("--timeout", "For one attempt of a request.", type=float, metavar="SECONDS")
+@option("--retries retry", "Attempts after a request's first.", type=int, metavar="N")
+@flag("--strict", "Fail on answers that are not as the API's page promises.")
+@flag("--verbose -v", "Log every request on stderr; never a token.")
 @click.version_option(__version__, prog_name="dr-mlops", message="%(prog)s %(version)s")
 @completion_options
 @click.pass_context

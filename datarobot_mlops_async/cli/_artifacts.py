@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datarobot_mlops_async.cli._command import Group, option, with_session
+from datarobot_mlops_async.cli._command import Group, flag, option, with_session
 from datarobot_mlops_async.cli._exits import usage
 from datarobot_mlops_async.cli._options import (
     STDOUT,
@@ -40,7 +40,7 @@ async def deployment(cli: Invocation, deployment_id: str, destination: str, over
 @logs.command()
 @deployment_id
 @destination(default=STDOUT)
-@option("--log-id", metavar="ID", help="One that was asked for before, instead of a new one.")
+@option("--log-id", "One that was asked for before, instead of a new one.", metavar="ID")
 @overwrite
 @patience
 @with_session
@@ -66,12 +66,12 @@ async def prediction(
 @scoring_code.command()
 @deployment_id
 @destination(default="./")
-@option("--source-code", is_flag=True, help="The source archive instead of the executable JAR.")
-@option("--include-agent", is_flag=True, help="With the tracking agent.")
-@option("--include-prediction-explanations", is_flag=True, help="With prediction explanations.")
-@option("--include-prediction-intervals", is_flag=True, help="With prediction intervals.")
-@option("--build/--no-build", default=None, help="Build first, or not; by default where an extra needs it.")
-@option("--all", "everything", is_flag=True, help="Of every deployment you can see, into a directory.")
+@flag("--source-code", "The source archive instead of the executable JAR.")
+@flag("--include-agent", "With the tracking agent.")
+@flag("--include-prediction-explanations", "With prediction explanations.")
+@flag("--include-prediction-intervals", "With prediction intervals.")
+@option("--build/--no-build", "Build first, or not; by default where an extra needs it.", default=None)
+@flag("--all everything", "Of every deployment you can see, into a directory.")
 @beside_options
 @download_options
 @deployment_filters

@@ -125,7 +125,7 @@ class BulkAction:
 
     def _show(self, found: Sequence[Deployment]) -> None:
         if found:
-            self.cli.printer("deployments", OutputFormat(as_lines=self.options.as_lines)).several(found)
+            self.cli.printer("deployments.list", OutputFormat(as_lines=self.options.as_lines)).several(found)
             return
         for each in self._chosen:
             self.cli.terminal.write(clean(each))

@@ -44,14 +44,14 @@ class Argument(click.Argument):
 
     section = "Arguments"
 
-    def __init__(self, *arguments: Any, help: str, **attributes: Any) -> None:  # noqa: A002 - click's word
+    def __init__(self, *arguments: Any, about: str, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
         # Not "help", which click from 8.4 on writes in a section of its own.
-        self.described = help
+        self.about = about
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Return what stands in the help."""
-        return self.make_metavar(ctx), self.described
+        return self.make_metavar(ctx), self.about
 
 
 class Command(click.Command):
@@ -93,20 +93,33 @@ class Group(Command, click.Group):
         return command.get_short_help_str(limit=1000) if command else ""
 
 
-def argument(*names: str, help: str, **attributes: Any) -> Callable[[Any], Any]:  # noqa: A002 - click's word
+def argument(name: str, about: str, **attributes: Any) -> Callable[[Any], Any]:
     """Declare an argument with a line of help."""
-    return click.argument(*names, cls=Argument, help=help, **attributes)
+    return click.argument(name, cls=Argument, about=about, **attributes)
 
 
-def option(*names: str, enum: type[StrEnum] | None = None, **attributes: Any) -> Callable[[Any], Any]:
-    """Declare an option; ``section`` is the heading in the help that it stands under.
+def option(
+    names: str, about: str, *, enum: type[StrEnum] | None = None, **attributes: Any
+) -> Callable[[Any], Any]:
+    """Declare an option.
 
-    Values of an ``enum`` are told in the help and completed; others are taken too, for a server that knows more.
+    Args:
+        names: As click takes them, with blanks between them.
+        about: Its line of help.
+        enum: Its values are told in the help and completed; others are taken too, for a server that knows more.
+        attributes: As click takes them, and ``section``, the heading in the help that it stands under.
     """
     if enum is not None:
-        attributes["help"] += f" One of {', '.join(each.value for each in enum)}."
+        about += f" One of {', '.join(each.value for each in enum)}."
         attributes["shell_complete"] = one_of(enum)
-    return click.option(*names, cls=Option, **attributes)
+    if not isinstance(attributes.get("default"), bool):
+        attributes.setdefault("show_default", bool(attributes.get("default")))
+    return click.option(*names.split(" "), cls=Option, help=about, **attributes)
+
+
+def flag(names: str, about: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Declare an option without a value."""
+    return option(names, about, is_flag=True, **attributes)
 
 
 def one_of(words: Iterable[str]) -> Callable[..., list[str]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from datarobot_mlops_async.cli._command import option
+from datarobot_mlops_async.cli._command import flag
 from datarobot_mlops_async.cli._exits import usage
 
 if TYPE_CHECKING:
@@ -46,14 +46,9 @@ def _complete(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> N
 def completion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Declare ``--install-completion`` and ``--show-completion``."""
     for verb in ("show", "install"):
-        command = option(
-            f"--{verb}-completion",
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_complete,
-            help=f"{verb.capitalize()} completion for this shell.",
-        )(command)
+        about = f"{verb.capitalize()} completion for this shell."
+        shared: dict[str, Any] = {"is_eager": True, "expose_value": False, "callback": _complete}
+        command = flag(f"--{verb}-completion", about, **shared)(command)
     return command
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from datarobot_mlops_async.cli._command import Group, one_of, option, together, with_session
+from datarobot_mlops_async.cli._command import Group, flag, one_of, option, together, with_session
 from datarobot_mlops_async.cli._exits import usage
-from datarobot_mlops_async.cli._listing import listing, showing
 from datarobot_mlops_async.cli._options import (
     COUNT,
     FILE,
@@ -19,7 +18,9 @@ from datarobot_mlops_async.cli._options import (
     deployment_filters,
     deployment_id,
     given,
+    listing,
     output_format,
+    showing,
 )
 from datarobot_mlops_async.errors import ConflictError
 from datarobot_mlops_async.models import DeploymentOrder, FeatureOrder, Importance
@@ -38,55 +39,41 @@ command = Group("deployments", help="List, read and change deployments.")
 listing(
     command,
     "list",
-    "deployments",
-    lambda session: session.deployments.list,
+    "deployments.list",
     option(
         "--order-by",
+        f"Sort by a field, -FIELD to turn it round; {_SERVERS_OWN} for the server's own order, which changes "
+        "while it is read.",
         metavar="FIELD",
         default=DeploymentOrder.CREATED_AT_TIMESTAMP.value,
-        show_default=True,
         shell_complete=one_of(DeploymentOrder),
         callback=lambda _ctx, _parameter, order: None if order == _SERVERS_OWN else order,
-        help=f"Sort by a field, -FIELD to turn it round; {_SERVERS_OWN} for the server's own order, which changes "
-        "while it is read.",
     ),
     deployment_filters,
     about="List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id.",
 )
-showing(
-    command,
-    "get",
-    "deployments",
-    lambda session: session.deployments.get,
-    deployment_id,
-    about="Show everything there is of one deployment.",
-)
+showing(command, "get", "deployments.get", deployment_id, about="Show everything there is of one deployment.")
 listing(
     command,
     "features",
-    "features",
-    lambda session: session.deployments.features,
+    "deployments.features",
     deployment_id,
-    option("--search", metavar="TEXT", help="In the name, in any case."),
+    option("--search", "In the name, in any case.", metavar="TEXT"),
     option(
         "--order-by",
+        "name, importance, or -name, -importance.",
         metavar="FIELD",
         default=FeatureOrder.NAME.value,
-        show_default=True,
         shell_complete=one_of(FeatureOrder),
-        help="name, importance, or -name, -importance.",
     ),
-    option(
-        "--include-non-prediction-features", is_flag=True, help="Also those that predictions do not need."
-    ),
-    option("--for-segmented-analysis", is_flag=True, help="Only those that segmented analysis can use."),
+    flag("--include-non-prediction-features", "Also those that predictions do not need."),
+    flag("--for-segmented-analysis", "Only those that segmented analysis can use."),
     about="List the features of the data that a deployment predicts from.",
 )
 listing(
     command,
     "history",
-    "history",
-    lambda session: session.deployments.model_history,
+    "deployments.model_history",
     deployment_id,
     about="List the models that have been a deployment's champion.",
 )
@@ -95,22 +82,20 @@ listing(
 @command.command()
 @option(
     "--interval",
+    "From one reading of the list to the next.",
     type=click.FloatRange(min=0, min_open=True),
     default=60.0,
-    show_default=True,
     metavar="SECONDS",
-    help="From one reading of the list to the next.",
 )
 @option(
-    "--field",
-    "fields",
+    "--field fields",
+    "What to compare, for example service_health. Repeatable; everything without it.",
     multiple=True,
     metavar="NAME",
-    help="What to compare, for example service_health. Repeatable; everything without it.",
 )
-@option("--state", **FILE, help="Go on from what it holds, if it is there, and keep it up to date.")
-@option("--limit", "-n", **COUNT, help="End after so many changes.")
-@option("--jsonl", "as_lines", is_flag=True, help="JSON, one change a line.")
+@option("--state", "Go on from what it holds, if it is there, and keep it up to date.", **FILE)
+@option("--limit -n", "End after so many changes.", **COUNT)
+@flag("--jsonl as_lines", "JSON, one change a line.")
 @deployment_filters
 @with_session
 async def watch(cli: Invocation, *, fields: tuple[str, ...], filters: dict[str, Any], **options: Any) -> None:
@@ -120,11 +105,13 @@ async def watch(cli: Invocation, *, fields: tuple[str, ...], filters: dict[str, 
 
 @command.command()
 @deployment_id
-@output_format("capabilities")
+@output_format("deployments.capabilities")
 @with_session
 async def capabilities(cli: Invocation, deployment_id: str, output: OutputFormat) -> None:
     """Show what a deployment supports, and why not."""
-    cli.printer("capabilities", output).several(await cli.session.deployments.capabilities(deployment_id))
+    cli.printer("deployments.capabilities", output).several(
+        await cli.session.deployments.capabilities(deployment_id)
+    )
 
 
 @command.command(help="Deactivate deployments and wait until they are inactive.")
@@ -177,10 +164,10 @@ def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any
 @together(
     "changes",
     _changes,
-    option("--set-label", metavar="TEXT", help="The new label."),
-    option("--set-description", metavar="TEXT", help="The new description."),
-    option("--clear-description", is_flag=True, help="No description any more."),
-    option("--set-importance", metavar="LEVEL", enum=Importance, help="The new importance."),
+    option("--set-label", "The new label.", metavar="TEXT"),
+    option("--set-description", "The new description.", metavar="TEXT"),
+    flag("--clear-description", "No description any more."),
+    option("--set-importance", "The new importance.", metavar="LEVEL", enum=Importance),
 )
 @bulk_options
 @with_session
@@ -190,7 +177,7 @@ async def update(cli: Invocation, changes: dict[str, Any], options: BulkOptions)
 
 
 @command.command()
-@option("--ignore-management-agent", is_flag=True, help="Do not wait for a management agent.")
+@flag("--ignore-management-agent", "Do not wait for a management agent.")
 @bulk_options
 @with_session
 async def delete(cli: Invocation, ignore_management_agent: bool, options: BulkOptions) -> None:

@@ -22,7 +22,7 @@ from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk import BulkAction
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._options import STDIN, STDOUT, BulkOptions, OutputFormat
-from datarobot_mlops_async.cli._printing import Printer
+from datarobot_mlops_async.cli._printing import Printer, to_json
 from datarobot_mlops_async.cli._progress import DownloadView, verdict
 from datarobot_mlops_async.cli._terminal import CleanLines, LogHandler, Terminal, WaitingHandler, can_redraw
 from datarobot_mlops_async.cli._views import VIEWS
@@ -95,9 +95,13 @@ class Invocation:
         endpoint, token = _credentials(*(options.pop(name, None) for name in names))
         return AsyncSession(endpoint, token, **options)
 
-    def printer(self, view: str, output: OutputFormat | None = None) -> Printer:
-        """Return what prints one kind of thing."""
-        return Printer(self.terminal, VIEWS[view], output or OutputFormat())
+    def printer(self, method: str, output: OutputFormat) -> Printer:
+        """Return what prints what a method returns; see `VIEWS`."""
+        return Printer(self.terminal, VIEWS[method], output)
+
+    def write_json(self, thing: object) -> None:
+        """Print one thing as a JSON document."""
+        self.terminal.write(to_json(thing, indent=2))
 
     async def follow(self, operation: Operation[T], what: str, patience: float) -> T:
         """Wait for an operation, in seconds, and return its result; meanwhile the server's word is shown."""

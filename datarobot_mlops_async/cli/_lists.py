@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._command import Group, option, together, with_session
+from datarobot_mlops_async.cli._command import Group, flag, option, together, with_session
 from datarobot_mlops_async.cli._exits import usage
-from datarobot_mlops_async.cli._listing import listing, showing
-from datarobot_mlops_async.cli._options import IDS, an_id, dry_run, ids, patience, wait, yes
+from datarobot_mlops_async.cli._options import IDS, an_id, dry_run, ids, listing, patience, showing, wait, yes
 from datarobot_mlops_async.models import ResourceBundleUseCase
 
 if TYPE_CHECKING:
@@ -18,26 +17,17 @@ bundles = Group("bundles", help="Resource bundles.")
 listing(
     bundles,
     "list",
-    "bundles",
-    lambda session: session.resource_bundles.list,
+    "resource_bundles.list",
     option(
-        "--use-case",
-        "use_cases",
+        "--use-case use_cases",
+        "For this; repeatable.",
         multiple=True,
         metavar="NAME",
         enum=ResourceBundleUseCase,
-        help="For this; repeatable.",
     ),
     about="List the resource bundles that you may choose.",
 )
-showing(
-    bundles,
-    "get",
-    "bundles",
-    lambda session: session.resource_bundles.get,
-    an_id("bundle"),
-    about="Show one resource bundle.",
-)
+showing(bundles, "get", "resource_bundles.get", an_id("bundle"), about="Show one resource bundle.")
 
 custom_models = Group(
     "custom-models", help="Deployments of custom models; their logs are under dr-mlops logs."
@@ -45,20 +35,15 @@ custom_models = Group(
 listing(
     custom_models,
     "list",
-    "custom-models",
-    lambda session: session.custom_model_deployments.list,
-    option("--custom-model-id", "custom_model_ids", **IDS, help="Of this custom model; repeatable."),
-    option("--environment-id", "environment_ids", **IDS, help="In this execution environment; repeatable."),
+    "custom_model_deployments.list",
+    option("--custom-model-id custom_model_ids", "Of this custom model; repeatable.", **IDS),
+    option("--environment-id environment_ids", "In this execution environment; repeatable.", **IDS),
     about="List deployments of custom models, newest first.",
 )
 
 deleted = Group("deleted", help="Deleted deployments: list them, erase them. On-premise only.")
 listing(
-    deleted,
-    "list",
-    "deleted",
-    lambda session: session.deleted_deployments.list,
-    about="List deleted deployments whose data is still there.",
+    deleted, "list", "deleted_deployments.list", about="List deleted deployments whose data is still there."
 )
 
 
@@ -73,7 +58,7 @@ def _named(*, ids: list[str] | None, everything: bool) -> list[str] | None:
     "named",
     _named,
     ids("deleted deployment"),
-    option("--all", "everything", is_flag=True, help="Every deleted deployment."),
+    flag("--all everything", "Every deleted deployment."),
 )
 @yes
 @dry_run

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from datarobot_mlops_async.cli._command import Group, argument, option, with_session
 from datarobot_mlops_async.cli._exits import ExitCode, Failure
-from datarobot_mlops_async.cli._fields import to_json
 from datarobot_mlops_async.cli._messages import clean
 from datarobot_mlops_async.cli._options import (
     OutputFormat,
@@ -21,7 +20,7 @@ from datarobot_mlops_async.models import Deployment
 if TYPE_CHECKING:
     from datarobot_mlops_async.cli._invocation import Invocation
 
-_location = argument("location", metavar="LOCATION", help="As --no-wait or an interrupted command told it.")
+_location = argument("location", "As --no-wait or an interrupted command told it.", metavar="LOCATION")
 
 
 operations = Group("operations", help="Long-running operations, by their location.")
@@ -36,7 +35,7 @@ async def status(cli: Invocation, location: str, as_json: bool) -> None:
     """Ask once how an operation is."""
     found = await cli.session.operation(location).status()
     if as_json:
-        cli.terminal.write(to_json(found, indent=2))
+        cli.write_json(found)
     else:
         words = (clean(each or "") for each in (found.state.value, found.status, found.message))
         cli.terminal.write("\t".join(filter(None, words)))
@@ -46,9 +45,7 @@ async def status(cli: Invocation, location: str, as_json: bool) -> None:
 
 @operations.command("wait")
 @_location
-@option(
-    "--download", metavar="DEST", help="Where the result goes if it is a file: a file, a directory, or -."
-)
+@option("--download", "Where the result goes if it is a file: a file, a directory, or -.", metavar="DEST")
 @download_options
 @patience
 @as_json
@@ -65,7 +62,7 @@ async def wait_(
     """Wait for an operation, also one that another process began, and show its result."""
     result = await cli.follow(cli.session.operation(location), "waiting for the operation", patience)
     if isinstance(result, Deployment):
-        cli.printer("deployments", OutputFormat(as_json=as_json)).one(result)
+        cli.printer("deployments.list", OutputFormat(as_json=as_json)).one(result)
     elif result is not None and download is None:
         cli.terminal.say("its result is a file: the same command with --download DEST gets it")
     elif result is not None and download is not None:
@@ -74,7 +71,7 @@ async def wait_(
 
 @reports.command()
 @deployment_id
-@argument("report_id", metavar="REPORT", help="The scheduled report's id.")
+@argument("report_id", "The scheduled report's id.", metavar="REPORT")
 @wait
 @patience
 @with_session

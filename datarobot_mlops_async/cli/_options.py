@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import fields, frozen
+from attrs import field, fields, frozen
 
-from datarobot_mlops_async.cli._command import argument, option, together
+from datarobot_mlops_async.cli._command import argument, flag, option, together, with_session
 from datarobot_mlops_async.cli._completion import recent
 from datarobot_mlops_async.cli._exits import usage
 from datarobot_mlops_async.models import enums
@@ -19,11 +20,15 @@ from datarobot_mlops_async.models import enums
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from datarobot_mlops_async.cli._invocation import Invocation
+
+    Declaration = Callable[[Any], Any]
+
 STDIN = STDOUT = "-"
 FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 COUNT: dict[str, Any] = {"type": click.IntRange(min=0), "metavar": "N"}
 AT_LEAST_ONE: dict[str, Any] = {"type": click.IntRange(min=1), "metavar": "N"}
-SECONDS: dict[str, Any] = {"type": click.FloatRange(min=0), "metavar": "SECONDS", "show_default": True}
+SECONDS: dict[str, Any] = {"type": click.FloatRange(min=0), "metavar": "SECONDS"}
 IDS: dict[str, Any] = {"multiple": True, "metavar": "ID"}
 
 
@@ -32,37 +37,36 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value != ()}
 
 
-def an_id(kind: str) -> Callable[[Any], Any]:
+def an_id(kind: str) -> Declaration:
     """Declare the id of one thing of a kind."""
-    help_ = f"The {kind}'s id."
-    return argument(f"{kind}_id", metavar="ID", help=help_, shell_complete=recent(kind))
+    return argument(f"{kind}_id", f"The {kind}'s id.", metavar="ID", shell_complete=recent(kind))
 
 
 deployment_id = an_id("deployment")
-yes = option("--yes", "-y", is_flag=True, help="Do not ask.")
-dry_run = option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-as_json = option("--json", "as_json", is_flag=True, help="One JSON document.")
-overwrite = option("--overwrite", is_flag=True, help="Replace another file that is there.")
+yes = flag("--yes -y", "Do not ask.")
+dry_run = flag("--dry-run", "Show what would be done, and do nothing.")
+as_json = flag("--json as_json", "One JSON document.")
+overwrite = flag("--overwrite", "Replace another file that is there.")
 wait = option(
     "--wait/--no-wait",
+    "Wait for the operation (the default), or print its location and leave it alone.",
     default=True,
-    help="Wait for the operation (the default), or print its location and leave it alone.",
 )
-patience = option("--patience", default=3600.0, **SECONDS, help="How long to wait for the operation.")
+patience = option("--patience", "How long to wait for the operation.", default=3600.0, **SECONDS)
 
 
-def destination(default: str | None = None, made: str = "") -> Callable[[Any], Any]:
+def destination(default: str | None = None, made: str = "") -> Declaration:
     """Declare where a download goes."""
     return argument(
         "destination",
+        f"A file, a directory to put it in{made}, or - for stdout.",
         metavar="DEST" if default is None else "[DEST]",
         default=default,
         required=default is None,
-        help=f"A file, a directory to put it in{made}, or - for stdout.",
     )
 
 
-def ids(kind: str) -> Callable[[Any], Any]:
+def ids(kind: str) -> Declaration:
     """Declare the ids of the things to act on, each once; a lone ``-`` stands for stdin's lines.
 
     Of a line the first field counts, so that the lines of a list can be piped in. The command gets ``None`` when
@@ -77,9 +81,7 @@ def ids(kind: str) -> Callable[[Any], Any]:
         return ids_in(sys.stdin)
 
     help_ = f"{kind.capitalize()}s, or - to read ids from stdin."
-    return argument(
-        "ids", nargs=-1, metavar="[ID]...", help=help_, shell_complete=recent(kind), callback=read
-    )
+    return argument("ids", help_, nargs=-1, metavar="[ID]...", shell_complete=recent(kind), callback=read)
 
 
 def ids_in(lines: Iterable[str]) -> list[str]:
@@ -102,12 +104,12 @@ def _moment(_ctx: click.Context, parameter: click.Parameter, text: str | None) -
         ) from None
 
 
-def _filter(name: str, metavar: str, help_: str, enum: Any = None, **more: Any) -> Callable[[Any], Any]:
+def _filter(name: str, metavar: str, help_: str, enum: Any = None, **more: Any) -> Declaration:
     section = "Filters (together they narrow; one that is repeated widens)"
-    return option(name, metavar=metavar, help=help_, enum=enum, section=section, **more)
+    return option(name, help_, metavar=metavar, enum=enum, section=section, **more)
 
 
-def _several(*arguments: Any) -> Callable[[Any], Any]:
+def _several(*arguments: Any) -> Declaration:
     return _filter(*arguments, multiple=True)
 
 
@@ -162,7 +164,7 @@ def _output_format(*, columns: str, as_json: bool, as_lines: bool, limit: int | 
     return OutputFormat(limit=limit, columns=paths, as_json=as_json, as_lines=as_lines)
 
 
-def output_format(view: str) -> Callable[[Any], Any]:
+def output_format(view: str) -> Declaration:
     """Declare how the list of a view is printed; the command gets it as ``output``."""
 
     def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -176,10 +178,10 @@ def output_format(view: str) -> Callable[[Any], Any]:
     return together(
         "output",
         _output_format,
-        option("--limit", "-n", **COUNT, help="At most so many."),
-        option("--columns", default="", metavar="A,B.C", shell_complete=complete, help=example),
+        option("--limit -n", "At most so many.", **COUNT),
+        option("--columns", example, default="", metavar="A,B.C", shell_complete=complete),
         as_json,
-        option("--jsonl", "as_lines", is_flag=True, help="JSON, one object a line, as pages arrive."),
+        flag("--jsonl as_lines", "JSON, one object a line, as pages arrive."),
     )
 
 
@@ -187,17 +189,17 @@ def output_format(view: str) -> Callable[[Any], Any]:
 class BulkOptions:
     """Which deployments an action is for, and how it is carried out."""
 
-    ids: list[str] | None
-    filters: dict[str, Any]
-    everything: bool
-    limit: int | None
-    yes: bool
-    dry_run: bool
-    resume: Path | None
-    max_concurrency: int
-    stop_on_error: bool
-    repeat_unknown: bool
-    as_lines: bool
+    ids: list[str] | None = None
+    filters: dict[str, Any] = field(factory=dict)
+    everything: bool = False
+    limit: int | None = None
+    yes: bool = False
+    dry_run: bool = False
+    resume: Path | None = None
+    max_concurrency: int = 16
+    stop_on_error: bool = False
+    repeat_unknown: bool = False
+    as_lines: bool = False
 
 
 def _bulk_options(
@@ -218,30 +220,18 @@ bulk_options = together(
     ids("deployment"),
     yes,
     dry_run,
-    option("--all", "everything", is_flag=True, help="Every deployment you can see."),
-    option("--limit", "-n", **AT_LEAST_ONE, help="At most so many of those found."),
+    flag("--all everything", "Every deployment you can see."),
+    option("--limit -n", "At most so many of those found.", **AT_LEAST_ONE),
     option(
         "--resume",
-        **FILE,
-        help="Go on where the run stopped that wrote this journal, and write on in it; a file that is not there yet "
+        "Go on where the run stopped that wrote this journal, and write on in it; a file that is not there yet "
         "is begun. Use it with the same command.",
+        **FILE,
     ),
-    option(
-        "--max-concurrency",
-        default=16,
-        show_default=True,
-        **AT_LEAST_ONE,
-        help="So many at a time, their operations included.",
-    ),
-    option("--stop-on-error", is_flag=True, help="Begin nothing new after a failure."),
-    option(
-        "--repeat-unknown",
-        is_flag=True,
-        help="Act again where an earlier run never heard whether it was done.",
-    ),
-    option(
-        "--jsonl", "as_lines", is_flag=True, help="Print each outcome as a line of JSON when it is there."
-    ),
+    option("--max-concurrency", "So many at a time, their operations included.", default=16, **AT_LEAST_ONE),
+    flag("--stop-on-error", "Begin nothing new after a failure."),
+    flag("--repeat-unknown", "Act again where an earlier run never heard whether it was done."),
+    flag("--jsonl as_lines", "Print each outcome as a line of JSON when it is there."),
     *_FILTERS,
 )
 """What the commands that act on many deployments share."""
@@ -266,29 +256,57 @@ download_options = together(
     overwrite,
     option(
         "--resume/--no-resume",
+        "Go on with what an interrupted download left (the default), or begin anew.",
         default=True,
-        help="Go on with what an interrupted download left (the default), or begin anew.",
     ),
     option(
-        "--max-connections",
-        type=click.IntRange(1, 64),
-        default=8,
-        show_default=True,
-        metavar="N",
-        help="At most so many at a time.",
+        "--max-connections", "At most so many at a time.", type=click.IntRange(1, 64), default=8, metavar="N"
     ),
-    option(
-        "--max-rate", metavar="RATE", callback=_rate, help="At most so fast, for example 50MB (a second)."
-    ),
-    option(
-        "--mirror", "mirrors", multiple=True, metavar="URL", help="Ask there first; never with the token."
-    ),
+    option("--max-rate", "At most so fast, for example 50MB (a second).", metavar="RATE", callback=_rate),
+    option("--mirror mirrors", "Ask there first; never with the token.", multiple=True, metavar="URL"),
 )
 """How a file is downloaded; the command gets it as keyword arguments of `Artifact.download`."""
 beside_options = together(
     "beside",
     given,
-    option("--sidecar", is_flag=True, help="Write FILE.sha256 beside it, for sha256sum -c."),
-    option("--manifest", is_flag=True, help="Write FILE.manifest.json beside it, which says what it is."),
+    flag("--sidecar", "Write FILE.sha256 beside it, for sha256sum -c."),
+    flag("--manifest", "Write FILE.manifest.json beside it, which says what it is."),
 )
 """What is written beside a download; the command gets it as keyword arguments of `Artifact.download`."""
+
+
+def listing(group: click.Group, name: str, method: str, *options: Declaration, about: str) -> None:
+    """Add a command that prints a list.
+
+    Args:
+        group: Where.
+        name: The command.
+        method: The method's path from the session, as in `VIEWS`. Its parameters are the options.
+        options: Their declarations.
+        about: The command's help.
+    """
+
+    @with_session
+    async def command(cli: Invocation, *, output: OutputFormat, **given: Any) -> None:
+        filters = given.pop("filters", {})
+        chosen = {each: value or None for each, value in given.items()}
+        found = attrgetter(method)(cli.session)(limit=output.limit, **chosen, **filters)
+        await cli.printer(method, output).list(found)
+
+    _add(group, name, command, (*options, output_format(method)), about)
+
+
+def showing(group: click.Group, name: str, method: str, *options: Declaration, about: str) -> None:
+    """Add a command that prints one thing; the arguments are those of `listing`."""
+
+    @with_session
+    async def command(cli: Invocation, *, as_json: bool, **given: Any) -> None:
+        cli.printer(method, OutputFormat(as_json=as_json)).one(await attrgetter(method)(cli.session)(**given))
+
+    _add(group, name, command, (*options, as_json), about)
+
+
+def _add(group: click.Group, name: str, command: Any, options: tuple[Declaration, ...], about: str) -> None:
+    for each in reversed(options):
+        command = each(command)
+    group.command(name, help=about)(command)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from datarobot_mlops_async.cli._command import Group, argument, option, together, with_session
+from datarobot_mlops_async.cli._command import Group, argument, flag, option, together, with_session
 from datarobot_mlops_async.cli._containers import find_engine, find_tool, load_image, push_image
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
-from datarobot_mlops_async.cli._listing import showing
-from datarobot_mlops_async.cli._options import FILE, SECONDS, beside_options, destination, download_options
+from datarobot_mlops_async.cli._options import (
+    FILE,
+    SECONDS,
+    beside_options,
+    destination,
+    download_options,
+    showing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,11 +27,7 @@ if TYPE_CHECKING:
 
 command = Group("pps-image", help="The Portable Prediction Server's image.")
 showing(
-    command,
-    "metadata",
-    "image",
-    lambda session: session.pps_image.metadata,
-    about="Show the latest image's file name, size and SHA-256.",
+    command, "metadata", "pps_image.metadata", about="Show the latest image's file name, size and SHA-256."
 )
 
 
@@ -44,10 +46,10 @@ async def download(cli: Invocation, destination: str, beside: dict[str, Any], ho
 
 
 @command.command()
-@argument("path", **FILE, help="The image's file.")
-@option("--against", **FILE, help="A sidecar (sha256sum) or manifest that lies elsewhere.")
-@option("--sha256", metavar="HEX", help="What the SHA-256 should be.")
-@option("--service", is_flag=True, help="Ask the service what the latest image should be.")
+@argument("path", "The image's file.", **FILE)
+@option("--against", "A sidecar (sha256sum) or manifest that lies elsewhere.", **FILE)
+@option("--sha256", "What the SHA-256 should be.", metavar="HEX")
+@flag("--service", "Ask the service what the latest image should be.")
 @with_session(when=lambda options: options["service"])
 async def verify(
     cli: Invocation, path: Path, against: Path | None, sha256: str | None, service: bool
@@ -66,12 +68,12 @@ def _handing_over(purpose: str) -> Callable[[Any], Any]:
         dict,
         option(
             "--directory",
+            "Where the image's file goes first; it needs the room.",
             default="./",
             metavar="DIR",
-            help="Where the image's file goes first; it needs the room.",
         ),
-        option("--keep", is_flag=True, help=f"Keep the file when it is {purpose}."),
-        option("--file", **FILE, help="Take this file, verified as by 'verify', and download nothing."),
+        flag("--keep", f"Keep the file when it is {purpose}."),
+        option("--file", "Take this file, verified as by 'verify', and download nothing.", **FILE),
     )
 
 
@@ -106,14 +108,11 @@ async def _image(
     find_engine,
     option(
         "--engine",
+        "docker, podman, or the path of one that takes 'load'.",
         default="docker",
-        show_default=True,
         metavar="COMMAND",
-        help="docker, podman, or the path of one that takes 'load'.",
     ),
-    option(
-        "--patience", default=30.0, **SECONDS, help="How long the engine may take to say that it is there."
-    ),
+    option("--patience", "How long the engine may take to say that it is there.", default=30.0, **SECONDS),
 )
 @_handing_over("loaded")
 @download_options
@@ -130,16 +129,14 @@ async def load(cli: Invocation, engine: str, source: dict[str, Any], how: dict[s
 
 
 @command.command()
-@argument("reference", metavar="REGISTRY/NAME:TAG", help="Where the image goes.")
+@argument("reference", "Where the image goes.", metavar="REGISTRY/NAME:TAG")
 @together(
     "tool",
     find_tool,
-    option("--tool", metavar="COMMAND", help="skopeo or crane; by default the first that is here."),
+    option("--tool", "skopeo or crane; by default the first that is here.", metavar="COMMAND"),
 )
 @_handing_over("pushed")
-@option(
-    "--insecure-registry", is_flag=True, help="The registry has no TLS, or a certificate that nobody knows."
-)
+@flag("--insecure-registry", "The registry has no TLS, or a certificate that nobody knows.")
 @download_options
 @with_session(when=_is_downloaded)
 async def push(

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from datarobot_mlops_async import models
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._fields import field_text, style_of
+from datarobot_mlops_async.cli._printing import field_text, style_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -204,13 +204,15 @@ BUNDLES = View(
 )
 
 VIEWS = {
-    "deployments": DEPLOYMENTS,
-    "deleted": DELETED,
-    "custom-models": CUSTOM_MODELS,
-    "features": FEATURES,
-    "history": HISTORY,
-    "capabilities": CAPABILITIES,
-    "bundles": BUNDLES,
-    "image": View("image", models.PPSImageMetadata, ()),
+    "deployments.list": DEPLOYMENTS,
+    "deployments.get": DEPLOYMENTS,
+    "deployments.features": FEATURES,
+    "deployments.model_history": HISTORY,
+    "deployments.capabilities": CAPABILITIES,
+    "deleted_deployments.list": DELETED,
+    "custom_model_deployments.list": CUSTOM_MODELS,
+    "resource_bundles.list": BUNDLES,
+    "resource_bundles.get": BUNDLES,
+    "pps_image.metadata": View("image", models.PPSImageMetadata, ()),
 }
-"""By the names that commands know them by."""
+"""By the methods that return them, as their paths from a session."""

@@ -13,8 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._fields import field_text, style_of, to_json
-from datarobot_mlops_async.cli._printing import table_of
+from datarobot_mlops_async.cli._printing import field_text, style_of, table_of, to_json
 from datarobot_mlops_async.cli._terminal import plain
 from datarobot_mlops_async.cli._views import Column
 
