@@ -74,6 +74,7 @@ async def _play(cli: Invocation, emulator: Emulator, place: Path) -> object:
     cli.terminal.say(f"An emulator in this process serves {fleet} and an image of {size}")
     cli.terminal.say(f"at {emulator.endpoint}")
     # Nothing of the user's own settings: the demonstration is the same for everybody.
+    path: object = None
     settings = Settings(endpoint=emulator.endpoint, token=emulator.token)
     async with AsyncSession.from_settings(settings) as cli.session, anyio.create_task_group() as group:
         # The emulator computes its image's SHA-256 meanwhile, so that nobody waits for it later.
@@ -92,7 +93,8 @@ async def _play(cli: Invocation, emulator: Emulator, place: Path) -> object:
             cli, "dr-mlops pps-image download .", "(await session.pps_image.artifact()).download(path)"
         ):
             result = await cli.download(await cli.session.pps_image.artifact(), f"{place}/")
-    return result and result.path
+            path = result and result.path
+    return path
 
 
 @contextmanager
