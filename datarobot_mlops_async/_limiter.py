@@ -87,6 +87,11 @@ class Limiter:
         """Tell whether the next place is free for whoever comes now."""
         return self.in_flight < int(self.bound) and not self._waiting
 
+    @property
+    def queued(self) -> int:
+        """How many wait for a place."""
+        return len(self._waiting)
+
     async def queue(self, slot: Slot) -> None:
         """Wait for a place that is handed over; one who lost patience is woken without it."""
         self._waiting[slot] = None

@@ -272,9 +272,7 @@ def test_bug_is_one_line_too_and_shows_its_place_when_asked(dr, datarobot_emulat
 
 
 def test_error_in_a_group_is_that_error():
-    failure = _app._failure(
-        ExceptionGroup("", [ExceptionGroup("", [ConfigError("no token")])]), verbose=False
-    )
+    failure = _app.told(ExceptionGroup("", [ExceptionGroup("", [ConfigError("no token")])]), verbose=False)
     assert (failure.code, failure.message) == (3, "no token")
 
 

@@ -183,7 +183,7 @@ async def test_readings_that_are_cancelled_natively_end(emulator):
                     await read(session.deployments.list(page_size=10))
             emulator.clear_faults()
             emulator.fault("GET /deployments/ latency=30s after=1")
-        assert session._api.limiter.in_flight == 0
+        assert session.activity.requests == 0
 
 
 @on_asyncio

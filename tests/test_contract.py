@@ -12,6 +12,7 @@ import pytest
 from datarobot_mlops_async import AsyncSession, RetryPolicy
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import MLOpsError
+from tests.servers.clients import path_of
 
 pytestmark = pytest.mark.anyio
 
@@ -192,7 +193,7 @@ async def ids(session):
     found.bundle = (await session.resource_bundles.list().first_page()).items[0].id
     found.deleted = [each.id for each in (await session.deleted_deployments.list().first_page()).items][:2]
     log = await (await session.custom_model_deployments.begin_prediction_log(found.custom))
-    found.log = log._path.rstrip("/").rpartition("/")[2]
+    found.log = (await path_of(session, log)).rstrip("/").rpartition("/")[2]
     return found
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from datarobot_mlops_async._download._tuning import Tuning
 from datarobot_mlops_async._streaming import Address, resolve_location
 from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async._streaming._http import exchange_heads
-from datarobot_mlops_async.artifacts import Artifact
 from datarobot_mlops_async.errors import MLOpsError, ProtocolError
 from tests.fuzzing import fuzzed
 
@@ -206,7 +206,7 @@ class Store:
 def artifact_of(session, **promised):
     # Pieces smaller than the object, so that there are several.
     tuning = Tuning(block=4, window=16, blocks=4, shortest_piece=2, longest_piece=4, restarts=1, tick=0.001)
-    return Artifact(session._api, "some/where/", tuning=tuning, **promised)
+    return evolve(session.artifact("some/where/"), tuning=tuning, **promised)
 
 
 objects = {

@@ -27,11 +27,12 @@ from datarobot_mlops_async.errors import (
     TimeoutError,
     status_error_class,
 )
-from datarobot_mlops_async.operations import DEFAULT_WAIT, Operation, OperationStatus, State
+from datarobot_mlops_async.operations import DEFAULT_WAIT, OperationStatus, State
 from datarobot_mlops_async.operations._status import is_blip, read_status
+from datarobot_mlops_async.session import Activity
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
 from tests.polled import COMPLETED, RUNNING, Statuses, serve, session_for
-from tests.scripted import Answer
+from tests.scripted import Answer, ScriptedServer
 
 pytestmark = pytest.mark.anyio
 DECODER = Decoder()
@@ -182,18 +183,14 @@ async def test_operation_knows_its_result_once_it_was_awaited():
 
 
 async def test_operation_that_finished_at_once_has_no_location_and_is_done():
-    async def resolve(resource):
-        assert resource is None
-        return "result"
-
-    with serve(Statuses()) as server:
+    with ScriptedServer(Answer(status=204)) as server:
         async with session_for(server) as session:
-            operation = Operation(session._poller, (), resolve)
+            operation = await session.begin("POST", "x/")
             assert operation.location is None
             assert operation.done
             assert (await operation.status()).state is State.SUCCEEDED
-            assert await operation == "result"
-    assert server.asked == []
+            assert await operation is None
+    assert len(server.asked) == 1
 
 
 async def test_status_asks_once_and_remembers_the_end():
@@ -302,7 +299,7 @@ async def test_refusal_of_one_of_several_requests_is_raised_at_once_and_plainly(
             operation = session.operation("status/a/ status/b/ status/c/")
             with pytest.raises(PermissionDeniedError):
                 await operation
-            assert not session._poller._watches
+            assert session.activity == Activity()
             with pytest.raises(OperationTimeoutError):
                 await session.operation("status/a/ status/c/").wait(timeout=0.02)
 

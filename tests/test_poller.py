@@ -17,8 +17,10 @@ from datarobot_mlops_async.errors import (
     OperationTimeoutError,
     PermissionDeniedError,
     ProtocolError,
+    RateLimitError,
     SessionStateError,
 )
+from datarobot_mlops_async.session import Activity
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
 from tests.polled import COMPLETED, RUNNING, Statuses, quickly, serve, session_for
 from tests.scripted import Answer
@@ -27,14 +29,8 @@ pytestmark = pytest.mark.anyio
 
 
 def is_idle(session):
-    """Tell whether a session's poller holds nothing any more."""
-    poller = session._poller
-    return (
-        not poller._watches
-        and not poller._resting
-        and len(poller._due) == len(poller._deadlines) == poller._in_flight == 0
-        and poller._driver is None
-    )
+    """Tell whether a session does nothing, and intends nothing, any more."""
+    return session.activity == Activity()
 
 
 async def wait_for(session, *status_ids, timeout=30.0):
@@ -346,11 +342,13 @@ async def test_polls_wait_for_the_sessions_pause_without_taking_places_in_flight
         asked.append(retry_after)
         return quickly(elapsed, polls, retry_after, remaining=remaining)
 
-    with serve(Statuses(running=0)) as server:
-        async with session_for(server, delays=noting) as session:
-            session._api.limiter.overloaded(started=time.monotonic(), retry_after=0.2)
+    statuses = Statuses(running=0, answers={"busy": Answer(status=429, headers={"Retry-After": "0.2"})})
+    with serve(statuses) as server:
+        async with session_for(server, delays=noting, retry=0) as session:
+            with pytest.raises(RateLimitError):
+                await session.request("GET", "status/busy/")
             await session.operation("status/s/").wait()
-    assert len(server.asked) == 1
+    assert statuses.polls == {"busy": 1, "s": 1}
     assert 0 < asked[1] <= 0.2
 
 
@@ -530,7 +528,7 @@ async def test_thousand_waits_use_no_thread_and_no_task_of_the_sessions_own():
                 await anyio.sleep(0.05)
                 assert set(threading.enumerate()) <= threads  # one of another test may end
                 assert len(anyio.get_running_tasks()) == tasks + 1000
-                assert len(session._poller._resting) == 1000
+                assert session.activity == Activity(operations=1000, timers=2000)
                 group.cancel_scope.cancel()
             assert is_idle(session)
 

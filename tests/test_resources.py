@@ -17,6 +17,7 @@ from datarobot_mlops_async.errors import OperationError, PermissionDeniedError, 
 from datarobot_mlops_async.models import Deployment, DeploymentStatus, HealthStatus, Importance, Role
 from datarobot_mlops_async.resources._arguments import choice, query_of
 from tests.scripted import Answer, ScriptedServer
+from tests.servers.clients import path_of
 
 pytestmark = pytest.mark.anyio
 EMPTY = Answer(body=b'{"data": [], "next": null, "totalCount": 0}')
@@ -263,16 +264,15 @@ async def test_scoring_code_is_built_only_where_an_extra_needs_it():
                 await session.deployments.scoring_code(
                     "d1", source_code=True, include_prediction_intervals=True
                 )
-    assert plain._path == "deployments/d1/scoringCode/?sourceCode=false"
-    assert built._path == "deployments/d1/scoringCode/?build=7"
+            assert await path_of(session, plain) == "deployments/d1/scoringCode/?sourceCode=false"
+            assert await path_of(session, built) == "deployments/d1/scoringCode/?build=7"
 
 
 async def test_build_that_ends_without_a_resource_is_fetched_from_its_documented_route():
     with ScriptedServer(Answer(status=200, body=b"")) as server:
         async with session_for(server) as session:
             operation = await session.deployments.begin_scoring_code_build("d1", include_agent=True)
-            jar = await operation
-    assert jar._path == "deployments/d1/scoringCode/?includeAgent=true"
+            assert await path_of(session, await operation) == "deployments/d1/scoringCode/?includeAgent=true"
 
 
 async def test_report_has_no_result():

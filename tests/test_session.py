@@ -4,6 +4,7 @@ import json
 import pickle
 from contextlib import suppress
 
+import anyio
 import pytest
 
 from datarobot_mlops_async import AsyncSession, Operation, RetryPolicy, Settings
@@ -16,7 +17,9 @@ from datarobot_mlops_async.errors import (
     TimeoutError,
 )
 from datarobot_mlops_async.models import DeploymentStatus, extra
+from datarobot_mlops_async.session import Activity
 from tests.scripted import Answer, ScriptedServer
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +120,17 @@ async def test_options_hold_for_the_view_only():
         async with AsyncSession(server.endpoint, "t", retry=0) as session:
             with pytest.raises(TimeoutError, match="within 0.05 s"):
                 await session.with_options(timeout=0.05).request("GET", "x/")
+
+
+async def test_session_tells_what_it_is_doing():
+    with ScriptedServer(Answer(instead="hang")) as server:
+        async with AsyncSession(server.endpoint, "t", max_concurrency=1) as session:
+            async with anyio.create_task_group() as group:
+                for number in range(3):
+                    group.start_soon(session.request, "GET", f"x{number}/")
+                await wait_until(lambda: session.activity == Activity(requests=1, queued=2))
+                group.cancel_scope.cancel()
+            assert session.activity == session.with_options(timeout=1).activity == Activity()
 
 
 async def test_retries_of_the_configuration_hold_unless_the_caller_says_otherwise(monkeypatch):

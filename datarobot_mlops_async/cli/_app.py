@@ -186,7 +186,7 @@ def run(arguments: Sequence[str]) -> int:
         except click.ClickException as error:
             return _report(Failure(error.format_message(), ExitCode.FAILED))
         except Exception as error:  # noqa: BLE001 - the last resort before a traceback
-            return _report(_failure(error, verbose=bool({"-v", "--verbose"} & {*arguments})))
+            return _report(told(error, verbose=bool({"-v", "--verbose"} & {*arguments})))
     return code if isinstance(code, int) else ExitCode.DONE
 
 
@@ -206,7 +206,8 @@ def _say(message: str) -> None:
     Terminal().say(f"dr-mlops: {message}")
 
 
-def _failure(error: BaseException, *, verbose: bool) -> Failure:
+def told(error: BaseException, *, verbose: bool) -> Failure:
+    """Return what is told of whatever ended a command, the first error of a group in the place of the group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, Exception) and is_expected(error):

@@ -169,6 +169,16 @@ class Poller:
         """What the session tells of itself."""
         return self._api.telemetry
 
+    @property
+    def watched(self) -> int:
+        """How many operations are waited for."""
+        return len(self._watches)
+
+    @property
+    def timers(self) -> int:
+        """How many polls and deadlines are yet to come."""
+        return len(self._due) + len(self._deadlines)
+
     async def poll(self, location: str) -> OperationStatus:
         """Ask once, with the session's retries, following the server when it moves the status elsewhere."""
         return await _look(self._api, location)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
+from attrs import frozen
+
 from datarobot_mlops_async._api import secrets_of
 from datarobot_mlops_async.session._routes import Routes
 
@@ -25,6 +27,23 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class Activity:
+    """What a session and its views are doing at a moment.
+
+    Attributes:
+        requests: Requests in flight, those of downloads aside.
+        queued: Requests that wait for a place in flight.
+        operations: Operations that are waited for.
+        timers: Polls and deadlines of operations that are yet to come.
+    """
+
+    requests: int = 0
+    queued: int = 0
+    operations: int = 0
+    timers: int = 0
 
 
 class SessionView(Routes):
@@ -72,6 +91,17 @@ class SessionView(Routes):
     def settings(self) -> Settings:
         """Where the session talks to, and how; safe to print and to pickle."""
         return self._api.settings
+
+    @property
+    def activity(self) -> Activity:
+        """What is going on, for health checks and graceful shutdowns; all of it is 0 when nothing is."""
+        limiter, poller = self._api.limiter, self._poller
+        return Activity(
+            requests=limiter.in_flight,
+            queued=limiter.queued,
+            operations=poller.watched,
+            timers=poller.timers,
+        )
 
     def with_options(
         self,

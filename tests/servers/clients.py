@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
+from attrs import evolve
+
 from datarobot_mlops_async import AsyncSession
 from datarobot_mlops_async._download._controller import LowSpeedLimit
 from datarobot_mlops_async._download._tuning import Tuning
 from datarobot_mlops_async._retry import RetryPolicy
-from datarobot_mlops_async.artifacts import Artifact
 from tests.servers.storage import TOKEN
 
 KIB = 1024
@@ -39,7 +40,13 @@ async def session_for(endpoint, *, timeout=5.0, retry=QUICK, **options):
 async def artifact_at(endpoint, path, *, tuning=SMALL, session_options=None, **fields):
     """Give an artifact on a server, in a session of its own."""
     async with session_for(endpoint, **(session_options or {})) as session:
-        yield Artifact(session._api, path, tuning=tuning, **{"filename": "image.tar", **fields})
+        yield evolve(session.artifact(path), tuning=tuning, **{"filename": "image.tar", **fields})
+
+
+async def path_of(session, artifact):
+    """Return what a download of the artifact would ask for first."""
+    (planned,) = await session.bulk(lambda each: each.download("x"), [artifact], dry_run=True)
+    return planned.path
 
 
 def leftovers(directory):
