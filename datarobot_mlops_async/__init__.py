@@ -6,7 +6,15 @@
         async for deployment in session.deployments.list(status=["active"]):
             print(deployment.label)
 
-Names are loaded when they are first used, so that importing the package costs next to nothing.
+What is where:
+
+- `session`: `AsyncSession`, its settings, retries, bulk work and routes without a method of their own.
+- `resources`: the 22 operations of the API page, as methods; `models`: what they return; `errors`: what they raise.
+- `pagination`, `operations`, `artifacts`: the lists, the operations to await and the downloads that methods return.
+- `bulk`: what became of each of many items, and the journal that a run goes on from.
+- `emulator`, `testing`: a DataRobot to try and test against, and its pytest fixtures.
+
+All names are here too, and are loaded when they are first used: importing the package costs next to nothing.
 """
 
 from __future__ import annotations

@@ -261,6 +261,13 @@ async def verify_file(
     Without further arguments the file is checked against what lies beside it: ``NAME.sha256``, as
     `Artifact.download` and ``sha256sum`` write it, and ``NAME.manifest.json``. That needs no network.
 
+    ::
+
+        result = await artifact.download("images/", sidecar=True, manifest=True)
+        verified = await verify_file(result.path)                       # by what lies beside it
+        verified = await verify_file(result.path, against=artifact)     # by what the service says
+        print(verified.sha256, verified.verified_by)
+
     Args:
         path: The file.
         against: A sidecar or a manifest that lies elsewhere; or an artifact, for what the service says of it.

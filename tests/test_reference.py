@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime
 import importlib
 import inspect
 import re
@@ -80,6 +81,7 @@ def test_example_runs_as_printed(block, tmp_path, monkeypatch):
             Path("deactivate.jsonl").touch()
             given = {
                 **{name: getattr(datarobot_mlops_async, name) for name in datarobot_mlops_async.__all__},
+                **{name: getattr(datetime, name) for name in ("UTC", "datetime", "timedelta")},
                 "session": session,
                 "ids": ids[1:],
                 "deployment_id": ids[0],

@@ -113,7 +113,9 @@ class Deployments(OneDeployment):
             status: `DeploymentStatus` values.
             importance: `Importance` values.
             last_prediction_timestamp_start: Last prediction at or after this moment (with a time zone).
-            last_prediction_timestamp_end: Last prediction before this moment (with a time zone).
+            last_prediction_timestamp_end: Last prediction before this moment (with a time zone). Those never
+                predicted with are left out: their ``prediction_usage.last_timestamp`` is ``None``. To get them too,
+                look at that field in a list without this filter (see the example below).
             prediction_usage_daily_avg_greater_than: More predictions a day than this over the past week.
             prediction_usage_daily_avg_less_than: Fewer predictions a day than this over the past week.
             default_prediction_server_id: Ids of prediction servers.
@@ -131,6 +133,14 @@ class Deployments(OneDeployment):
 
         Raises:
             ValueError: An argument is out of the API's bounds. Nothing was sent.
+
+        Without a prediction for thirty days, or ever::
+
+            month_ago = datetime.now(UTC) - timedelta(days=30)
+            async for deployment in session.deployments.list(status="active"):
+                last = deployment.prediction_usage.last_timestamp
+                if last is None or last < month_ago:
+                    print(deployment.label, last)
         """
         query = query_of_filters(locals())
         return self._paginator(
