@@ -24,11 +24,12 @@ import tempfile
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trustme
-from download_contenders import CONTENDERS, IMAGE
+from download_contenders import CONTENDERS, IMAGE, WATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +139,7 @@ def serving(directory: Path, size: int) -> Iterator[tuple[dict[str, str], str]]:
         process.wait()
 
 
-def run_once(name: str, endpoint: str, directory: Path, sha256: str) -> dict[str, float]:
+def run_once(name: str, endpoint: str, directory: Path, sha256: str, *extra: str) -> dict[str, float]:
     """Run one contender once; only a right file counts."""
     target = directory / "target.bin"
     target.unlink(missing_ok=True)
@@ -152,12 +153,22 @@ def run_once(name: str, endpoint: str, directory: Path, sha256: str) -> dict[str
     }
     if name in CONTENDERS:
         script = Path(__file__).with_name("download_contenders.py")
-        command = [sys.executable, str(script), name, endpoint, str(directory / "ca.pem"), str(target)]
+        command = [
+            sys.executable,
+            str(script),
+            name,
+            endpoint,
+            str(directory / "ca.pem"),
+            str(target),
+            *extra,
+        ]
     else:
         options = ARIA_OPTIONS if name.startswith("aria2c") else []
         command = [part.format(**values) for part in [*COMMANDS[name], *options]]
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    # As where the packages are installed: nobody compiles them each time.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     output = process.stdout.read() if process.stdout else b""
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
@@ -195,7 +206,11 @@ def measure(size: int, repeats: int, scenarios: list[str], base: Path | None) ->
                 # In turn, not one after the other: a noisy minute then falls on all.
                 for _ in range(repeats):
                     for contender, figures in found.items():
-                        figures.append(run_once(contender, endpoints[scenario], directory, sha256))
+                        run = partial(run_once, contender, endpoints[scenario], directory, sha256)
+                        figures.append(run())
+                        if "busiest" in figures[-1]:
+                            lag = run(WATCH)
+                            figures[-1] |= {key: lag[key] for key in ("lag_p99", "lag_worst")}
                         print(
                             f"{scenario:22}{contender:38}{size / figures[-1]['seconds'] / 1e9:6.2f} GB/s",
                             flush=True,
