@@ -44,6 +44,7 @@ class Connection:
         self._read_timeout = read_timeout
         self._interrupted = False
         self._tls: ssl.SSLObject | None = None
+        self._needs_records = False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._records = memoryview(bytearray())
 
@@ -143,14 +144,16 @@ class Connection:
         filled, size = 0, len(view)
         while True:
             try:
+                if self._needs_records:
+                    self._exchange_records()
                 while filled < size:
                     count = read(size - filled, view[filled:])
                     if not count:
                         return filled
                     filled += count
             except ssl.SSLWantReadError:
+                self._needs_records = True
                 if not filled:
-                    self._exchange_records()
                     continue
             except ssl.SSLEOFError:
                 # As a plain connection that ends: lengths and digests tell whether too early.
@@ -175,6 +178,7 @@ class Connection:
             self._incoming.write(self._records[:count])
         else:
             self._incoming.write_eof()
+        self._needs_records = False
 
     def _broken(self, error: OSError) -> TransportError:
         # With TLS 1.3 a server says only behind the handshake that it wants a certificate.
