@@ -42,7 +42,7 @@ class File:
 
 
 def buffer(**changes):
-    return ReorderBuffer(**{"start": 0, "block": 3, "span": 6, "window": 12, **changes})
+    return ReorderBuffer(**{"start": 0, "block": 3, "span": 6, "window": 12, "ahead": 6, **changes})
 
 
 def receive(buffers, start, file=None):
@@ -99,6 +99,14 @@ def test_nobody_runs_ahead_of_a_hash_that_has_work():
     buffers.catching_up = True
     assert buffers.claim(6, wait=False)
     assert buffers.claim(12, wait=False) is None
+
+
+def test_each_worker_runs_only_a_little_ahead_of_a_hash_that_has_work():
+    buffers = buffer(ahead=3)
+    assert buffers.claim(0, wait=False)
+    assert buffers.claim(3, wait=False) is None
+    buffers.workers = 2
+    assert buffers.claim(3, wait=False).kept
 
 
 def test_receiver_waits_for_the_hash_until_the_download_is_abandoned():

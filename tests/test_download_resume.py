@@ -17,6 +17,7 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio import to_thread
+from attrs import evolve
 
 from datarobot_mlops_async._download._partial import Partial
 from datarobot_mlops_async._download._resume_state import read_state
@@ -386,6 +387,28 @@ def _kill_twenty_times(storage, path):
     assert storage.bytes_sent - sent == size - resumed_from
     # What each kill may cost is the window that was fetched ahead, and no more.
     assert sent <= size * 2 + 20 * (SMALL.window + MIB)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_fast_download_is_recorded_by_bytes_not_only_by_time(storage, tmp_path, anyio_backend):
+    stored = storage.put("image", SIZE)
+    requests = []
+
+    def wait_for_state():
+        requests.append(time.monotonic())
+        while (
+            len(requests) > 4 and not list(tmp_path.glob(".*.json")) and time.monotonic() < requests[4] + 10
+        ):
+            time.sleep(0.01)
+        recorded.append(bool(list(tmp_path.glob(".*.json"))))
+
+    recorded = []
+    storage.fault(before=wait_for_state, times=1000)
+    tuning = evolve(SMALL, checkpoint=3600.0)
+    async with artifact_at(storage.endpoint, "files/image", tuning=tuning, sha256=stored.sha256) as artifact:
+        await artifact.download(tmp_path / "image", max_connections=1)
+    assert recorded[4:]
+    assert all(recorded[4:])
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -188,10 +188,12 @@ class DownloadContext:
             )
         return expectation
 
-    def reorder_buffer(self, *, start: int, window: int | None = None) -> ReorderBuffer:
-        """Return an empty buffer; without a window of a file's, one whose blocks are all in memory."""
-        span = self.tuning.block * self.tuning.blocks
-        return ReorderBuffer(start=start, block=self.tuning.block, span=span, window=window or span)
+    def reorder_buffer(self, *, start: int, to_file: bool = False) -> ReorderBuffer:
+        """Return an empty buffer; unless there is a file, one whose blocks are all in memory."""
+        tuning = self.tuning
+        span = tuning.block * tuning.blocks
+        window = min(tuning.window, self.max_connections * tuning.longest_piece) if to_file else span
+        return ReorderBuffer(start=start, block=tuning.block, span=span, window=window, ahead=tuning.ahead)
 
     def fetcher(
         self,

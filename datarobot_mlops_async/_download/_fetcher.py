@@ -210,6 +210,7 @@ class Fetcher:
     ) -> None:
         self._workers_begun += 1
         self._workers.add(self._workers_begun)
+        self._buffers.workers = len(self._workers)
         self.stats.connections = max(self.stats.connections, len(self._workers))
         group.start_soon(self._work, self._workers_begun, sink, response)
 
@@ -226,6 +227,7 @@ class Fetcher:
             self._buffers.abandon(error)
         finally:
             self._workers.discard(key)
+            self._buffers.workers = len(self._workers)
 
     def _claim(self) -> PieceSink | None:
         """Return the next piece to fetch; ``None`` when all are taken."""

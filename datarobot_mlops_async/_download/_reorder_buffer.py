@@ -48,9 +48,11 @@ class ReorderBuffer:
         block: Size of a block, bytes; all but the object's last one are that long.
         span: How far ahead of the hash blocks are kept in memory, bytes.
         window: How far ahead of the hash blocks may be at all; more than ``span`` only where there is a file.
+        ahead: How far each worker may be ahead of a busy hash, which then finds in the processor's cache what was
+            just received.
     """
 
-    def __init__(self, *, start: int, block: int, span: int, window: int) -> None:
+    def __init__(self, *, start: int, block: int, span: int, window: int, ahead: int) -> None:
         self.block = block
         self.taken = start
         """Offset up to which bytes are hashed."""
@@ -58,8 +60,11 @@ class ReorderBuffer:
         """Bytes here, in file or memory, each counted once."""
         self.catching_up = False
         """Whether the hash is still busy with what an earlier download left."""
+        self.workers = 1
+        """How many receive."""
         self._span = span
         self._window = window
+        self._ahead = ahead
         self._changed = threading.Condition()
         self._free: list[memoryview] = []
         self._ready: dict[int, Block] = {}
@@ -165,7 +170,7 @@ class ReorderBuffer:
             return self._waited + current
 
     def _has_room(self, start: int) -> bool:
-        near = start < self.taken + self._span
+        near = start < self.taken + min(self._span, self.workers * self._ahead)
         hash_idles = self._waiting_since is not None or self.catching_up
         return near or (hash_idles and start < self.taken + self._window)
 

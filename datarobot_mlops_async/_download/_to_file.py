@@ -263,7 +263,7 @@ class FileDownload:
         hasher: Hasher,
     ) -> None:
         tuning = self._context.tuning
-        buffers = self._context.reorder_buffer(start=state.verified, window=tuning.window)
+        buffers = self._context.reorder_buffer(start=state.verified, to_file=True)
         consumer = FileConsumer(buffers, partial, hasher, state=state)
         if probe is None:
             buffers.finish(state.verified)
@@ -286,7 +286,8 @@ class FileDownload:
                 total=state.validators.size,
                 connections=fetcher.connections,
             )
-            if time.monotonic() - recorded_at >= tuning.checkpoint:
+            is_much = hasher.size - recorded >= tuning.longest_piece
+            if is_much or time.monotonic() - recorded_at >= tuning.checkpoint:
                 await record()
 
         try:

@@ -18,10 +18,12 @@ class Tuning:
             thread costs nothing to speak of.
         blocks: How many stay in memory until they are hashed.
         shortest_piece: Lower bound of a piece.
-        longest_piece: Upper bound of a piece.
-        window: How far ahead of the hash pieces are fetched to a file: what a crash can lose.
+        longest_piece: Upper bound of a piece, and of what is hashed between two records.
+        ahead: How far a connection runs ahead of the hash while that has work: what the processor's cache holds.
+        window: How far ahead of the hash pieces are fetched to a file, at most one longest piece for each
+            connection: what a crash can lose.
         tick: Between two looks at rates and progress.
-        checkpoint: Between two records.
+        checkpoint: Between two records, at most.
         restarts: How often a download starts over because the object changed.
         low_speed: When a connection is too slow.
         lock_poll: Between two attempts to lock a partial file that another process holds.
@@ -31,6 +33,7 @@ class Tuning:
     blocks: int = 32
     shortest_piece: int = 4 * _MIB
     longest_piece: int = 64 * _MIB
+    ahead: int = 8 * _MIB
     window: int = 512 * _MIB
     tick: float = 0.05
     checkpoint: float = 0.5
