@@ -66,16 +66,20 @@ def users_tests(mark="", imports="", fixture="@pytest.fixture"):
 
 @pytest.fixture
 def run(pytester, monkeypatch):
-    """Run the tests of a user who has these plugins. Named one by one they load in half the time."""
+    """Run the tests of a user who has these plugins. Named one by one they load in half the time.
+
+    A process of its own takes most of a second: tests that need neither clean modules nor an event loop do without.
+    """
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("DATAROBOT_CONFIG_FILE", "/nowhere/drconfig.yaml")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
 
-    def run(source, *plugins, ini=""):
+    def run(source, *plugins, ini="", in_process=False):
         pytester.makeini(f"[pytest]\nfilterwarnings = error\naddopts = --strict-markers\n{ini}")
         pytester.makepyfile(source)
         names = [argument for plugin in (*plugins, "datarobot_mlops_async") for argument in ("-p", plugin)]
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *names)
+        start = pytester.runpytest_inprocess if in_process else pytester.runpytest_subprocess
+        return start("-p", "no:cacheprovider", *names)
 
     return run
 
@@ -97,32 +101,30 @@ def test_fixtures_work_with_pytest_asyncio_in_auto_mode_beside_anyio(run):
 
 
 def test_session_is_in_the_tests_loop_whatever_its_scope(run):
-    tests = """
-        import asyncio, pytest
-
-        {default}
-        class TestShared:
+    one = """
+        {mark}
+        class Test{name}:
             loops = []
 
-            {module}
             async def test_one(self, datarobot_session):
                 await datarobot_session.pps_image.metadata()
                 self.loops.append(asyncio.get_running_loop())
 
-            {module}
             async def test_two(self, datarobot_session):
                 await datarobot_session.pps_image.metadata()
                 assert self.loops == [asyncio.get_running_loop()]
+    """
+    tests = """
+        import asyncio, pytest
 
         @pytest.mark.asyncio(loop_scope="session")
         async def test_in_a_loop_of_the_whole_run(datarobot_session):
             await datarobot_session.pps_image.metadata()
-    """.format(default="", module='@pytest.mark.asyncio(loop_scope="module")')
-    run(tests, "asyncio", ini=LOOP).assert_outcomes(passed=3)
-    by_default = tests.replace('@pytest.mark.asyncio(loop_scope="module")', "@pytest.mark.asyncio")
-    run(by_default, "asyncio", ini=f"{LOOP}asyncio_default_test_loop_scope = class\n").assert_outcomes(
-        passed=3
-    )
+    """
+    tests += one.format(name="Module", mark='@pytest.mark.asyncio(loop_scope="module")')
+    tests += one.format(name="ByDefault", mark="@pytest.mark.asyncio")
+    scope = "asyncio_default_test_loop_scope = class\n"
+    run(tests, "asyncio", ini=LOOP + scope).assert_outcomes(passed=5)
 
 
 def test_misuse_says_what_to_do(run):
@@ -139,7 +141,7 @@ def test_misuse_says_what_to_do(run):
         def test_misspelt(datarobot_emulator): ...
 
     """
-    result = run(tests)
+    result = run(tests, in_process=True)
     result.assert_outcomes(errors=3)
     for message in (
         "datarobot_session is for async tests: mark the test anyio or asyncio*",
@@ -162,7 +164,7 @@ def test_no_datarobot_variable_reaches_the_test(run, monkeypatch):
         def test_variables_come_back():
             assert os.environ["DATAROBOT_WHATEVER"] == "/none"
     """
-    run(tests).assert_outcomes(passed=2)
+    run(tests, in_process=True).assert_outcomes(passed=2)
 
 
 def test_fault_that_never_fired_is_a_warning(run):
@@ -173,7 +175,7 @@ def test_fault_that_never_fired_is_a_warning(run):
         @pytest.mark.datarobot_emulator(faults=["GET /version/ status=503"])
         def test_nothing(datarobot_emulator): ...
     """
-    result = run(tests)
+    result = run(tests, in_process=True)
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(["*this fault never fired: GET /version/ status=503*"])
 
