@@ -19,8 +19,6 @@ from datarobot_mlops_async.bulk._source import Source
 from datarobot_mlops_async.bulk._work import Work
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from anyio.abc import TaskGroup
 
     from datarobot_mlops_async.bulk._run import Run
@@ -63,12 +61,7 @@ class BulkStream(AsyncIterator[Outcome[Item, T]]):
         group.start_soon(self._feed, group)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
         assert self._group is not None  # entered
         self._group.cancel_scope.cancel()
         try:

@@ -12,8 +12,6 @@ from datarobot_mlops_async.errors import PaginationError
 from datarobot_mlops_async.pagination._plan import ListQuery, ListRequest, Plan
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from anyio.abc import TaskGroup
 
     from datarobot_mlops_async._api import Api
@@ -106,12 +104,7 @@ class Prefetch(AsyncIterator[T]):
         self._group = await anyio.create_task_group().__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         group, self._group = self._group, None
         assert group is not None  # entered
         group.cancel_scope.cancel()

@@ -6,15 +6,16 @@ import difflib
 from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from datarobot_mlops_async._api import Query
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
+Writer: TypeAlias = "Callable[[str, Any], str | Iterable[str] | None]"
 
 
 class RawValue(str):
@@ -50,6 +51,32 @@ def query_of(**values: str | Iterable[str] | None) -> Query:
     return tuple(pairs)
 
 
+def query_from(arguments: Mapping[str, Any], writers: Mapping[str, Writer]) -> Query:
+    """Return the query of a method's arguments, each checked and written as its parameter wants it.
+
+    Args:
+        arguments: Values by the parameters' names, which are the page's in snake_case. ``None`` is left out,
+            and so are those that have no writer.
+        writers: Functions of a name and a value, by name, in the order in which they go out.
+
+    Raises:
+        ValueError: A value is out of the API's bounds.
+        TypeError: A value is of another type.
+    """
+    return query_of(
+        **{
+            page_name(name): None if arguments[name] is None else write(name, arguments[name])
+            for name, write in writers.items()
+        }
+    )
+
+
+def page_name(name: str) -> str:
+    """Return a parameter's name as the API page spells it."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
 def choice(name: str, value: str | None, enum: type[E]) -> str | None:
     """Return an enum parameter's text.
 
@@ -75,7 +102,12 @@ def choice(name: str, value: str | None, enum: type[E]) -> str | None:
 
 def choices(name: str, values: str | Iterable[str], enum: type[E]) -> str:
     """Return an enum list's text: one value, joined by commas."""
-    return joined(name, [choice(name, each, enum) or "" for each in _several(name, values)])
+    return joined(name, repeated_choices(name, values, enum))
+
+
+def repeated_choices(name: str, values: str | Iterable[str], enum: type[E]) -> list[str]:
+    """Return an enum list's texts: the parameter's name is repeated for each."""
+    return texts(name, [choice(name, each, enum) or "" for each in _several(name, values)])
 
 
 def joined(name: str, values: str | Iterable[str]) -> str:
@@ -89,11 +121,6 @@ def joined(name: str, values: str | Iterable[str]) -> str:
         if "," in each:
             raise ValueError(f"{name}: {each!r} holds a comma, and the API joins these values by commas")
     return ",".join(several)
-
-
-def repeated(name: str, values: str | Iterable[str] | None) -> list[str] | None:
-    """Return a list of strings whose name is repeated for each value."""
-    return None if values is None else texts(name, values)
 
 
 def texts(name: str, values: str | Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from datarobot_mlops_async._api import route_path
 from datarobot_mlops_async.errors import ProtocolError
 from datarobot_mlops_async.models import AcceptedOperation, CustomModelDeployment
-from datarobot_mlops_async.resources._arguments import query_of, repeated
+from datarobot_mlops_async.resources._arguments import query_from, texts
 from datarobot_mlops_async.resources._base import Resource, by_id
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ class CustomModelDeployments(Resource):
             page_size: Rows a request, 1 to 1,000.
             limit: The most rows wanted; ``None`` for all.
         """
-        query = query_of(
-            customModelIds=repeated("custom_model_ids", custom_model_ids),
-            environmentIds=repeated("environment_ids", environment_ids),
-        )
+        query = query_from(locals(), {"custom_model_ids": texts, "environment_ids": texts})
         return self._paginator(
             CustomModelDeployment,
             "customModelDeployments/",

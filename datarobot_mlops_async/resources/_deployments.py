@@ -18,11 +18,11 @@ from datarobot_mlops_async.resources._arguments import (
     choice,
     flag,
     fraction,
-    query_of,
+    query_from,
     text,
 )
 from datarobot_mlops_async.resources._base import by_id
-from datarobot_mlops_async.resources._filters import query_of_filters
+from datarobot_mlops_async.resources._filters import DEPLOYMENT_FILTERS, FEATURE_FILTERS
 from datarobot_mlops_async.resources._one_deployment import OneDeployment, description_text, label_text
 from datarobot_mlops_async.resources._watch import Watch
 
@@ -142,7 +142,7 @@ class Deployments(OneDeployment):
                 if last is None or last < month_ago:
                     print(deployment.label, last)
         """
-        query = query_of_filters(locals())
+        query = query_from(locals(), DEPLOYMENT_FILTERS)
         return self._paginator(
             Deployment, "deployments/", query=query, key=by_id, page_size=page_size, limit=limit
         )
@@ -274,14 +274,7 @@ class Deployments(OneDeployment):
             page_size: Rows a request, 1 to 100.
             limit: The most rows wanted; ``None`` for all.
         """
-        query = query_of(
-            includeNonPredictionFeatures=flag(
-                "include_non_prediction_features", include_non_prediction_features
-            ),
-            forSegmentedAnalysis=flag("for_segmented_analysis", for_segmented_analysis),
-            search=None if search is None else text("search", search),
-            orderBy=choice("order_by", order_by, FeatureOrder),
-        )
+        query = query_from(locals(), FEATURE_FILTERS)
         return self._paginator(
             Feature,
             "deployments/{deployment_id}/features/",

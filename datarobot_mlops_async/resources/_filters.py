@@ -1,15 +1,16 @@
-"""The filters of the list of deployments: how each is checked and written."""
+"""The filters of lists: how each is checked and written."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from datarobot_mlops_async.models import (
     BuildEnvironmentType,
     DeploymentOrder,
     DeploymentStatus,
     ExecutionEnvironmentType,
+    FeatureOrder,
     HealthFilter,
     Importance,
     ModelExecutionType,
@@ -22,18 +23,17 @@ from datarobot_mlops_async.resources._arguments import (
     flag,
     joined,
     moment,
-    query_of,
     text,
     texts,
     whole,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
-    from datarobot_mlops_async._api import Query
+    from datarobot_mlops_async.resources._arguments import Writer
 
-_WRITERS: Final[Mapping[str, Callable[[str, Any], str | Iterable[str] | None]]] = {
+DEPLOYMENT_FILTERS: Final[Mapping[str, Writer]] = {
     "order_by": partial(choice, enum=DeploymentOrder),
     "search": text,
     "service_health": partial(choices, enum=HealthFilter),
@@ -57,23 +57,9 @@ _WRITERS: Final[Mapping[str, Callable[[str, Any], str | Iterable[str] | None]]] 
     "tag_keys": texts,
     "tag_values": texts,
 }
-
-
-def query_of_filters(arguments: Mapping[str, Any]) -> Query:
-    """Return the query of a list's arguments, by their names in Python; ``None`` filters nothing.
-
-    Raises:
-        ValueError: A value is out of the API's bounds.
-        TypeError: A value is of another type.
-    """
-    return query_of(
-        **{
-            _page_name(name): None if arguments[name] is None else write(name, arguments[name])
-            for name, write in _WRITERS.items()
-        }
-    )
-
-
-def _page_name(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(map(str.capitalize, rest))
+FEATURE_FILTERS: Final[Mapping[str, Writer]] = {
+    "include_non_prediction_features": flag,
+    "for_segmented_analysis": flag,
+    "search": text,
+    "order_by": partial(choice, enum=FeatureOrder),
+}

@@ -17,6 +17,8 @@ from datarobot_mlops_async.resources._arguments import (
     body_of,
     choice,
     flag,
+    page_name,
+    query_from,
     query_of,
     text,
     unless_unset,
@@ -24,6 +26,8 @@ from datarobot_mlops_async.resources._arguments import (
 from datarobot_mlops_async.resources._base import Resource, nothing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.resources._words import ImportanceWord, TargetDeploymentStatusWord
@@ -178,27 +182,21 @@ class OneDeployment(Resource):
         Returns:
             An operation whose result is the JAR to download.
         """
-        flags = {
-            "includeAgent": include_agent,
-            "includePredictionExplanations": include_prediction_explanations,
-            "includePredictionIntervals": include_prediction_intervals,
+        extras = {
+            "include_agent": include_agent,
+            "include_prediction_explanations": include_prediction_explanations,
+            "include_prediction_intervals": include_prediction_intervals,
         }
-        for name, value in flags.items():
-            flag(name, value)
+        path = _scoring_code_path(deployment_id, extras)
         response = await self._api.send(
             "POST",
             "deployments/{deployment_id}/scoringCodeBuilds/",
             ids={"deployment_id": deployment_id},
-            json={name: value for name, value in flags.items() if value is not None},
+            json={page_name(name): value for name, value in extras.items() if value is not None},
         )
 
         async def built(resource: str | None) -> Artifact:
-            return self._results.jar(
-                resource
-                or _scoring_code_path(
-                    deployment_id, **{name: flag(name, value) for name, value in flags.items()}
-                )
-            )
+            return self._results.jar(resource or path)
 
         return self._operation(response, built)
 
@@ -250,18 +248,14 @@ class OneDeployment(Resource):
                 include_prediction_intervals=include_prediction_intervals,
             )
             return await operation
-        return self._results.jar(
-            _scoring_code_path(
-                deployment_id,
-                sourceCode=flag("source_code", source_code),
-                includeAgent=flag("include_agent", include_agent),
-                includePe=flag("include_pe", include_pe),
-                includePredictionExplanations=flag(
-                    "include_prediction_explanations", include_prediction_explanations
-                ),
-                includePredictionIntervals=flag("include_prediction_intervals", include_prediction_intervals),
-            )
-        )
+        asked = {
+            "source_code": source_code,
+            "include_agent": include_agent,
+            "include_pe": include_pe,
+            "include_prediction_explanations": include_prediction_explanations,
+            "include_prediction_intervals": include_prediction_intervals,
+        }
+        return self._results.jar(_scoring_code_path(deployment_id, asked))
 
 
 def label_text(name: str, value: Any) -> str:
@@ -278,7 +272,6 @@ def _importance(name: str, value: Any) -> str | None:
     return choice(name, value, Importance)
 
 
-def _scoring_code_path(deployment_id: str, **query: str | None) -> str:
-    return route_path(
-        "deployments/{deployment_id}/scoringCode/", {"deployment_id": deployment_id}, query_of(**query)
-    )
+def _scoring_code_path(deployment_id: str, flags: Mapping[str, bool | None]) -> str:
+    query = query_from(flags, dict.fromkeys(flags, flag))
+    return route_path("deployments/{deployment_id}/scoringCode/", {"deployment_id": deployment_id}, query)

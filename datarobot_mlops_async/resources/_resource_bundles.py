@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async.models import ResourceBundle, ResourceBundleUseCase
-from datarobot_mlops_async.resources._arguments import choice, query_of, texts
+from datarobot_mlops_async.resources._arguments import query_from, repeated_choices
 from datarobot_mlops_async.resources._base import Resource, by_id
 
 if TYPE_CHECKING:
@@ -38,12 +39,7 @@ class ResourceBundles(Resource):
             page_size: Rows a request, 1 to 100.
             limit: The most rows wanted; ``None`` for all.
         """
-        names = None if use_cases is None else texts("use_cases", use_cases)
-        query = query_of(
-            useCases=None
-            if names is None
-            else [choice("use_cases", each, ResourceBundleUseCase) or "" for each in names]
-        )
+        query = query_from(locals(), {"use_cases": partial(repeated_choices, enum=ResourceBundleUseCase)})
         return self._paginator(
             ResourceBundle,
             "mlops/compute/bundles/",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import os
     import ssl
     from collections.abc import Mapping
-    from types import TracebackType
 
     import httpx
 
@@ -155,12 +154,7 @@ class AsyncSession(SessionView):
         self._api.lifetime.enter()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
