@@ -13,7 +13,7 @@ import trustme
 from datarobot_mlops_async import Hint
 from datarobot_mlops_async.cli import _app, main
 from datarobot_mlops_async.cli._exits import ExitCode, failure_of
-from datarobot_mlops_async.errors import ConfigError, ConnectError, OperationTimeoutError
+from datarobot_mlops_async.errors import ConnectError, OperationTimeoutError
 from tests.command_line import Here, there
 from tests.scripted import Answer, ScriptedServer
 
@@ -115,16 +115,6 @@ def test_client_certificate_is_shown_where_the_server_wants_one(dr, token_file, 
         pair = ("--cert", tmp_path / "cert.pem", "--cert-key", tmp_path / "key.pem")
         assert dr(*where, *pair, *LIST).code == 0
     assert dr(*where, "--cert-key", tmp_path / "key.pem", *LIST).code == 2
-
-
-def test_http_to_a_port_with_tls_says_so_at_once(dr, token_file):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    with ScriptedServer(tls=context) as server:
-        endpoint = server.endpoint.replace("https:", "http:")
-        ran = dr("--endpoint", endpoint, "--token-file", token_file, *LIST)
-    assert ran.code == 5
-    assert "use https://" in ran.error
 
 
 def test_proxy_is_named_by_its_variable_only():
@@ -269,11 +259,6 @@ def test_bug_is_one_line_too_and_shows_its_place_when_asked(dr, datarobot_emulat
     assert "internal error: KeyError" in ran.error
     assert _app.run(["-v", *LIST]) == 1
     assert "in broken" in capfd.readouterr().err
-
-
-def test_error_in_a_group_is_that_error():
-    failure = _app.told(ExceptionGroup("", [ExceptionGroup("", [ConfigError("no token")])]), verbose=False)
-    assert (failure.code, failure.message) == (3, "no token")
 
 
 def test_version_is_shown(dr):

@@ -235,10 +235,13 @@ def test_reader_that_goes_away_is_no_failure_worth_a_word(datarobot_emulator):
     assert process.wait(_PATIENCE) == 141
 
 
-def test_reader_of_the_demo_may_go_away_too(tmp_path):
+@pytest.mark.parametrize("lines", [0, 3])
+def test_reader_of_the_demo_may_go_away_too(tmp_path, lines):
     process = start(
         "demo", "--image-size", "1MiB", "--deployments", "1", env={**os.environ, "TMPDIR": str(tmp_path)}
     )
+    for _ in range(lines):
+        process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()

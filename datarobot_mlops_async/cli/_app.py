@@ -12,10 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from datarobot_mlops_async import __version__
-from datarobot_mlops_async.cli._command import Command, Group, colours, flag, option
+from datarobot_mlops_async.cli._command import Group, colours, flag, option
 from datarobot_mlops_async.cli._completion import completion_options
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, is_expected, usage
 from datarobot_mlops_async.cli._options import FILE
@@ -63,23 +62,27 @@ class _Root(Group):
         del ctx
         return _COMMANDS[name][1]
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        """Complete names, with no command imported."""
-        found = [
-            CompletionItem(name, help=sentence)
-            for name, (_, sentence) in _COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
-        return [*found, *Command.shell_complete(self, ctx, incomplete)]
-
     def invoke(self, ctx: click.Context) -> Any:
         """Carry out the command. Here, because click has words of its own for what comes further up."""
         try:
-            return super().invoke(ctx)
+            with _ungrouped():
+                return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
             raise Failure("interrupted", ExitCode.INTERRUPTED) from None
         except BrokenPipeError:
             raise Failure("", ExitCode.BROKEN_PIPE) from None
+
+
+@contextmanager
+def _ungrouped() -> Iterator[None]:
+    """Raise what a task group failed with, and not the group."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
 
 
 def _command_line(_ctx: object, _parameter: object, text: str | None) -> str | None:
@@ -175,8 +178,6 @@ def run(arguments: Sequence[str]) -> int:
     with _warnings_shown():
         try:
             code = app.main(list(arguments), prog_name="dr-mlops", standalone_mode=False, color=colours())
-        except Failure as failure:
-            return _report(failure)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             return error.exit_code
@@ -186,7 +187,9 @@ def run(arguments: Sequence[str]) -> int:
         except click.ClickException as error:
             return _report(Failure(error.format_message(), ExitCode.FAILED))
         except Exception as error:  # noqa: BLE001 - the last resort before a traceback
-            return _report(told(error, verbose=bool({"-v", "--verbose"} & {*arguments})))
+            if {"-v", "--verbose"} & {*arguments} and not is_expected(error):
+                traceback.print_exception(error)
+            return _report(failure_of(error))
     return code if isinstance(code, int) else ExitCode.DONE
 
 
@@ -204,20 +207,6 @@ def _say(message: str) -> None:
     from datarobot_mlops_async.cli._terminal import Terminal
 
     Terminal().say(f"dr-mlops: {message}")
-
-
-def told(error: BaseException, *, verbose: bool) -> Failure:
-    """Return what is told of whatever ended a command, the first error of a group in the place of the group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, Exception) and is_expected(error):
-        return failure_of(error)
-    if verbose:
-        traceback.print_exception(error)
-    return Failure(
-        f"internal error: {type(error).__name__}: {error}; please report it (-v shows where it happened)",
-        ExitCode.FAILED,
-    )
 
 
 @contextmanager

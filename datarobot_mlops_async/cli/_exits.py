@@ -80,13 +80,19 @@ _ADVICE = {
 
 def failure_of(error: Exception, environ: Mapping[str, str] = os.environ) -> Failure:
     """Return the line and the exit code for an error."""
+    if isinstance(error, Failure):
+        return error
+    if not is_expected(error):
+        bug = (
+            f"internal error: {type(error).__name__}: {error}; please report it (-v shows where it happened)"
+        )
+        return Failure(bug, ExitCode.FAILED)
     code = next((code for class_, code in _CODES if isinstance(error, class_)), ExitCode.FAILED)
-    if isinstance(error, OSError) and not isinstance(error, MLOpsError) and error.strerror:
+    if isinstance(error, MLOpsError):
+        return Failure("; ".join(filter(None, (error.summary, _advice(error.hint, environ)))), code)
+    if isinstance(error, OSError) and error.strerror:
         return Failure(": ".join(filter(None, (error.filename, error.strerror))), code)
-    if not isinstance(error, MLOpsError):
-        return Failure(str(error), code)
-    advice = _advice(error.hint, environ)
-    return Failure(f"{error.summary}; {advice}" if advice else error.summary, code)
+    return Failure(str(error), code)
 
 
 def _advice(hint: Hint | None, environ: Mapping[str, str]) -> str:
@@ -104,7 +110,7 @@ def _advice(hint: Hint | None, environ: Mapping[str, str]) -> str:
 
 def is_expected(error: Exception) -> bool:
     """Tell whether an error is worded for people: ours, an argument's, or the system's."""
-    return isinstance(error, (MLOpsError, ValueError, OSError))
+    return isinstance(error, (Failure, MLOpsError, ValueError, OSError))
 
 
 def usage(message: str) -> Failure:
