@@ -16,15 +16,18 @@ import pdoc
 from pdoc import docstrings, render_helpers
 
 import datarobot_mlops_async as package
-from datarobot_mlops_async import bulk, emulator
+from datarobot_mlops_async import emulator, resources, session
 
 NAME = package.__name__
 ROOMS = (
     "artifacts", "bulk", "emulator", "errors", "models", "operations", "pagination", "resources", "session", "testing",
 )  # fmt: skip
 MODULES = [package, *(importlib.import_module(f"{NAME}.{room}") for room in ROOMS)]
-# Front doors for other rooms of the library, of no use to its callers.
-bulk.__all__ = [name for name in bulk.__all__ if name not in {"Run", "planned_requests"}]
+# Of no use to the library's callers: front doors for its other rooms, and halves of a class, shown with the other half.
+HIDDEN = {"OneDeployment", "Routes", "Run", "planned_requests"}
+for each in MODULES:
+    if hasattr(each, "__all__"):
+        each.__all__ = [name for name in each.__all__ if name not in HIDDEN]
 # Where each name is explained: in its room, and not once more where it is only exported.
 HOMES = {
     name: f"{each.__name__}.{name}"
@@ -41,9 +44,12 @@ def prepare() -> None:
             setattr(each, name, getattr(each, name))
             hide_what_users_do_not_call(getattr(each, name))
     package.__all__ = [*ROOMS, *(name for name in package.__all__ if HOMES.get(name) == f"{NAME}.{name}")]
-    # The emulator is its settings too.
-    base = emulator.Emulator.__mro__[1]
-    emulator.Emulator.__doc__ += "\n    Attributes:" + base.__doc__.partition("Attributes:")[2]
+    for whole in (resources.Deployments, session.SessionView, emulator.Emulator):
+        half = whole.__mro__[1]
+        for name, member in vars(half).items():
+            if not name.startswith("_") and name not in vars(whole):
+                setattr(whole, name, member)
+    emulator.Emulator.__doc__ += "\n    Attributes:" + half.__doc__.partition("Attributes:")[2]
     # An inherited annotation is looked up in the heir's module, which need not have its names.
     names = {"Any": Any, "Literal": typing.Literal, "datetime": datetime.datetime} | {
         name: getattr(collections.abc, name) for name in collections.abc.__all__
