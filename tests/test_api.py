@@ -573,7 +573,10 @@ def test_session_options_out_of_bounds_are_refused(options):
 
 
 def test_session_shows_its_endpoint_and_not_its_token():
-    assert repr(AsyncSession("https://h", TOKEN)) == "<AsyncSession at https://h/api/v2>"
+    session = AsyncSession("https://h", TOKEN)
+    assert repr(session) == "<AsyncSession at https://h/api/v2>"
+    assert repr(session.with_options(timeout=5)) == "<SessionView at https://h/api/v2>"
+    assert repr(session.pps_image) == "<PPSImage at https://h/api/v2>"
 
 
 def test_every_error_pickles_whole():

@@ -64,6 +64,14 @@ def test_outcome_survives_its_line_of_json(index, item, state, value, attempts, 
     assert Outcome.from_json(line) == outcome
 
 
+def test_outcome_is_shown_in_one_line():
+    deployment = Deployment(id="d1", label="Churn", status="active")
+    good = Outcome(index=0, item=deployment, state="succeeded", value=deployment, attempts=3, duration=1.5)
+    assert repr(good) == "<Outcome <Deployment 'Churn' d1 active> succeeded>"
+    bad = Outcome(index=1, item="d2", state="failed", error=MLOpsError("two\nlines"))
+    assert repr(bad) == "<Outcome 'd2' failed MLOpsError('two\\nlines')>"
+
+
 def test_line_is_readable_and_holds_no_more_than_there_is():
     outcome = Outcome(index=3, item="d1", state="succeeded", value=object(), attempts=1, duration=0.12345)
     assert json.loads(outcome.to_json()) == {

@@ -61,6 +61,9 @@ class Outcome(Generic[Item, T]):
     duration: float = 0.0
     location: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<Outcome {self.item!r} {self.state}{'' if self.error is None else f' {self.error!r}'}>"
+
     def to_json(self) -> str:
         """Return the outcome as one line of JSON, without a line break.
 

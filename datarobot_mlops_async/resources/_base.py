@@ -27,6 +27,9 @@ class Resource:
         self._poller = poller
         self._results = Results(api)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._api.settings.endpoint}>"
+
     def _operation(
         self,
         response: Response,

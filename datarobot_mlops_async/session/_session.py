@@ -163,6 +163,3 @@ class AsyncSession(SessionView):
         # A cancelled task must still close its sockets.
         with anyio.CancelScope(shield=True):
             await self._api.client.aclose()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self.settings.endpoint}>"

@@ -52,6 +52,9 @@ class SessionView(Routes):
     Resources and bulk work are loaded when they are first used.
     """
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self.settings.endpoint}>"
+
     @cached_property
     def deployments(self) -> Deployments:
         """Routes under ``/deployments/``."""
