@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import threading
+import time
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio import to_thread
 
 from datarobot_mlops_async.artifacts import Expectation
 from datarobot_mlops_async.errors import IntegrityError, ObjectChangedError, ReadError
 from tests.servers.clients import MIB, SMALL, artifact_at
+from tests.waiting import wait_until
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.anyio
@@ -38,6 +42,37 @@ async def test_stream_is_over_once_it_ended(storage):
     async with artifact_at(storage.endpoint, "files/image") as artifact, artifact.stream() as chunks:
         assert [len(chunk) async for chunk in chunks] == [10]
         assert [chunk async for chunk in chunks] == []
+
+
+@pytest.mark.parametrize("wrong", ["digest", "start"])
+async def test_wrong_bytes_are_told_whenever_a_chunk_is_cancelled(storage, wrong):
+    """A deadline around each chunk may pass when its thread has just found out, and nobody has heard of it."""
+    storage.put("image", 10)
+    options = {"expected_sha256": "0" * 64} if wrong == "digest" else {}
+    for turns in range(10):
+        sent = storage.bytes_sent
+        kind = "file" if wrong == "digest" else "jar"
+        async with (
+            artifact_at(storage.endpoint, "files/image", kind=kind) as artifact,
+            artifact.stream(**options) as chunks,
+        ):
+            if wrong == "digest":
+                assert len(await anext(chunks)) == 10
+            else:
+                await wait_until(lambda before=sent: storage.bytes_sent == before + 10)
+            async with anyio.create_task_group() as group:
+                group.start_soon(_next_or_wrong, chunks)
+                for _ in range(turns):
+                    await anyio.lowlevel.checkpoint()
+                time.sleep(0.005)  # noqa: ASYNC251 - the event loop must not hear of the thread's end
+                group.cancel_scope.cancel()
+            with anyio.fail_after(5), pytest.raises(IntegrityError):
+                await anext(chunks)
+
+
+async def _next_or_wrong(chunks):
+    with contextlib.suppress(IntegrityError):
+        await anext(chunks)
 
 
 async def test_stream_survives_broken_connections(storage):

@@ -38,7 +38,7 @@ class ChunkStream:
         self._buffers = buffers
         self._hasher = hasher
         self._chunk: bytes | None = None
-        self._over = False
+        self._over = self._verified = False
         self.total = total
         self.verified_by: tuple[str, ...] = ()
 
@@ -47,7 +47,7 @@ class ChunkStream:
 
     async def __anext__(self) -> bytes:
         """Return the next chunk. Cancelling this loses nothing: the next call goes on."""
-        if self._chunk is None and not self._over:
+        if self._chunk is None and not self._verified:
             await self._advance()
         chunk, self._chunk = self._chunk, None
         if chunk is None:
@@ -62,9 +62,12 @@ class ChunkStream:
             self._buffers.wake()
 
         try:
-            await run_interruptible(lambda: self._take(stop), interrupt=interrupt)
+            if not self._over:
+                await run_interruptible(lambda: self._take(stop), interrupt=interrupt)
             if self._over:
+                # Not in the thread: of one that ends in the moment of a cancellation nobody hears.
                 self.verified_by = self._hasher.verify()
+                self._verified = True
         except ChangedError:
             raise ObjectChangedError(
                 f"{self._context.filename or 'the artifact'} changed on the server while it was fetched",
@@ -78,7 +81,11 @@ class ChunkStream:
         block = self._buffers.take(stop=stop.is_set)
         if block is not None and block.buffer is not None:
             view = block.buffer[: block.length]
-            self._hasher.update(view)
+            try:
+                self._hasher.update(view)
+            except IntegrityError as error:
+                self._buffers.abandon(error)
+                raise
             self._chunk = bytes(view)
             self._buffers.release(block)
         self._over = block is None and not stop.is_set()
