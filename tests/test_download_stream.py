@@ -64,7 +64,7 @@ async def test_wrong_bytes_are_told_whenever_a_chunk_is_cancelled(storage, wrong
                 group.start_soon(_next_or_wrong, chunks)
                 for _ in range(turns):
                     await anyio.lowlevel.checkpoint()
-                time.sleep(0.005)  # noqa: ASYNC251 - the event loop must not hear of the thread's end
+                time.sleep(0.005)
                 group.cancel_scope.cancel()
             with anyio.fail_after(5), pytest.raises(IntegrityError):
                 await anext(chunks)

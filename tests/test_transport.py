@@ -7,6 +7,7 @@ import builtins
 import contextlib
 import gc
 import gzip
+import resource
 import socket
 import threading
 import zlib
@@ -531,6 +532,25 @@ async def test_several_addresses_are_tried_until_one_answers(over):
         server.origin = server.origin.replace("127.0.0.1", "localhost")
         async with client_for(server) as client:
             assert (await send(client, server)).content == b"hi"
+
+
+async def test_process_that_may_open_nothing_more_cannot_connect(over):
+    answer = says(OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi", then="close")
+    with OddServer(answer) as server:
+        async with client_for(server) as client:
+            await send(client, server)
+            with nothing_can_be_opened(), pytest.raises(ConnectError, match="cannot connect"):
+                await send(client, server)
+
+
+@contextlib.contextmanager
+def nothing_can_be_opened():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def test_name_that_cannot_be_resolved_was_never_reached(over):

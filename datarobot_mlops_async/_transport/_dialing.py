@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _STAGGER = 0.25
 _TUNNEL_HEAD = 64 * 1024
-_IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)})
+_IN_PROGRESS = frozenset(
+    {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
+)
 
 
 async def dial_route(route: Route) -> socket.socket:
@@ -128,18 +130,11 @@ class _Race:
         lost: anyio.Event,
         scope: anyio.CancelScope,
     ) -> None:
-        sock = socket.socket(family, socket.SOCK_STREAM, protocol)
         try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await _establish(sock, address)
+            sock = await _establish(family, protocol, address)
         except OSError as error:
             self.error = error
-            sock.close()
             lost.set()
-        except BaseException:
-            sock.close()
-            raise
         else:
             # Two may arrive together, and one is enough.
             self.call_off()
@@ -152,12 +147,20 @@ class _Race:
             self.winner.close()
 
 
-async def _establish(sock: socket.socket, address: tuple[str | int, ...]) -> None:
-    code = sock.connect_ex(address)
-    if code not in _IN_PROGRESS:
-        raise OSError(code, os.strerror(code))
-    if code:
-        await anyio.wait_writable(sock)
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+async def _establish(
+    family: socket.AddressFamily, protocol: int, address: tuple[str | int, ...]
+) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = sock.connect_ex(address)
+        if code in _IN_PROGRESS:
+            await anyio.wait_writable(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
