@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from datarobot_mlops_async._api import Hooks
 from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
 from datarobot_mlops_async._download._partial import Partial
 from datarobot_mlops_async._download._remote import RemoteObject
@@ -258,6 +259,7 @@ class _Endpoint:
     """As much of an Api as an remote needs."""
 
     redactor = Redactor(["secret"])
+    hooks = Hooks(endpoint="http://api/")
 
     def url_of_bytes(self, path):
         return f"http://api/{path}"

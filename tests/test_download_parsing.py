@@ -17,20 +17,20 @@ from datarobot_mlops_async._download._controller import (
     piece_length,
     too_slow,
 )
-from datarobot_mlops_async._download._digests import normalize_sha256, offered_digests
-from datarobot_mlops_async._download._names import (
+from datarobot_mlops_async._download._disk import (
     filename_from_disposition,
     filename_from_url,
     safe_filename,
 )
-from datarobot_mlops_async._download._progress import Reporter
-from datarobot_mlops_async._download._ranges import (
+from datarobot_mlops_async._download._expectation import normalize_sha256, offered_digests
+from datarobot_mlops_async._download._probe import (
     ContentRange,
     Validators,
     parse_content_range,
     range_header,
     unsatisfied_total,
 )
+from datarobot_mlops_async._download._progress import Reporter
 from datarobot_mlops_async._download._resume_state import (
     Checkpoint,
     ResumeState,

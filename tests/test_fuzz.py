@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async import AsyncSession, RetryPolicy
-from datarobot_mlops_async._download._tuning import Tuning
+from datarobot_mlops_async._download._context import Tuning
 from datarobot_mlops_async._streaming import Address, resolve_location
 from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async._streaming._http import exchange_heads

@@ -1,18 +1,13 @@
 """The engine behind `datarobot_mlops_async.artifacts`: fast, verified, resumable, atomic downloads."""
 
-from datarobot_mlops_async._download._checksums import write_beside
-from datarobot_mlops_async._download._context import DownloadContext
+from datarobot_mlops_async._download._context import DownloadContext, Tuning
 from datarobot_mlops_async._download._controller import RateLimit
-from datarobot_mlops_async._download._disk import system_errors
+from datarobot_mlops_async._download._disk import safe_filename, system_errors
 from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
-from datarobot_mlops_async._download._names import safe_filename
-from datarobot_mlops_async._download._progress import Reporter
-from datarobot_mlops_async._download._results import DownloadResult, Progress
+from datarobot_mlops_async._download._progress import DownloadResult, Progress, Reporter
 from datarobot_mlops_async._download._to_file import FileDownload
-from datarobot_mlops_async._download._to_stream import StreamDownload
-from datarobot_mlops_async._download._tuning import Tuning
-from datarobot_mlops_async._download._verification import VerifiedFile, verify
-from datarobot_mlops_async._download._writers import SpecialFile, Writable, object_writer
+from datarobot_mlops_async._download._to_stream import SpecialFile, StreamDownload, Writable, object_writer
+from datarobot_mlops_async._download._verification import VerifiedFile, verify, write_beside
 
 __all__ = [
     "ArtifactKind",

@@ -1,4 +1,4 @@
-"""One thing to download, and the steps that a file and a stream have in common."""
+"""One thing to download, with which sizes and times, and the steps that a file and a stream have in common."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import logging
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
+from datarobot_mlops_async._download._controller import LowSpeedLimit
+from datarobot_mlops_async._download._disk import filename_from_disposition, filename_from_url
 from datarobot_mlops_async._download._fetcher import Fetcher, TransferStats, counted
-from datarobot_mlops_async._download._mirrors import MirroredObject
-from datarobot_mlops_async._download._names import filename_from_disposition, filename_from_url
-from datarobot_mlops_async._download._probe import open_object
-from datarobot_mlops_async._download._ranges import Validators
-from datarobot_mlops_async._download._remote import RemoteObject
+from datarobot_mlops_async._download._probe import Validators, open_object
+from datarobot_mlops_async._download._remote import MirroredObject, RemoteObject
 from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
 from datarobot_mlops_async._retry import Retries
 from datarobot_mlops_async._streaming import StreamingClient
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._download._controller import RateLimit
     from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
     from datarobot_mlops_async._download._probe import Probe
-    from datarobot_mlops_async._download._tuning import Tuning
     from datarobot_mlops_async.errors import IntegrityError
 
 logger = logging.getLogger("datarobot_mlops_async")
@@ -229,3 +227,39 @@ class DownloadContext:
             error.message += "; the metadata changed while it was fetched"
             error.args = (error.message,)
         return moved
+
+
+_MIB = 1024 * 1024
+
+
+@frozen(kw_only=True)
+class Tuning:
+    """Sizes in bytes, times in seconds.
+
+    Attributes:
+        block: What is received, hashed and written at a time: large enough that handing it from thread to
+            thread costs nothing to speak of.
+        blocks: How many stay in memory until they are hashed.
+        shortest_piece: Lower bound of a piece.
+        longest_piece: Upper bound of a piece, and of what is hashed between two records.
+        ahead: How far a connection runs ahead of the hash while that has work: what the processor's cache holds.
+        window: How far ahead of the hash pieces are fetched to a file, at most one longest piece for each
+            connection: what a crash can lose.
+        tick: Between two looks at rates and progress.
+        checkpoint: Between two records, at most.
+        restarts: How often a download starts over because the object changed.
+        low_speed: When a connection is too slow.
+        lock_poll: Between two attempts to lock a partial file that another process holds.
+    """
+
+    block: int = _MIB
+    blocks: int = 32
+    shortest_piece: int = 4 * _MIB
+    longest_piece: int = 64 * _MIB
+    ahead: int = 8 * _MIB
+    window: int = 512 * _MIB
+    tick: float = 0.05
+    checkpoint: float = 0.5
+    restarts: int = 2
+    low_speed: LowSpeedLimit = field(factory=LowSpeedLimit)
+    lock_poll: float = 0.25

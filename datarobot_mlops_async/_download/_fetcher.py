@@ -20,8 +20,7 @@ from datarobot_mlops_async._download._controller import (
     piece_length,
     too_slow,
 )
-from datarobot_mlops_async._download._probe import ChangedError, read_piece
-from datarobot_mlops_async._download._ranges import range_header
+from datarobot_mlops_async._download._probe import ChangedError, range_header, read_piece
 from datarobot_mlops_async._download._reorder_buffer import AbandonedError, PieceSink
 from datarobot_mlops_async._retry import Retries
 from datarobot_mlops_async._threads import run_interruptible
@@ -38,12 +37,11 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from datarobot_mlops_async._download._context import Tuning
     from datarobot_mlops_async._download._controller import RateLimit
-    from datarobot_mlops_async._download._mirrors import MirroredObject
     from datarobot_mlops_async._download._probe import Probe
-    from datarobot_mlops_async._download._remote import RemoteObject
+    from datarobot_mlops_async._download._remote import MirroredObject, RemoteObject
     from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
-    from datarobot_mlops_async._download._tuning import Tuning
     from datarobot_mlops_async._retry import RetryPolicy
     from datarobot_mlops_async._streaming import StreamingResponse
 

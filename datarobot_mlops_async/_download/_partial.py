@@ -22,15 +22,17 @@ from datarobot_mlops_async._download._disk import (
     sync_directory,
     system_errors,
 )
-from datarobot_mlops_async._download._leftovers import (
+from datarobot_mlops_async._download._resume_state import (
     BusyError,
+    ResumeState,
     alone_in,
     leftovers,
     new_partial_path,
     remove_partial,
+    remove_state,
     state_path,
+    write_state,
 )
-from datarobot_mlops_async._download._resume_state import ResumeState, remove_state, write_state
 from datarobot_mlops_async._locks import lock_holds, try_lock, unlock
 from datarobot_mlops_async.errors import DestinationExistsError, DownloadError, MLOpsError
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from datarobot_mlops_async._download._leftovers import Leftover
+    from datarobot_mlops_async._download._resume_state import Leftover
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 

@@ -1,24 +1,237 @@
-"""Checking a file again, later and elsewhere."""
+"""What is written beside an artifact, and checking a file again by it, later and elsewhere.
+
+The sidecar is what `sha256sum` writes and ``sha256sum -c`` reads. The manifest is a small JSON object that also says
+what the file is. Neither holds an address or a token.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import hashlib
+import json
+import os
+import re
+import time
+from datetime import UTC, datetime
+from io import FileIO
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from datarobot_mlops_async._download._checksums import checksums_beside, read_checksums
-from datarobot_mlops_async._download._digests import digest_file
+from datarobot_mlops_async import __version__
+from datarobot_mlops_async._download._disk import flags, replace_file, system_errors
+from datarobot_mlops_async._download._expectation import Expectation, normalize_sha256
 from datarobot_mlops_async._download._progress import Reporter
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import DownloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from datarobot_mlops_async._download._digests import FileDigest
-    from datarobot_mlops_async._download._expectation import Expectation
-    from datarobot_mlops_async._download._results import Progress
+    from datarobot_mlops_async._download._progress import DownloadResult, Progress
+
+_FORMAT = "datarobot-mlops-artifact"
+_LIMIT = 4 * 1024 * 1024
+# `sha256sum`, with one character for text or binary; and what BSD's, or its option --tag, writes.
+_LINE = re.compile(rb"(?P<escaped>\\?)(?P<digest>[0-9A-Fa-f]{64}) [ *](?P<name>.+)")
+_TAGGED = re.compile(rb"(?P<escaped>\\?)SHA256 \((?P<name>.+)\) = (?P<digest>[0-9A-Fa-f]{64})")
+_ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
+_UNESCAPES = {escape: character for character, escape in _ESCAPES.items()}
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return where a file's sidecar is: ``NAME.sha256`` beside it."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def manifest_path(path: Path) -> Path:
+    """Return where a file's manifest is: ``NAME.manifest.json`` beside it."""
+    return path.with_name(f"{path.name}.manifest.json")
+
+
+def write_beside(path: Path, result: DownloadResult, kind: str, *, sidecar: bool, manifest: bool) -> None:
+    """Write the sidecar and the manifest of a verified download.
+
+    Args:
+        path: The file.
+        result: Its download.
+        kind: What was downloaded.
+        sidecar: Whether to write a sidecar.
+        manifest: Whether to write a manifest.
+
+    Raises:
+        DestinationError: The system refuses one.
+    """
+    if sidecar:
+        _write(sidecar_path(path), _sidecar(path, result.sha256))
+    if manifest:
+        _write(manifest_path(path), _manifest(path, result, kind))
+
+
+def _sidecar(path: Path, sha256: str) -> bytes:
+    name = os.fsencode(path.name)
+    escaped = re.sub(rb"[\\\n\r]", lambda match: _ESCAPES[match[0]], name)
+    mark = b"\\" if escaped != name else b""
+    return b"%s%s  %s\n" % (mark, sha256.encode(), escaped)
+
+
+def _manifest(path: Path, result: DownloadResult, kind: str) -> bytes:
+    content = {
+        "format": _FORMAT,
+        "format_version": 1,
+        "file": path.name,
+        "kind": kind,
+        "size": result.size,
+        "sha256": result.sha256,
+        "docker_image_id": result.docker_image_id,
+        "version": result.version,
+        "verified_by": result.verified_by,
+        "verified_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "library": f"datarobot-mlops-async {__version__}",
+    }
+    return json.dumps(content, indent=2).encode() + b"\n"
+
+
+def _write(path: Path, content: bytes) -> None:
+    with system_errors(path, required=len(content)):
+        replace_file(path, content, durable=True)
+
+
+def read_checksums(paths: list[Path], filename: str) -> Expectation:
+    """Read all that sidecars and manifests say of a file.
+
+    Args:
+        paths: Where they are; which is which, their content tells.
+        filename: The file's name: a sidecar may list several. With one alone, the file may have been renamed.
+
+    Raises:
+        DownloadError: One is neither, or does not speak of that file.
+        FileError: One cannot be read.
+    """
+    found = [_read(path, filename) for path in paths]
+    return Expectation(
+        filename=filename,
+        size=next((each.size for each in found if each.size is not None), None),
+        offered={source: digest for each in found for source, digest in each.offered.items()},
+        docker_image_id=next((each.docker_image_id for each in found if each.docker_image_id), None),
+    )
+
+
+def _read(path: Path, filename: str) -> Expectation:
+    with system_errors(path, reading=True), path.open("rb") as file:
+        content = file.read(_LIMIT)
+    if content.lstrip()[:1] == b"{":
+        return _read_manifest(path, content)
+    listed = _read_sidecar(content)
+    wanted = os.fsencode(filename)
+    digest = next(iter(listed.values())) if len(listed) == 1 else listed.get(wanted)
+    if digest is None:
+        what = (
+            f"does not list {filename}" if listed else "is neither a list of SHA-256 digests nor a manifest"
+        )
+        raise DownloadError(f"{path} {what}", destination=path)
+    return Expectation(filename=filename, offered={path.name: digest})
+
+
+def _read_sidecar(content: bytes) -> Mapping[bytes, str]:
+    found = {}
+    for line in content.split(b"\n"):
+        match = _LINE.fullmatch(line.rstrip(b"\r")) or _TAGGED.fullmatch(line.rstrip(b"\r"))
+        if match is not None:
+            name = match["name"]
+            if match["escaped"]:
+                name = re.sub(rb"\\[\\nr]", lambda each: _UNESCAPES[each[0]], name)
+            found[os.path.basename(name)] = match["digest"].decode().lower()  # noqa: PTH119 - bytes
+    return found
+
+
+def _read_manifest(path: Path, content: bytes) -> Expectation:
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        data: Any = json.loads(content)
+        size, image_id = data["size"], data.get("docker_image_id")
+        if (
+            data["format"] == _FORMAT
+            and type(size) is int
+            and (image_id is None or (isinstance(image_id, str) and image_id.isprintable()))
+        ):
+            return Expectation(
+                filename=path.name.removesuffix(".manifest.json"),
+                size=size,
+                offered={path.name: normalize_sha256(data["sha256"])},
+                docker_image_id=image_id,
+            )
+    raise DownloadError(f"{path} is no manifest of an artifact", destination=path)
+
+
+def checksums_beside(path: Path) -> list[Path]:
+    """Return the sidecar and the manifest of a file, as far as they are there."""
+    return [each for each in (sidecar_path(path), manifest_path(path)) if each.is_file()]
+
+
+_READ = 1024 * 1024
+_SLICE = 0.1
+
+
+class FileDigest:
+    """The SHA-256 of a file, computed bit by bit: nobody waits long for a thread that does it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sha256 = hashlib.sha256()
+        self._buffer = memoryview(bytearray(_READ))
+        self._file: FileIO | None = None
+        self.size = 0
+        """Bytes so far."""
+
+    def advance(self) -> bool:
+        """Read and hash for a while, and tell whether there is more."""
+        if self._file is None:
+            # A pipe in the file's place is not waited for.
+            self._file = FileIO(
+                self._path, opener=lambda path, mode: os.open(path, mode | flags("O_NONBLOCK"))
+            )
+        until = time.monotonic() + _SLICE
+        while count := self._file.readinto(self._buffer):
+            self._sha256.update(self._buffer[:count])
+            self.size += count
+            if time.monotonic() >= until:
+                return True
+        return False
+
+    def hexdigest(self) -> str:
+        """Return the digest in lower-case hexadecimal."""
+        return self._sha256.hexdigest()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+async def digest_file(
+    path: Path, tell: Callable[[FileDigest], None] = lambda _: None, *, reading: bool = True
+) -> FileDigest:
+    """Hash a file in threads, at full speed.
+
+    Args:
+        path: The file.
+        tell: Called in the event loop every tenth of a second.
+        reading: Whether reading it is all there is to do, or it is to be written, too.
+
+    Raises:
+        FileError: It cannot be read; a `DestinationError` if it is to be written.
+    """
+    digest = FileDigest(path)
+    try:
+        more = True
+        while more:
+            with system_errors(path, reading=reading):
+                more = await run_interruptible(digest.advance)
+            tell(digest)
+    finally:
+        digest.close()
+    return digest
 
 
 @frozen(kw_only=True)

@@ -1,8 +1,7 @@
 """Large bodies off the event loop: connections, routes through proxies, the way over any httpx transport."""
 
 from datarobot_mlops_async._streaming._client import StreamingClient, StreamingResponse
-from datarobot_mlops_async._streaming._http import Sink
-from datarobot_mlops_async._streaming._route import resolve_location
+from datarobot_mlops_async._streaming._http import Sink, resolve_location
 from datarobot_mlops_async._transport import Address
 
 __all__ = ["Address", "Sink", "StreamingClient", "StreamingResponse", "resolve_location"]

@@ -8,11 +8,13 @@ comes behind an answer goes unnoticed, and it accepts heads that h11 refuses.)
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urljoin
 
 import h11
 
-from datarobot_mlops_async._transport import without_quotes
+from datarobot_mlops_async._transport import Address, without_quotes
 from datarobot_mlops_async.errors import ProtocolError, ReadError
 
 if TYPE_CHECKING:
@@ -158,3 +160,21 @@ def pour(data: bytes | bytearray, sink: Sink) -> bool:
         sink.buffer_updated(count)
         view = view[count:]
     return True
+
+
+_ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
+
+
+def resolve_location(base: str, location: str) -> str:
+    """Return the absolute URL that a ``Location`` means; an absolute one comes back as it is.
+
+    Raises:
+        ProtocolError: It means no http(s) URL.
+    """
+    location = location.strip()
+    try:
+        target = location if _ABSOLUTE.match(location) else urljoin(base, location)
+    except ValueError:
+        raise ProtocolError("the server sent a Location that is not a URL") from None
+    Address.parse(target)
+    return target

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from attrs import evolve
 
 from datarobot_mlops_async import AsyncSession
+from datarobot_mlops_async._download._context import Tuning
 from datarobot_mlops_async._download._controller import LowSpeedLimit
-from datarobot_mlops_async._download._tuning import Tuning
 from datarobot_mlops_async._retry import RetryPolicy
 from tests.servers.storage import TOKEN
 
