@@ -77,7 +77,7 @@ def test_block_runs_as_printed(block, prepared):
 
 
 def test_readme_has_blocks():
-    assert len(BLOCKS) >= 12
+    assert len(BLOCKS) >= 10
 
 
 def test_table_of_operations_is_that_of_the_api_page():
