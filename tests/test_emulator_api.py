@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import socket
 import ssl
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import zipfile
@@ -683,3 +686,44 @@ def test_emulator_serves_https(tls):
 def test_nothing_is_served_outside_the_endpoint(emulator, client):
     assert client.get(emulator.endpoint.replace("/api/v2", "/deployments/")).status_code == 404
     assert client.get(emulator.endpoint.replace("/api/v2", "/api/v3/deployments/")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        f"content-length: {'9' * 5000}",
+        "content-length: -1",
+        "transfer-encoding: chunked\r\n\r\n-1",
+        "transfer-encoding: chunked\r\n\r\n0x2",
+        "transfer-encoding: chunked\r\n\r\nxyz",
+    ],
+)
+def test_body_without_an_end_closes_the_connection(emulator, capfd, framing):
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as connection:
+        connection.sendall(f"POST /api/v2/version/ HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode())
+        assert connection.recv(1000) == b""
+    assert capfd.readouterr() == ("", "")
+
+
+def test_emulator_goes_on_after_it_had_no_files_left():
+    code = """
+        import resource, socket, sys
+        from datarobot_mlops_async.emulator import Emulator
+
+        with Emulator(deployments=0, image_size=None) as emulator:
+            clients = [socket.socket() for _ in range(8)]
+            most = clients[-1].fileno() + 3  # no file is left for what the server accepts after two
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+            for client in clients:
+                client.connect(("127.0.0.1", emulator.port))
+            for client in [*clients[:2], None]:
+                client = client or socket.create_connection(("127.0.0.1", emulator.port), timeout=10)
+                client.sendall(b"GET /_emulator/faults HTTP/1.0\\r\\n\\r\\n")
+                print(client.recv(12).decode())
+                if client is clients[1]:
+                    for one in clients:
+                        one.close()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.stdout, ran.stderr) == ("HTTP/1.1 200\n" * 3, "")

@@ -718,3 +718,9 @@ def test_first_byte_of_any_body_can_be_wrong(target, emulator, content):
         part = client.get(url, headers={"Range": "bytes=10-19"}).content
     assert part[0] == content[10] ^ 0xFF
     assert part[1:] == content[11:20]
+
+
+def test_condition_of_a_rule_may_ask_the_emulator(emulator, api):
+    first = emulator.fault("GET /version/ status=503 times=1")
+    emulator.fault("GET /version/ status=429", when=lambda request: emulator.fault_count(first) > 0)
+    assert [api.get("version/").status_code for _ in range(2)] == [503, 429]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Buffer = bytes | memoryview
 
 BODY_LIMIT = 8 * 2**20
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.([01])")
 
 
@@ -205,16 +207,16 @@ async def _receive_body(connection: Connection, headers: Mapping[str, str]) -> b
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return await _receive_chunks(connection)
     length = headers.get("content-length", "0")
-    return await connection.take(int(length), keep=BODY_LIMIT + 1) if length.isdecimal() else None
+    return await connection.take(int(length), keep=BODY_LIMIT + 1) if _LENGTH.fullmatch(length) else None
 
 
 async def _receive_chunks(connection: Connection) -> bytes | None:
     body = bytearray()
     while (line := await connection.until(b"\r\n")) is not None:
-        try:
-            size = int(line.partition(b";")[0], 16)
-        except ValueError:
+        digits = line.partition(b";")[0].strip()
+        if not _CHUNK_SIZE.fullmatch(digits):
             return None
+        size = int(digits, 16)
         chunk = await connection.take(size, keep=max(0, BODY_LIMIT + 1 - len(body)))
         if chunk is None or await connection.until(b"\r\n") is None:
             return None

@@ -136,7 +136,7 @@ class FaultRegistry:
     def __init__(self, seed: int) -> None:
         self._drawn = seeded(f"faults {seed}")
         self._entries: list[_Entry] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a rule's condition may ask about other rules
 
     def add(self, fault: Fault) -> None:
         """Put a rule in force, after those there are."""
@@ -162,7 +162,7 @@ class FaultRegistry:
         """Return the rule that decides about a request that has just arrived."""
         storage = request.origin == "storage"
         with self._lock:
-            for entry in self._entries:
+            for entry in tuple(self._entries):
                 fault = entry.fault
                 if (
                     fault.matches(request.method, path, storage=storage)

@@ -31,6 +31,8 @@ _HEAD_LIMIT = 65_536
 # the sender's queue.
 _GRACE = 0.02
 _TLS_TIMEOUT = 10.0
+# How long to wait before accepting again where it has failed, in seconds.
+_PAUSE = 0.05
 
 
 class Connection:
@@ -190,8 +192,12 @@ class ServerThread:
         loop = asyncio.get_running_loop()
         with listener:
             while True:
-                connection, _ = await loop.sock_accept(listener)
-                self._begin(self._converse(origin, connection))
+                try:
+                    connection, _ = await loop.sock_accept(listener)
+                except OSError:  # the client has left already, or the process has no file left
+                    await asyncio.sleep(_PAUSE)
+                else:
+                    self._begin(self._converse(origin, connection))
 
     async def _converse(self, origin: Literal["api", "storage"], accepted: socket.socket) -> None:
         try:
