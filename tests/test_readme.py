@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import json
 import os
@@ -20,6 +21,7 @@ import pytest
 
 from datarobot_mlops_async import AsyncSession
 from datarobot_mlops_async.emulator import Emulator
+from tests.servers.mirror import mirroring
 from tests.test_programs import DIRECTORY, FIRST, text_of
 
 README = Path(__file__).parents[1] / "README.md"
@@ -159,26 +161,45 @@ def test_printed_way_to_a_site_without_a_network_works(monkeypatch, tmp_path, re
         code, errors = run_printed(line)
         assert code == 0, errors
     assert "not compared" not in errors
-    back = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{registry}/ml/pps:1"]
-    pulled = json.loads(subprocess.run(back, check=True, stdout=subprocess.PIPE).stdout)
-    manifest = json.loads(Path(f"{image}.manifest.json").read_text())
-    assert pulled["config"]["digest"].removeprefix("sha256:") == manifest["docker_image_id"].removeprefix(
-        "sha256:"
+    # Pulled back: an image's id is the SHA-256 of its configuration.
+    subprocess.run(
+        ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{registry}/ml/pps:1", "dir:back"],
+        check=True,
     )
+    configuration = json.loads(Path("back/manifest.json").read_text())["config"]["digest"]
+    pulled = Path("back", configuration.removeprefix("sha256:")).read_bytes()
+    manifest = json.loads(Path(f"{image}.manifest.json").read_text())
+    assert hashlib.sha256(pulled).hexdigest() == manifest["docker_image_id"].removeprefix("sha256:")
 
 
 def test_printed_download_of_many_goes_on_after_a_kill(monkeypatch, tmp_path):
     jars = Path("jars")
-    with emulator_printed(monkeypatch, tmp_path, "--image-size 1MiB"):
+
+    def fetched():
+        return {each: each.stat().st_mtime_ns for each in jars.glob("*.jar")}
+
+    with emulator_printed(monkeypatch, tmp_path, "--deployments 4500 --operation-seconds 0.01s"):
         command = command_with("--search churn jars/")
-        run_printed(command, kill_when=lambda: len(list(jars.glob("*.jar"))) > 2)
-        done = {each: each.stat().st_mtime_ns for each in jars.glob("*.jar")}
-        assert done
+        run_printed(command, kill_when=lambda: len(fetched()) > 100)
+        done = fetched()
+        assert 100 < len(done) < 200
         code, errors = run_printed(command)
         assert code in {0, 8}, errors  # not every model has scoring code
         assert "are here already" in errors
-    assert len(list(jars.glob("*.jar"))) > len(done)
-    assert done == {each: each.stat().st_mtime_ns for each in done}
+    assert len(fetched()) > 200
+    assert done.items() <= fetched().items()
+
+
+def test_printed_download_from_a_mirror_that_lies_brings_the_service_s_bytes(monkeypatch, tmp_path):
+    with emulator_printed(monkeypatch, tmp_path, "--image-size 4MiB"), mirroring(bytes(4 * 2**20)) as mirror:
+        command = command_with("--mirror").partition("#")[0]
+        code, errors = run_printed(re.sub(r"https://mirror\S+", f"'{mirror.url}'", command))
+        assert code == 0, errors
+        (image,) = Path("images").iterdir()
+        code, errors = run_printed(f"dr-mlops pps-image verify {image} --service")
+        assert code == 0, errors
+    assert mirror.asked
+    assert mirror.tokens == 0
 
 
 def test_printed_list_command_works(emulated):
