@@ -46,17 +46,17 @@ class Limiter:
         self._waiting: OrderedDict[Slot, None] = OrderedDict()
         self._halved_at = -math.inf
 
-    def slot(self, *, patience: float) -> Slot:
+    def slot(self, *, budget: float) -> Slot:
         """Hold one of the places in flight inside of ``async with``; the value is when it was taken.
 
         Args:
-            patience: Seconds that the caller would wait for pauses to end, counted from the first one on.
+            budget: Seconds that the caller would wait for pauses to end, counted from the first one on.
                 Waiting for a place alone does not count.
 
         Raises:
             PausedError: A pause is longer, or became longer while the caller waited.
         """
-        return Slot(self, patience)
+        return Slot(self, budget)
 
     def succeeded(self) -> None:
         """Count a normal answer: the bound grows back by one for each round of requests."""
@@ -93,7 +93,7 @@ class Limiter:
         return len(self._waiting)
 
     async def queue(self, slot: Slot) -> None:
-        """Wait for a place that is handed over; one who lost patience is woken without it."""
+        """Wait for a place that is handed over; one whose budget is spent is woken without it."""
         self._waiting[slot] = None
         try:
             await slot.woken.wait()
@@ -121,15 +121,15 @@ class Slot:
     """One of the places in flight, held inside of ``async with``.
 
     Attributes:
-        since: When the caller's patience began to count (monotonic seconds): with the first pause, or else when
+        since: When the caller's budget began to be spent (monotonic seconds): with the first pause, or else when
             the place was taken.
     """
 
-    __slots__ = ("_give_up_at", "_limiter", "_patience", "holds", "since", "woken")
+    __slots__ = ("_budget", "_give_up_at", "_limiter", "holds", "since", "woken")
 
-    def __init__(self, limiter: Limiter, patience: float) -> None:
+    def __init__(self, limiter: Limiter, budget: float) -> None:
         self._limiter = limiter
-        self._patience = patience
+        self._budget = budget
         self._give_up_at = math.inf
         self.holds = False
 
@@ -146,7 +146,7 @@ class Slot:
 
     def endures(self, moment: float, now: float) -> bool:
         """Tell whether the caller would wait until then for a pause to end."""
-        self._give_up_at = min(self._give_up_at, now + max(0.0, self._patience))
+        self._give_up_at = min(self._give_up_at, now + max(0.0, self._budget))
         return moment <= self._give_up_at
 
     async def _wait(self) -> float:
@@ -167,7 +167,7 @@ class Slot:
             limiter.give_back()
             raise
         now = time.monotonic()
-        self.since = min(self._give_up_at - max(0.0, self._patience), now)
+        self.since = min(self._give_up_at - max(0.0, self._budget), now)
         return now
 
     def _rest(self) -> float:

@@ -34,7 +34,7 @@ IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How patient a session is with one request.
+    """How often, and for how long, one request is tried again.
 
     Idempotent requests (GET, DELETE) are tried again after connection errors, broken answers, request
     timeouts and 429, 502, 503, 504. POST and PATCH only when the server provably did not act: it was never
@@ -83,7 +83,7 @@ def retry_delay(
 
     Args:
         error: What the attempt raised.
-        policy: The caller's patience.
+        policy: How often, and for how long.
         attempt: Number of the failed attempt, from 1.
         elapsed: Seconds since the first attempt began.
         idempotent: Whether the request may reach the server twice.
@@ -106,7 +106,7 @@ class Retries:
 
     Args:
         what: What is tried, for the log.
-        policy: The caller's patience.
+        policy: How often, and for how long.
         idempotent: Whether it may be done twice.
         clock: Seconds, monotonic.
     """
@@ -134,7 +134,7 @@ class Retries:
         return 0.0 if self.since is None else self._clock() - self.since
 
     @property
-    def patience(self) -> float:
+    def budget_left(self) -> float:
         """Seconds that are left of the budget."""
         return self._policy.budget - self.elapsed
 
@@ -144,7 +144,7 @@ class Retries:
             self.since = since
 
     def renew(self) -> None:
-        """Give the whole patience again: there was progress."""
+        """Give the whole budget again: there was progress."""
         self.failures, self.since = 0, None
 
     def delay_after(self, error: BaseException) -> float | None:
@@ -160,7 +160,7 @@ class Retries:
         )
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Await ``attempt()`` until it returns or the patience ends; then its last error raises."""
+        """Await ``attempt()`` until it returns or the budget is spent; then its last error raises."""
         try:
             return await attempt()
         except MLOpsError as error:

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.anyio
 DEPLOYMENT = Answer(body=b'{"id": "d1"}')
 
 
-async def hold(limiter, seconds=0.0, *, order=None, name=None, patience=math.inf):
-    async with limiter.slot(patience=patience):
+async def hold(limiter, seconds=0.0, *, order=None, name=None, budget=math.inf):
+    async with limiter.slot(budget=budget):
         if order is not None:
             order.append(name)
         await anyio.sleep(seconds)
@@ -40,7 +40,7 @@ async def test_places_are_never_exceeded_and_all_are_used():
 
     async def work():
         nonlocal most
-        async with limiter.slot(patience=0.0):
+        async with limiter.slot(budget=0.0):
             most = max(most, limiter.in_flight)
             await anyio.sleep(0.001)
 
@@ -54,7 +54,7 @@ async def test_places_are_never_exceeded_and_all_are_used():
 async def test_waiters_are_served_in_the_order_in_which_they_came():
     limiter = Limiter(1)
     order = []
-    async with anyio.create_task_group() as group, limiter.slot(patience=0.0):
+    async with anyio.create_task_group() as group, limiter.slot(budget=0.0):
         for name in range(10):
             group.start_soon(lambda name: hold(limiter, order=order, name=name), name)
             await settle()
@@ -65,7 +65,7 @@ async def test_newcomer_does_not_overtake_those_who_wait():
     limiter = Limiter(1)
     order = []
     async with anyio.create_task_group() as group:
-        async with limiter.slot(patience=0.0):
+        async with limiter.slot(budget=0.0):
             group.start_soon(lambda: hold(limiter, 0.01, order=order, name="waiting"))
             await settle()
         # The place was handed over, not freed.
@@ -83,7 +83,7 @@ async def test_cancelled_waiters_leave_the_queue_and_lose_no_place():
             await hold(limiter, order=order, name=number)
 
     async with anyio.create_task_group() as group:
-        async with limiter.slot(patience=0.0):
+        async with limiter.slot(budget=0.0):
             for number in range(5):
                 group.start_soon(wait, number)
                 await settle()
@@ -107,7 +107,7 @@ async def test_any_mix_of_holding_cancelling_and_overload_gives_every_place_back
         nonlocal most
         await anyio.sleep(draw.random() * 0.02)
         with anyio.move_on_after(draw.random() * 0.03):
-            async with limiter.slot(patience=math.inf) as started:
+            async with limiter.slot(budget=math.inf) as started:
                 most = max(most, limiter.in_flight)
                 await anyio.sleep(draw.random() * 0.005)
                 if draw.random() < 0.2:
@@ -130,7 +130,7 @@ async def test_overload_halves_the_bound_once_for_requests_that_were_in_flight_t
         starts = []
 
         async def refused():
-            async with limiter.slot(patience=0.0) as started:
+            async with limiter.slot(budget=0.0) as started:
                 starts.append(started)
                 await settle()
                 limiter.overloaded(started=started, retry_after=None)
@@ -169,7 +169,7 @@ async def test_success_wakes_those_for_whom_there_is_room_again():
     limiter = Limiter(2)
     limiter.overloaded(started=time.monotonic(), retry_after=None)
     order = []
-    async with anyio.create_task_group() as group, limiter.slot(patience=0.0):
+    async with anyio.create_task_group() as group, limiter.slot(budget=0.0):
         group.start_soon(lambda: hold(limiter, order=order, name="second"))
         await settle()
         assert order == []
@@ -203,7 +203,7 @@ async def test_no_more_than_the_bound_rush_in_when_a_pause_ends():
 
     async def work():
         nonlocal most
-        async with limiter.slot(patience=math.inf):
+        async with limiter.slot(budget=math.inf):
             most = max(most, limiter.in_flight)
             await anyio.sleep(0.001)
 
@@ -213,12 +213,12 @@ async def test_no_more_than_the_bound_rush_in_when_a_pause_ends():
     assert most == 2
 
 
-async def test_pause_beyond_the_callers_patience_is_refused_at_once_and_takes_no_place():
+async def test_pause_beyond_the_callers_budget_is_refused_at_once_and_takes_no_place():
     limiter = Limiter(1)
     limiter.overloaded(started=time.monotonic(), retry_after=100.0)
-    for patience in (50.0, 0.0, -1.0):
+    for budget in (50.0, 0.0, -1.0):
         with pytest.raises(PausedError) as raised:
-            await hold(limiter, patience=patience)
+            await hold(limiter, budget=budget)
         assert 99.0 < raised.value.remaining <= 100.0
     assert limiter.in_flight == 0
 
@@ -229,9 +229,9 @@ async def test_pause_that_begins_while_one_waits_is_refused_too():
 
         async def impatient():
             with pytest.raises(PausedError):
-                await hold(limiter, patience=1.0)
+                await hold(limiter, budget=1.0)
 
-        async with limiter.slot(patience=0.0) as started:
+        async with limiter.slot(budget=0.0) as started:
             group.start_soon(impatient)
             await settle()
             limiter.overloaded(started=started, retry_after=100.0)
@@ -242,20 +242,20 @@ async def test_pause_ends_the_wait_of_those_in_the_queue_that_it_is_too_long_for
     limiter = Limiter(1)
     order, refused = [], []
 
-    async def wait(name, patience):
+    async def wait(name, budget):
         try:
-            await hold(limiter, order=order, name=name, patience=patience)
+            await hold(limiter, order=order, name=name, budget=budget)
         except PausedError:
             refused.append(name)
 
-    async with anyio.create_task_group() as group, limiter.slot(patience=0.0) as started:
-        for name, patience in (
+    async with anyio.create_task_group() as group, limiter.slot(budget=0.0) as started:
+        for name, budget in (
             ("patient", 10.0),
             ("impatient", 1.0),
             ("gone", 0.0),
             ("endless", math.inf),
         ):
-            group.start_soon(wait, name, patience)
+            group.start_soon(wait, name, budget)
             await settle()
         limiter.overloaded(started=started, retry_after=0.02)
         await settle()
@@ -272,14 +272,14 @@ async def test_pause_ends_the_wait_of_those_in_the_queue_that_it_is_too_long_for
     assert limiter.in_flight == 0
 
 
-async def test_pauses_that_follow_each_other_cost_no_more_than_ones_patience():
+async def test_pauses_that_follow_each_other_cost_no_more_than_ones_budget():
     limiter = Limiter(1)
     limiter.overloaded(started=time.monotonic(), retry_after=0.02)
     async with anyio.create_task_group() as group:
 
         async def impatient():
             with pytest.raises(PausedError):
-                await hold(limiter, patience=1.0)
+                await hold(limiter, budget=1.0)
 
         group.start_soon(impatient)
         await settle()
@@ -289,10 +289,10 @@ async def test_pauses_that_follow_each_other_cost_no_more_than_ones_patience():
     assert limiter.in_flight == 0
 
 
-async def test_waiting_for_a_place_alone_costs_no_patience():
+async def test_waiting_for_a_place_alone_costs_no_budget():
     limiter = Limiter(1)
-    async with anyio.create_task_group() as group, limiter.slot(patience=0.0):
-        group.start_soon(lambda: hold(limiter, patience=0.0))
+    async with anyio.create_task_group() as group, limiter.slot(budget=0.0):
+        group.start_soon(lambda: hold(limiter, budget=0.0))
         await settle()
         await anyio.sleep(0.01)
     assert limiter.in_flight == 0
@@ -301,13 +301,13 @@ async def test_waiting_for_a_place_alone_costs_no_patience():
 async def test_one_retry_after_costs_no_more_than_the_longest_pause():
     limiter = Limiter(4, longest_pause=0.01)
     limiter.overloaded(started=time.monotonic(), retry_after=5e9)
-    await hold(limiter, patience=1.0)
+    await hold(limiter, budget=1.0)
 
 
-async def test_pause_that_is_over_asks_for_no_patience():
+async def test_pause_that_is_over_asks_for_no_budget():
     limiter = Limiter(1)
     limiter.overloaded(started=time.monotonic(), retry_after=0.0)
-    await hold(limiter, patience=-1.0)
+    await hold(limiter, budget=-1.0)
 
 
 async def test_sessions_requests_never_exceed_its_bound():

@@ -225,7 +225,7 @@ class Api:
 
     async def _attempt(self, call: Call) -> Response:
         queued = time.monotonic()
-        slot = self.limiter.slot(patience=call.retries.patience)
+        slot = self.limiter.slot(budget=call.retries.budget_left)
         try:
             async with slot as started:
                 call.retries.begin(slot.since)

@@ -46,7 +46,7 @@ class Credentials:
         self._source = settings.token_source
         self._value = "" if settings.token is None else settings.authorization
         self._renew_at = self._expires_at = math.inf if self._source is None else -math.inf
-        self._asking = anyio.Lock()
+        self._lock = anyio.Lock()
 
     @property
     def known(self) -> str | None:
@@ -59,7 +59,7 @@ class Credentials:
         Raises:
             ConfigError: The source has failed, or gave no token.
         """
-        async with self._asking:
+        async with self._lock:
             if self.known is None:
                 try:
                     await self._ask()
@@ -78,7 +78,7 @@ class Credentials:
         """
         if self._source is None:
             return False
-        async with self._asking:
+        async with self._lock:
             if self._value == refused:
                 await self._ask()
         return True
