@@ -48,21 +48,26 @@ def missing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("absent", "full"),
+    ("absent", "before", "full"),
     [
-        ((), r"{} ━{{20,}} 4.00 MiB of 4.00 MiB +\S+ [kMG]B/s in \S+ s"),
-        (("rich",), r"{}: 100%\|█{{20,}}\| 4.00M/4.00M \[.*B/s\]"),
-        (("rich", "tqdm"), r"{} 100%  4.00 MiB of 4.00 MiB, \S+ [kMG]B/s, in \S+ s"),
+        ((), "", r"{} ━{{20,}} 4.00 MiB of 4.00 MiB +\S+ [kMG]B/s in \S+ s"),
+        (("rich",), "", r"{}: 100%\|█{{20,}}\| 4.00M/4.00M \[.*B/s\]"),
+        (("rich", "tqdm"), "", r"{} 100%  4.00 MiB of 4.00 MiB, \S+ [kMG]B/s, in \S+ s"),
+        (
+            ("tqdm", "ipywidgets"),
+            "import ipykernel",
+            r"{} 100%  4.00 MiB of 4.00 MiB, \S+ [kMG]B/s, in \S+ s",
+        ),
     ],
-    ids=["rich", "tqdm", "neither"],
+    ids=["rich", "tqdm", "neither", "notebook without widgets"],
 )
 @pytest.mark.datarobot_emulator(image_size=2**22, storage_rate=2**24)
 def test_bars_fill_and_stand_one_below_the_other_when_all_is_over(
-    datarobot_emulator, tmp_path, monkeypatch, missing, absent, full
+    datarobot_emulator, tmp_path, monkeypatch, missing, absent, before, full
 ):
     monkeypatch.chdir(tmp_path)
     program = [sys.executable, "-W", "error", "-c"]
-    with Terminal(DOWNLOADS, columns=80, program=program, **missing(*absent)) as terminal:
+    with Terminal(before + DOWNLOADS, columns=80, program=program, **missing(*absent)) as terminal:
         assert terminal.finish() == 0, terminal.text
     first, wrong, said, *both, over = terminal.screen.strip().splitlines()
     assert re.fullmatch(full.format("first"), first)
@@ -104,6 +109,9 @@ def test_bar_is_begun_anew_by_the_next_download(capsys):
         bar(progress(100, elapsed=1, total=None, rate=0.0))
         bar.close()
     assert capsys.readouterr().err.splitlines() == 2 * ["100 bytes, 0.00 kB/s, time left unknown"]
+    bar(progress(0, elapsed=1, is_waiting=True))
+    bar.close()
+    assert "waiting" in capsys.readouterr().err
 
 
 def test_stream_that_is_gone_ends_no_download(monkeypatch):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_type
 
-from datarobot_mlops_async import Artifact, AsyncSession, DownloadResult, Operation, Page, Paginator, RawValue
+from datarobot_mlops_async import (
+    Artifact,
+    AsyncSession,
+    DownloadResult,
+    Operation,
+    Page,
+    Paginator,
+    RawValue,
+    progress_bar,
+)
 from datarobot_mlops_async.models import (
     Deployment,
     DeploymentCapability,
@@ -40,11 +49,14 @@ async def check(session: AsyncSession) -> None:
     assert_type(await (await session.deployments.begin_report("d", "r")), None)
     assert_type(await (await session.deployments.begin_scoring_code_build("d")), Artifact)
     assert_type(session.operation("status/s/"), Operation[Any])
+    again: Operation[Deployment] = session.operation("status/s/")
+    assert_type(await again, Deployment)
+    assert_type(await AsyncSession.open(), AsyncSession)
 
     assert_type(await session.resource_bundles.get("b"), ResourceBundle)
     assert_type(await session.pps_image.metadata(), PPSImageMetadata)
     artifact = await session.pps_image.artifact()
-    assert_type(await artifact.download(Path("images")), DownloadResult)
+    assert_type(await artifact.download(Path("images"), on_progress=progress_bar()), DownloadResult)
     async with artifact.stream() as chunks:
         async for chunk in chunks:
             _: bytes = chunk
