@@ -22,7 +22,6 @@ from datarobot_mlops_async.errors import InsecureConnectionWarning, ServerDeprec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 _COMMANDS = {
     "deployments": ("_deployments", "List, read and change deployments."),
@@ -65,24 +64,15 @@ class _Root(Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Carry out the command. Here, because click has words of its own for what comes further up."""
         try:
-            with _ungrouped():
-                return super().invoke(ctx)
-        except (KeyboardInterrupt, click.Abort):
-            raise Failure("interrupted", ExitCode.INTERRUPTED) from None
-        except BrokenPipeError:
-            raise Failure("", ExitCode.BROKEN_PIPE) from None
-
-
-@contextmanager
-def _ungrouped() -> Iterator[None]:
-    """Raise what a task group failed with, and not the group."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
+            return super().invoke(ctx)
+        except BaseException as error:
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            if isinstance(error, (KeyboardInterrupt, click.Abort)):
+                raise Failure("interrupted", ExitCode.INTERRUPTED) from None
+            if isinstance(error, BrokenPipeError):
+                raise Failure("", ExitCode.BROKEN_PIPE) from None
+            raise error from None
 
 
 def _command_line(_ctx: object, _parameter: object, text: str | None) -> str | None:
@@ -145,32 +135,21 @@ def _headers(_ctx: object, _parameter: object, given: tuple[str, ...]) -> dict[s
 @click.version_option(__version__, prog_name="dr-mlops", message="%(prog)s %(version)s")
 @completion_options
 @click.pass_context
-def app(
-    ctx: click.Context,
-    /,
-    *,
-    verify: bool | None,
-    ca_file: Path | None,
-    cert: Path | None,
-    cert_key: Path | None,
-    **given: Any,
-) -> None:
+def app(ctx: click.Context, /, **given: Any) -> None:
     """DataRobot's deployments from the command line.
 
     Endpoint and token come from the environment (DATAROBOT_ENDPOINT, DATAROBOT_API_TOKEN) or from
     ~/.config/datarobot/drconfig.yaml. Try it without an account: dr-mlops demo.
     """
-    if verify is False and ca_file is not None:
+    ca_file, key = given.pop("ca_file"), given.pop("cert_key")
+    if given["verify"] is False and ca_file is not None:
         raise usage("--insecure and --ca-file exclude each other")
     if given["token_file"] is not None and given["token_command"] is not None:
         raise usage("--token-file and --token-command exclude each other")
-    if cert_key is not None and cert is None:
+    if key is not None and given["cert"] is None:
         raise usage("--cert-key wants --cert")
-    ctx.obj = {
-        **given,
-        "verify": ca_file or verify,
-        "cert": (str(cert), str(cert_key)) if cert_key else cert,
-    }
+    certificate = (str(given["cert"]), str(key)) if key else given["cert"]
+    ctx.obj = {**given, "verify": ca_file or given["verify"], "cert": certificate}
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datarobot_mlops_async.cli._command import Group, flag, option, with_session
+from datarobot_mlops_async.cli._command import Group, flag, option, together, with_session
 from datarobot_mlops_async.cli._exits import usage
 from datarobot_mlops_async.cli._options import (
     STDOUT,
-    beside_options,
+    artifact_options,
     deployment_filters,
     deployment_id,
     destination,
-    download_options,
-    overwrite,
+    given,
     patience,
 )
 
@@ -26,32 +25,28 @@ logs = Group("logs", help="Logs of custom model deployments.")
 scoring_code = Group("scoring-code", help="Models as JARs, for predictions outside of a prediction server.")
 
 
+_where = together(
+    "where", given, destination(default=STDOUT), flag("--overwrite", "Replace another file there.")
+)
+
+
 @logs.command()
 @deployment_id
-@destination(default=STDOUT)
-@overwrite
+@_where
 @with_session
-async def deployment(cli: Invocation, deployment_id: str, destination: str, overwrite: bool) -> None:
+async def deployment(cli: Invocation, deployment_id: str, where: dict[str, Any]) -> None:
     """Show the log of a custom model's deployment."""
-    log = cli.session.custom_model_deployments.deployment_log(deployment_id)
-    await cli.deliver_log(log, destination, overwrite=overwrite)
+    await cli.deliver_log(cli.session.custom_model_deployments.deployment_log(deployment_id), **where)
 
 
 @logs.command()
 @deployment_id
-@destination(default=STDOUT)
+@_where
 @option("--log-id", "One that was asked for before, instead of a new one.", metavar="ID")
-@overwrite
 @patience
 @with_session
 async def prediction(
-    cli: Invocation,
-    *,
-    deployment_id: str,
-    destination: str,
-    log_id: str | None,
-    overwrite: bool,
-    patience: float,
+    cli: Invocation, deployment_id: str, where: dict[str, Any], log_id: str | None, patience: float
 ) -> None:
     """Ask for the log of a custom model's predictions, wait for it and show it."""
     resource = cli.session.custom_model_deployments
@@ -60,7 +55,7 @@ async def prediction(
     else:
         operation = await resource.begin_prediction_log(deployment_id)
         log = await cli.follow(operation, "collecting the log", patience)
-    await cli.deliver_log(log, destination, overwrite=overwrite)
+    await cli.deliver_log(log, **where)
 
 
 @scoring_code.command()
@@ -72,8 +67,7 @@ async def prediction(
 @flag("--include-prediction-intervals", "With prediction intervals.")
 @option("--build/--no-build", "Build first, or not; by default where an extra needs it.", default=None)
 @flag("--all everything", "Of every deployment you can see, into a directory.")
-@beside_options
-@download_options
+@artifact_options
 @deployment_filters
 @with_session
 async def download(
@@ -84,7 +78,6 @@ async def download(
     everything: bool,
     filters: dict[str, Any],
     build: bool | None,
-    beside: dict[str, Any],
     how: dict[str, Any],
     **which: bool,
 ) -> None:
@@ -102,21 +95,16 @@ async def download(
     if not (everything or filters):
         with cli.terminal.status.busy("asking for the JAR; with extras the server builds it first"):
             artifact = await artifact_of(deployment_id)
-        await cli.download(artifact, destination, **beside, **how)
+        await cli.download(artifact, destination, **how)
         return
     if destination != "./":
         raise usage("with a filter there is one argument, the directory")
     if "mirrors" in how:
         raise usage("--mirror is for one file: with a filter there are many")
     # Not at the top: only this needs it.
-    from datarobot_mlops_async.cli._many import ManyDownloads
+    from datarobot_mlops_async.cli._many import download_many
 
     with cli.terminal.status.busy("looking for deployments"):
         found = await cli.session.deployments.list(**filters).collect()
-    await ManyDownloads(
-        cli=cli,
-        directory=Path(deployment_id),
-        suffix="-source.jar" if which["source_code"] else ".jar",
-        artifact_of=artifact_of,
-        how={**beside, **how},
-    ).run([each.id for each in found])
+    suffix = "-source.jar" if which["source_code"] else ".jar"
+    await download_many(cli, [each.id for each in found], Path(deployment_id), suffix, artifact_of, **how)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._command import Group, flag, option, together, with_session
 from datarobot_mlops_async.cli._exits import usage
-from datarobot_mlops_async.cli._options import IDS, an_id, dry_run, ids, listing, patience, showing, wait, yes
+from datarobot_mlops_async.cli._options import IDS, an_id, dry_run, ids, listing, showing, waiting, yes
 from datarobot_mlops_async.models import ResourceBundleUseCase
 
 if TYPE_CHECKING:
@@ -54,31 +54,24 @@ def _named(*, ids: list[str] | None, everything: bool) -> list[str] | None:
 
 
 @deleted.command()
-@together(
-    "named",
-    _named,
-    ids("deleted deployment"),
-    flag("--all everything", "Every deleted deployment."),
-)
+@together("named", _named, ids("deleted deployment"), flag("--all everything", "Every deleted deployment."))
 @yes
 @dry_run
-@wait
-@patience
+@waiting
 @with_session
 async def erase(
-    cli: Invocation, *, named: list[str] | None, yes: bool, dry_run: bool, wait: bool, patience: float
+    cli: Invocation, *, named: list[str] | None, yes: bool, dry_run: bool, waiting: dict[str, Any]
 ) -> None:
     """Erase all data of deleted deployments, for good."""
     listed = cli.session.deleted_deployments
     chosen = [each.id for each in await listed.list().collect()] if named is None else named
+    counted = messages.count(len(chosen), "deleted deployment")
     if not chosen:
         cli.terminal.say("nothing to erase")
-        return
-    counted = messages.count(len(chosen), "deleted deployment")
-    if dry_run:
+    elif dry_run:
         for each in chosen:
             cli.terminal.write(messages.clean(each))
         cli.terminal.say(f"would erase {counted}")
-        return
-    await cli.terminal.confirm(f"Erase all data of {counted}, for good?", yes=yes)
-    await cli.finish(await listed.begin_erase(chosen), f"erasing {counted}", wait=wait, patience=patience)
+    else:
+        await cli.terminal.confirm(f"Erase all data of {counted}, for good?", yes=yes)
+        await cli.finish(await listed.begin_erase(chosen), f"erasing {counted}", **waiting)

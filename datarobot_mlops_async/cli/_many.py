@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
-from attrs import define, field
 
 from datarobot_mlops_async.artifacts import RateLimit
 from datarobot_mlops_async.bulk import OutcomeState
@@ -23,73 +22,70 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.cli._invocation import Invocation
 
 
-@define(kw_only=True)
-class ManyDownloads:
-    """One artifact of each of many deployments, into a directory.
+async def download_many(
+    cli: Invocation,
+    ids: Sequence[str],
+    directory: Path,
+    suffix: str,
+    artifact_of: Callable[[str], Awaitable[Artifact]],
+    *,
+    max_connections: int,
+    max_rate: float | None = None,
+    **how: Any,
+) -> None:
+    """Download one artifact of each of many deployments that is not here yet.
 
     A file appears under its name when it is verified and not before, so what is there is done.
 
-    Attributes:
+    Args:
         cli: The command.
+        ids: The deployments.
         directory: Where the files go; made if it is not there.
         suffix: What a file's name has behind the deployment's id.
         artifact_of: Returns a deployment's artifact, given its id.
-        how: Further arguments of `Artifact.download`; ``max_connections`` is the bound over all of them.
+        max_connections: The bound over all of them.
+        max_rate: Bytes a second, of all of them.
+        how: Further arguments of `Artifact.download`.
+
+    Raises:
+        Failure: Some of it could not be downloaded.
     """
+    terminal, reached = cli.terminal, dict.fromkeys(ids, 0)
+    limit = None if max_rate is None else RateLimit(max_rate)
+    cli.go_on = lambda: GO_ON
+    here = await anyio.to_thread.run_sync(_names_in, directory)
+    left = [each for each in ids if how["overwrite"] or f"{each}{suffix}" not in here]
+    if len(left) < len(ids):
+        terminal.say(f"{len(ids) - len(left):,} of {len(ids):,} are here already")
 
-    cli: Invocation
-    directory: Path
-    suffix: str
-    artifact_of: Callable[[str], Awaitable[Artifact]]
-    how: dict[str, Any]
-    _reached: dict[str, int] = field(init=False, factory=dict)
-    _view: ManyView = field(init=False)
+    def amount() -> str:
+        return messages.size(sum(reached.values()))
 
-    async def run(self, ids: Sequence[str]) -> None:
-        """Download what is not here yet.
-
-        Raises:
-            Failure: Some of it could not be downloaded.
-        """
-        terminal = self.cli.terminal
-        self.cli.go_on = lambda: GO_ON
-        here = await anyio.to_thread.run_sync(self._here)
-        left = [each for each in ids if self.how["overwrite"] or each not in here]
-        if len(left) < len(ids):
-            terminal.say(f"{len(ids) - len(left):,} of {len(ids):,} are here already")
-        at_a_time = min(self.how.pop("max_connections"), len(left)) or 1
-        if (rate := self.how.get("max_rate")) is not None:
-            # One for all of them.
-            self.how["max_rate"] = RateLimit(rate)
-        with ManyView(terminal, "", len(left), noun=" files") as self._view:
-            outcomes = await self.cli.session.bulk(
-                self._download, left, max_concurrency=at_a_time, on_outcome=self._take
-            )
-        if any(each.state is not OutcomeState.SUCCEEDED for each in outcomes):
-            sum_up(terminal, outcomes, len(left))
-            raise Failure("the same command tries again what is missing", ExitCode.PARTIAL)
-        terminal.say(f"{messages.count(len(left), 'file')}, {self._amount}")
-
-    def _here(self) -> set[str]:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        return {each.name.removesuffix(self.suffix) for each in self.directory.iterdir() if each.is_file()}
-
-    @property
-    def _amount(self) -> str:
-        return messages.size(sum(self._reached.values()))
-
-    async def _download(self, deployment_id: str) -> DownloadResult:
+    async def download(deployment_id: str) -> DownloadResult:
         def show(progress: Progress) -> None:
-            self._reached[deployment_id] = progress.verified
-            self._view.show(self._amount)
+            reached[deployment_id] = progress.verified
+            view.show(amount())
 
-        artifact = await self.artifact_of(deployment_id)
-        path = self.directory / f"{deployment_id}{self.suffix}"
-        return await artifact.download(path, max_connections=1, on_progress=show, **self.how)
+        artifact = await artifact_of(deployment_id)
+        path = directory / f"{deployment_id}{suffix}"
+        return await artifact.download(path, max_connections=1, max_rate=limit, on_progress=show, **how)
 
-    def _take(self, outcome: Outcome[str, DownloadResult]) -> None:
+    def take(outcome: Outcome[str, DownloadResult]) -> None:
         if outcome.value is not None and outcome.value.path is not None:
-            self.cli.terminal.write_path(outcome.value.path)
+            terminal.write_path(outcome.value.path)
         else:
-            self.cli.terminal.say(f"{outcome.item}: {reason_of(outcome)}")
-        self._view.show(self._amount, advance=int(outcome.state is OutcomeState.SUCCEEDED))
+            terminal.say(f"{outcome.item}: {reason_of(outcome)}")
+        view.show(amount(), advance=int(outcome.state is OutcomeState.SUCCEEDED))
+
+    with ManyView(terminal, "", len(left), noun=" files") as view:
+        at_a_time = min(max_connections, len(left)) or 1
+        outcomes = await cli.session.bulk(download, left, max_concurrency=at_a_time, on_outcome=take)
+    if any(each.state is not OutcomeState.SUCCEEDED for each in outcomes):
+        sum_up(terminal, outcomes, len(left))
+        raise Failure("the same command tries again what is missing", ExitCode.PARTIAL)
+    terminal.say(f"{messages.count(len(left), 'file')}, {amount()}")
+
+
+def _names_in(directory: Path) -> set[str]:
+    directory.mkdir(parents=True, exist_ok=True)
+    return {each.name for each in directory.iterdir() if each.is_file()}

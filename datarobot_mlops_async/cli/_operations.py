@@ -13,7 +13,7 @@ from datarobot_mlops_async.cli._options import (
     deployment_id,
     download_options,
     patience,
-    wait,
+    waiting,
 )
 from datarobot_mlops_async.models import Deployment
 
@@ -52,12 +52,12 @@ async def status(cli: Invocation, location: str, as_json: bool) -> None:
 @with_session
 async def wait_(
     cli: Invocation,
-    *,
     location: str,
     download: str | None,
-    how: dict[str, Any],
-    patience: float,
     as_json: bool,
+    *,
+    patience: float,
+    how: dict[str, Any],
 ) -> None:
     """Wait for an operation, also one that another process began, and show its result."""
     result = await cli.follow(cli.session.operation(location), "waiting for the operation", patience)
@@ -72,10 +72,9 @@ async def wait_(
 @reports.command()
 @deployment_id
 @argument("report_id", "The scheduled report's id.", metavar="REPORT")
-@wait
-@patience
+@waiting
 @with_session
-async def run(cli: Invocation, deployment_id: str, report_id: str, wait: bool, patience: float) -> None:
+async def run(cli: Invocation, deployment_id: str, report_id: str, waiting: dict[str, Any]) -> None:
     """Run a scheduled report of a deployment now."""
     operation = await cli.session.deployments.begin_report(deployment_id, report_id)
-    await cli.finish(operation, "running the report", wait=wait, patience=patience)
+    await cli.finish(operation, "running the report", **waiting)

@@ -46,24 +46,25 @@ deployment_id = an_id("deployment")
 yes = flag("--yes -y", "Do not ask.")
 dry_run = flag("--dry-run", "Show what would be done, and do nothing.")
 as_json = flag("--json as_json", "One JSON document.")
-overwrite = flag("--overwrite", "Replace another file that is there.")
-wait = option(
-    "--wait/--no-wait",
-    "Wait for the operation (the default), or print its location and leave it alone.",
-    default=True,
-)
 patience = option("--patience", "How long to wait for the operation.", default=3600.0, **SECONDS)
+waiting = together(
+    "waiting",
+    dict,
+    option(
+        "--wait/--no-wait",
+        "Wait for the operation (the default), or print its location and leave it alone.",
+        default=True,
+    ),
+    patience,
+)
+"""Whether to wait for an operation, and how long; the command gets it as keyword arguments of `Invocation.finish`."""
 
 
 def destination(default: str | None = None, made: str = "") -> Declaration:
     """Declare where a download goes."""
-    return argument(
-        "destination",
-        f"A file, a directory to put it in{made}, or - for stdout.",
-        metavar="DEST" if default is None else "[DEST]",
-        default=default,
-        required=default is None,
-    )
+    about = f"A file, a directory to put it in{made}, or - for stdout."
+    metavar = "DEST" if default is None else "[DEST]"
+    return argument("destination", about, metavar=metavar, default=default, required=default is None)
 
 
 def ids(kind: str) -> Declaration:
@@ -250,10 +251,8 @@ def _rate(_ctx: object, _parameter: object, text: str | None) -> float | None:
     return float(match[1]) * float(unit ** " kMG".index(match[2] or " "))
 
 
-download_options = together(
-    "how",
-    given,
-    overwrite,
+DOWNLOAD = (
+    flag("--overwrite", "Replace another file that is there."),
     option(
         "--resume/--no-resume",
         "Go on with what an interrupted download left (the default), or begin anew.",
@@ -265,14 +264,16 @@ download_options = together(
     option("--max-rate", "At most so fast, for example 50MB (a second).", metavar="RATE", callback=_rate),
     option("--mirror mirrors", "Ask there first; never with the token.", multiple=True, metavar="URL"),
 )
+download_options = together("how", given, *DOWNLOAD)
 """How a file is downloaded; the command gets it as keyword arguments of `Artifact.download`."""
-beside_options = together(
-    "beside",
+artifact_options = together(
+    "how",
     given,
     flag("--sidecar", "Write FILE.sha256 beside it, for sha256sum -c."),
     flag("--manifest", "Write FILE.manifest.json beside it, which says what it is."),
+    *DOWNLOAD,
 )
-"""What is written beside a download; the command gets it as keyword arguments of `Artifact.download`."""
+"""The same, and what is written beside the file."""
 
 
 def listing(group: click.Group, name: str, method: str, *options: Declaration, about: str) -> None:

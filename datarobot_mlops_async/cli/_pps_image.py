@@ -9,11 +9,12 @@ from datarobot_mlops_async.cli._command import Group, argument, flag, option, to
 from datarobot_mlops_async.cli._containers import find_engine, find_tool, load_image, push_image
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
 from datarobot_mlops_async.cli._options import (
+    DOWNLOAD,
     FILE,
     SECONDS,
-    beside_options,
+    artifact_options,
     destination,
-    download_options,
+    given,
     showing,
 )
 
@@ -33,16 +34,15 @@ showing(
 
 @command.command()
 @destination(made=" (made if it ends in /)")
-@beside_options
-@download_options
+@artifact_options
 @with_session
-async def download(cli: Invocation, destination: str, beside: dict[str, Any], how: dict[str, Any]) -> None:
+async def download(cli: Invocation, destination: str, how: dict[str, Any]) -> None:
     """Download the latest image. It appears at DEST when it is whole and its SHA-256 is right, not before.
 
     With - the bytes go to stdout as they come, and are verified with the last one: whoever reads them must
     look at the exit code before using them. (dr-mlops pps-image load does.)
     """
-    await cli.download(await _artifact(cli), destination, **beside, **how)
+    await cli.download(await _artifact(cli), destination, **how)
 
 
 @command.command()
@@ -61,11 +61,11 @@ async def verify(
     await cli.verify_file(path, against=artifact or against, expected_sha256=sha256)
 
 
-def _handing_over(purpose: str) -> Callable[[Any], Any]:
+def _source(purpose: str) -> Callable[[Any], Any]:
     """Declare where the image comes from that a program is to get; the command gets it as ``source``."""
     return together(
         "source",
-        dict,
+        given,
         option(
             "--directory",
             "Where the image's file goes first; it needs the room.",
@@ -74,11 +74,12 @@ def _handing_over(purpose: str) -> Callable[[Any], Any]:
         ),
         flag("--keep", f"Keep the file when it is {purpose}."),
         option("--file", "Take this file, verified as by 'verify', and download nothing.", **FILE),
+        *DOWNLOAD,
     )
 
 
 def _is_downloaded(options: dict[str, Any]) -> bool:
-    return options["source"]["file"] is None
+    return "file" not in options["source"]
 
 
 async def _artifact(cli: Invocation) -> Artifact:
@@ -88,7 +89,7 @@ async def _artifact(cli: Invocation) -> Artifact:
 
 @asynccontextmanager
 async def _image(
-    cli: Invocation, how: dict[str, Any], *, directory: str, keep: bool, file: Path | None
+    cli: Invocation, *, directory: str, keep: bool, file: Path | None = None, **how: Any
 ) -> AsyncIterator[tuple[Path, str | None]]:
     """Give a verified file and its Docker image id; what was downloaded is removed when all went well."""
     if file is not None:
@@ -114,17 +115,16 @@ async def _image(
     ),
     option("--patience", "How long the engine may take to say that it is there.", default=30.0, **SECONDS),
 )
-@_handing_over("loaded")
-@download_options
+@_source("loaded")
 @with_session(when=_is_downloaded)
-async def load(cli: Invocation, engine: str, source: dict[str, Any], how: dict[str, Any]) -> None:
+async def load(cli: Invocation, engine: str, source: dict[str, Any]) -> None:
     """Download the latest image, verify it, and load it into the container engine.
 
     The image goes to a file first and not straight into the engine: an engine takes layers over while it reads
     them, and the last byte's hash would come too late. Nothing reaches it that is not verified. Whether an
     engine answers is asked before anything is downloaded.
     """
-    async with _image(cli, how, **source) as (image, _):
+    async with _image(cli, **source) as (image, _):
         await load_image(cli.terminal, engine, image)
 
 
@@ -135,25 +135,18 @@ async def load(cli: Invocation, engine: str, source: dict[str, Any], how: dict[s
     find_tool,
     option("--tool", "skopeo or crane; by default the first that is here.", metavar="COMMAND"),
 )
-@_handing_over("pushed")
+@_source("pushed")
 @flag("--insecure-registry", "The registry has no TLS, or a certificate that nobody knows.")
-@download_options
 @with_session(when=_is_downloaded)
 async def push(
-    cli: Invocation,
-    reference: str,
-    *,
-    tool: str,
-    source: dict[str, Any],
-    insecure_registry: bool,
-    how: dict[str, Any],
+    cli: Invocation, reference: str, tool: str, source: dict[str, Any], insecure_registry: bool
 ) -> None:
     """Download the latest image, verify it, and push it to a registry. It needs no container engine.
 
     The credentials are those that skopeo or crane know (skopeo login, docker login). Done means: the image that
     the registry has then has the Docker image id that the service names.
     """
-    async with _image(cli, how, **source) as (image, image_id):
+    async with _image(cli, **source) as (image, image_id):
         pushed = await push_image(cli.terminal, tool, image, reference, insecure=insecure_registry)
         if image_id is None:
             cli.terminal.say("nobody says what the Docker image id should be: it was not compared")

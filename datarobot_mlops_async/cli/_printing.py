@@ -32,16 +32,14 @@ _GAP = 2
 _NARROWEST = 8
 _ID_WIDTH = 24
 _STYLES = {
-    **dict.fromkeys(("active", "passing", "succeeded", "completed", "approved", "true"), "good"),
-    **dict.fromkeys(
-        ("warning", "pending", "launching", "stopping", "replacingmodel", "queued", "in_progress", "high"),
-        "fair",
-    ),
-    **dict.fromkeys(("failing", "errored", "failed", "error", "aborted", "expired", "critical"), "bad"),
-    **dict.fromkeys(
-        ("inactive", "archived", "unknown", "unavailable", "notstarted", "not_tested", "false", "low"),
-        "quiet",
-    ),
+    word: style
+    for style, words in {
+        "good": "active passing succeeded completed approved true",
+        "fair": "warning pending launching stopping replacingmodel queued in_progress high",
+        "bad": "failing errored failed error aborted expired critical",
+        "quiet": "inactive archived unknown unavailable notstarted not_tested false low",
+    }.items()
+    for word in words.split()
 }
 
 
@@ -87,8 +85,8 @@ class Printer:
 
     def one(self, thing: Record) -> None:
         """Print one thing with everything there is of it."""
-        if self.output.as_json or self.output.as_lines:
-            self.terminal.write(to_json(thing, indent=None if self.output.as_lines else 2))
+        if self.output.as_json:
+            self.terminal.write(to_json(thing, indent=2))
         elif not self.terminal.for_people:
             for name, value in _flat(thing):
                 self.terminal.write(f"{name}\t{field_text(value)}")
@@ -197,12 +195,18 @@ def _explained(name: str, value: object) -> Text:
 def _flat(record: Record, prefix: str = "") -> list[tuple[str, object]]:
     """Return every attribute with its dotted path; what is ``None`` is left out."""
     pairs: list[tuple[str, object]] = []
-    for each in fields(type(record)):
-        if each.name.startswith("_") or (value := getattr(record, each.name)) is None:
-            continue
-        name = prefix + each.name
-        pairs += _flat(value, f"{name}.") if isinstance(value, Record) else [(name, value)]
+    for name in names_of(type(record)):
+        value = getattr(record, name)
+        if isinstance(value, Record):
+            pairs += _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            pairs.append((prefix + name, value))
     return pairs
+
+
+def names_of(class_: type) -> list[str]:
+    """Return the names of a class's public attributes; none of what is no record."""
+    return [each.name for each in fields(class_) if not each.name.startswith("_")] if has(class_) else []
 
 
 def value_at(thing: Any, path: str) -> object:
@@ -214,12 +218,9 @@ def value_at(thing: Any, path: str) -> object:
     for name in path.split("."):
         if thing is None:
             return None
-        known = [each.name for each in fields(type(thing))] if has(type(thing)) else []
-        if name not in known or name.startswith("_"):
-            shown = ", ".join(each for each in known if not each.startswith("_"))
-            raise ValueError(
-                f"--columns: there is no {clean(path)!r}; at {clean(name)!r} there are {shown or 'none'}"
-            )
+        if name not in (known := names_of(type(thing))):
+            there = ", ".join(known) or "none"
+            raise ValueError(f"--columns: there is no {clean(path)!r}; at {clean(name)!r} there are {there}")
         thing = getattr(thing, name)
     return thing
 
@@ -245,15 +246,9 @@ def to_json(value: object, *, indent: int | None = None) -> str:
 
 
 def _plain_data(value: Any) -> Any:
-    if isinstance(value, Record):
-        known = {
-            each.name: _plain_data(getattr(value, each.name))
-            for each in fields(type(value))
-            if not each.name.startswith("_")
-        }
-        return {**extra(value), **known}
     if has(type(value)):
-        return {each.name: _plain_data(getattr(value, each.name)) for each in fields(type(value))}
+        known = {name: _plain_data(getattr(value, name)) for name in names_of(type(value))}
+        return {**(extra(value) if isinstance(value, Record) else {}), **known}
     if isinstance(value, (tuple, list)):
         return [_plain_data(each) for each in value]
     if isinstance(value, datetime):

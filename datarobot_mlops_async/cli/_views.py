@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, frozen
 from rich.text import Text
 
 from datarobot_mlops_async import models
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._printing import field_text, style_of
+from datarobot_mlops_async.cli._printing import field_text, names_of, style_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +64,7 @@ class View:
 
 def _paths(record: type[Record], prefix: str = "") -> Iterator[str]:
     types = get_type_hints(record)
-    for name in (each.name for each in fields(record) if not each.name.startswith("_")):
+    for name in names_of(record):
         yield prefix + name
         for each in (types[name], *get_args(types[name])):
             if isinstance(each, type) and issubclass(each, models.Record):
@@ -101,11 +101,6 @@ def daily_predictions(deployment: Deployment) -> str:
     return f"{sum(rates) / len(rates):,.0f}" if rates else "-"
 
 
-def last_prediction(deployment: Deployment) -> object:
-    """Return when the last prediction was made."""
-    return deployment.prediction_usage and deployment.prediction_usage.last_timestamp
-
-
 DEPLOYMENTS = View(
     "deployment",
     models.Deployment,
@@ -116,7 +111,7 @@ DEPLOYMENTS = View(
         Column("Health", health_signs, legend=HEALTH_LEGEND),
         Column("Importance", "importance", from_width=100),
         Column("Predictions/day", daily_predictions, from_width=120, right=True),
-        Column("Last prediction", last_prediction, from_width=100),
+        Column("Last prediction", "prediction_usage.last_timestamp", from_width=100),
     ),
     "id label status service_health.status model_health.status accuracy_health.status importance "
     "prediction_usage.last_timestamp",
@@ -179,10 +174,6 @@ CAPABILITIES = View(
 )
 
 
-def _memory(bundle: ResourceBundle) -> str:
-    return messages.size(bundle.memory_bytes or 0)
-
-
 def _gpu(bundle: ResourceBundle) -> str | None:
     if not bundle.has_gpu:
         return None
@@ -196,7 +187,7 @@ BUNDLES = View(
         Column("Id", "id"),
         Column("Name", "name"),
         Column("CPUs", "cpu_count", right=True),
-        Column("Memory", _memory, right=True),
+        Column("Memory", lambda bundle: messages.size(bundle.memory_bytes or 0), right=True),
         Column("GPUs", _gpu),
         Column("Use cases", "use_cases", wide=True),
     ),

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.cli._terminal import Terminal
     from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.models import Deployment
-    from datarobot_mlops_async.resources import Change, Watch
+    from datarobot_mlops_async.resources import Watch
     from datarobot_mlops_async.session import AsyncSession
 
 _COMING_AND_GOING = {"added": ("+ added", "good"), "removed": ("- removed", "quiet")}
 _LINES_BELOW = 4
 
 
-@frozen(kw_only=True)
+@frozen
 class Seen:
     """A change and when it was seen."""
 
@@ -40,12 +40,6 @@ class Seen:
     fields: tuple[str, ...]
     deployment: Deployment
     before: Deployment | None
-
-    @classmethod
-    def now(cls, change: Change) -> Seen:
-        """Take note of a change."""
-        names = ("kind", "fields", "deployment", "before")
-        return cls(at=datetime.now(UTC), **{name: getattr(change, name) for name in names})
 
 
 def _what(seen: Seen) -> Text:
@@ -86,15 +80,9 @@ async def watch_deployments(
     state: Path | None,
     **options: Any,
 ) -> None:
-    """Print changes until there were as many as are wanted, or for ever.
+    """Print changes until there were ``limit`` of them, or for ever with ``None``.
 
-    Args:
-        terminal: Where.
-        session: The session.
-        as_lines: Whether as JSON, one object a line.
-        limit: How many changes to wait for; ``None`` for no end.
-        state: A file to go on from and to keep up to date.
-        options: Further arguments of ``session.deployments.watch``.
+    A ``state`` file is gone on from and kept up to date. ``options`` are those of ``session.deployments.watch``.
     """
 
     def tell(error: MLOpsError) -> None:
@@ -112,7 +100,9 @@ async def watch_deployments(
             if not live:
                 terminal.say(f"watching {messages.count(view.count, 'deployment')}")
             for _ in iter(int, 1) if limit is None else range(limit):
-                seen = Seen.now(await anext(watch))
+                change = await anext(watch)
+                now = datetime.now(UTC)
+                seen = Seen(now, change.kind, change.fields, change.deployment, change.before)
                 view.add(seen)
                 if not live:
                     terminal.write(to_json(seen) if as_lines else _line(seen))
