@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anyio import to_thread
 from attrs import field, frozen
 
 from datarobot_mlops_async._counting import current_counter
@@ -318,12 +317,12 @@ async def _download(
     if not isinstance(destination, (str, os.PathLike)):
         return await StreamDownload(context, reporter).write_to(object_writer(destination))
     path = Path(destination)
-    special = await to_thread.run_sync(SpecialFile.at, path)
+    special = await run_interruptible(partial(SpecialFile.at, path))
     if special is not None:
         async with special.opened() as write:
             return await StreamDownload(context, reporter).write_to(write)
-    is_directory = os.fspath(destination).endswith(_SEPARATORS) or await to_thread.run_sync(
-        _is_directory, path
+    is_directory = os.fspath(destination).endswith(_SEPARATORS) or await run_interruptible(
+        partial(_is_directory, path)
     )
     expectation = await context.expectation()
     async with context.connected() as remote:
@@ -331,8 +330,8 @@ async def _download(
         try:
             if probe is not None:
                 context.name(probe)
-            target = await to_thread.run_sync(
-                _resolve, path / (context.filename or "") if is_directory else path
+            target = await run_interruptible(
+                partial(_resolve, path / (context.filename or "") if is_directory else path)
             )
             download = FileDownload(
                 context, remote, target, resume=resume, overwrite=overwrite, reporter=reporter

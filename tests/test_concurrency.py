@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio import to_thread
 from blockbuster import BlockingError
 
 from datarobot_mlops_async import AsyncSession, OutcomeState, PollPolicy, read_journal
@@ -16,7 +19,9 @@ from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all
 from tests.conftest import BACKENDS
 from tests.polled import COMPLETED, RUNNING, Statuses, quickly, serve
 from tests.polled import session_for as polled_session
+from tests.servers.odd import OddServer, says
 
+pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.anyio
 # Task.cancel() and asyncio.timeout() are asyncio's own; what they do is not what a cancel scope does.
 on_asyncio = pytest.mark.parametrize(
@@ -194,6 +199,36 @@ async def test_gather_with_failures_leaves_nothing_behind(emulator):
             *(session.deployments.get(id_) for id_ in [*ids, "absent"]), return_exceptions=True
         )
     assert [type(each).__name__ for each in results] == ["Deployment"] * 5 + [NotFoundError.__name__]
+
+
+async def test_threads_that_others_hold_keep_nobody_waiting(tls, tmp_path, monkeypatch, anyio_backend_name):
+    """As when all synchronous endpoints of a service wait in their threads for what a session does."""
+    default = to_thread.current_default_thread_limiter()
+    others = [object() for _ in range(int(default.available_tokens))]
+    over = threading.Event()
+    for each in others:
+        default.acquire_on_behalf_of_nowait(each)
+    if anyio_backend_name == "asyncio":
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="asyncio_"))
+        loop.run_in_executor(None, over.wait)
+    # httpcore, which trio has, resolves names in trio's own way.
+    host = "localhost" if anyio_backend_name == "asyncio" else "127.0.0.1"
+    token = tmp_path / "token"
+    token.write_text("secret-token")
+    answer = says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", then="keep")
+    try:
+        with OddServer(answer, tls=tls.server_context()) as server, anyio.fail_after(10):
+            monkeypatch.setenv("DATAROBOT_ENDPOINT", f"https://{host}:{server.port}")
+            monkeypatch.setenv("DATAROBOT_API_TOKEN_FILE", str(token))
+            async with AsyncSession(verify=str(tls.ca_file)) as session:
+                assert await session.request("GET", "version/") == {}
+                for destination in (tmp_path, io.BytesIO()):
+                    assert (await session.artifact("files/x").download(destination)).size == 2
+    finally:
+        over.set()
+        for each in others:
+            default.release_on_behalf_of(each)
 
 
 async def test_no_thread_is_used_while_operations_are_awaited(emulator):

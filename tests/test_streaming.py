@@ -476,10 +476,7 @@ def _resolve_to(monkeypatch, *addresses):
     families = {True: socket.AF_INET6, False: socket.AF_INET}
     found = [(families[":" in each[0]], socket.SOCK_STREAM, 6, "", each) for each in addresses]
 
-    async def getaddrinfo(*_arguments, **_options):
-        return found
-
-    monkeypatch.setattr(anyio, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: found)
 
 
 async def test_second_family_is_tried_though_the_first_has_more_addresses(monkeypatch):
@@ -629,9 +626,11 @@ async def test_what_a_server_says_unasked_under_tls_is_no_answer(tls):
     def answer(accepted, over):
         connections.append(accepted)
         while accepted.recv(65536):
+            # A record of its own behind the answer's, and both in one packet.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
             accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            # In a record of its own, behind the answer.
             accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\njunk")
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
     with listening(under_tls(tls.server_context(), answer)) as url:
         async with client_for(verify=str(tls.ca_file)) as client:

@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 import anyio
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from attrs import frozen
 
 from datarobot_mlops_async.errors import ConfigError
@@ -52,7 +52,7 @@ class TokenFile:
 
     async def __call__(self) -> tuple[str, float]:
         try:
-            text = await to_thread.run_sync(_read, self.path)
+            text = await to_thread.run_sync(_read, self.path, limiter=CapacityLimiter(1))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise ConfigError(f"the token file {self.path} cannot be read: {reason}") from None

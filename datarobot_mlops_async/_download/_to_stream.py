@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from attrs import frozen
 
 from datarobot_mlops_async._download._consumer import Hasher
@@ -278,9 +278,11 @@ async def _write_when_possible(descriptor: int, data: bytes) -> None:
 def object_writer(file: Writable) -> Write:
     """Return a function that writes to a file object, in a thread."""
 
+    limiter = CapacityLimiter(1)
+
     async def write(data: bytes) -> None:
         # A reader that went to sleep must not keep a cancelled download from ending.
-        await to_thread.run_sync(_write_all, file.write, data, abandon_on_cancel=True)
+        await to_thread.run_sync(_write_all, file.write, data, abandon_on_cancel=True, limiter=limiter)
 
     return write
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 
+from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._pool import ConnectionPool
 from datarobot_mlops_async._transport._proxies import proxy_for
@@ -122,7 +123,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
     async def _tls_context(self, url: str) -> ssl.SSLContext:
         # Reading the system's authorities takes 20 to 40 ms, once.
         async with self._tls_lock:
-            return await asyncio.to_thread(tls_context, self._settings, url)
+            return await run_interruptible(partial(tls_context, self._settings, url))
 
 
 def _head(request: httpx.Request, route: Route) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-import anyio.to_thread
 import sniffio
 from attrs import field, frozen
 
+from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._content import decode_content
 from datarobot_mlops_async._transport._diagnosis import diagnose, speaks_tls
@@ -166,5 +167,5 @@ class HTTPClient:
 async def _load(name: str) -> Any:
     # Not at the top: httpx takes 0.2 s, which nobody waits for who only imports this library; and off the loop.
     if name not in _loaded:
-        _loaded[name] = await anyio.to_thread.run_sync(import_module, name)
+        _loaded[name] = await run_interruptible(partial(import_module, name))
     return _loaded[name]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio import CapacityLimiter, to_thread
 
 from datarobot_mlops_async._transport._tunnel import Handshake, refused
 from datarobot_mlops_async.errors import ConnectError, Hint
@@ -99,7 +101,12 @@ async def _resolve(host: str, port: int) -> Any:
     except OSError:
         found = None
     try:
-        return found or await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # The loop's own way is through threads that others may hold, and wait for us.
+        return found or await to_thread.run_sync(
+            partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM),
+            abandon_on_cancel=True,
+            limiter=CapacityLimiter(1),
+        )
     except OSError as error:
         raise ConnectError(f"the name {host} cannot be resolved ({error.strerror})") from error
 

@@ -7,14 +7,15 @@ import ssl
 import time
 from collections import deque
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 import httpx
 
+from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._answer import AnswerReader
 from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._failures import UnansweredError
@@ -102,7 +103,7 @@ class HttpxExchanger:
             return await _read_whole(self._foreign, request)
         if self._pool is None:
             # Reading the system's authorities takes 20 to 40 ms.
-            pool = await anyio.to_thread.run_sync(_pool_for, self._settings)
+            pool = await run_interruptible(partial(_pool_for, self._settings))
             # The first requests may come together, and connections belong to one pool.
             self._pool = self._pool or pool
         async with self._pool.connection() as transport:
