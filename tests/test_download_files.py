@@ -720,3 +720,20 @@ async def test_partial_of_a_signed_address_is_gone_on_with_under_a_new_signature
         result = await artifact.download(tmp_path / "image")
     assert result.resumed_from > 0
     assert (tmp_path / "image").read_bytes() == stored.data
+
+
+async def test_large_file_is_not_kept_in_the_system_s_memory(storage, tmp_path, monkeypatch):
+    stored = storage.put("image", 3 * MIB)
+    given_back, real = [], os.posix_fadvise
+
+    def advise(descriptor, start, length, advice):
+        given_back.append((start, length, advice))
+        real(descriptor, start, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    tuning = evolve(SMALL, window=MIB)
+    async with artifact_at(storage.endpoint, "files/image", tuning=tuning, sha256=stored.sha256) as artifact:
+        await artifact.download(tmp_path / "image")
+    assert (tmp_path / "image").read_bytes() == stored.data
+    assert {(start, advice) for start, _, advice in given_back} == {(0, os.POSIX_FADV_DONTNEED)}
+    assert given_back[-1][1] == 2 * MIB

@@ -11,7 +11,7 @@ from attrs import define, evolve, field, frozen
 from datarobot_mlops_async._download._controller import LowSpeedLimit
 from datarobot_mlops_async._download._disk import filename_from_disposition, filename_from_url
 from datarobot_mlops_async._download._fetcher import Fetcher, TransferStats, counted
-from datarobot_mlops_async._download._probe import Validators, open_object
+from datarobot_mlops_async._download._probe import Validators, is_encoded, open_object
 from datarobot_mlops_async._download._remote import MirroredObject, RemoteObject
 from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
 from datarobot_mlops_async._retry import Retries
@@ -31,7 +31,7 @@ logger = logging.getLogger("datarobot_mlops_async")
 
 @define(kw_only=True)
 class DownloadContext:
-    """What to download, and with how much patience.
+    """What to download, and what that may cost.
 
     Attributes:
         api: The session's way to the service.
@@ -138,7 +138,7 @@ class DownloadContext:
     async def open(
         self, remote: RemoteObject | MirroredObject, start: int = 0, validators: Validators | None = None
     ) -> Probe:
-        """Get the first answer, with the retry policy's patience.
+        """Get the first answer, as the retry policy says.
 
         Args:
             remote: Where the object is.
@@ -163,7 +163,7 @@ class DownloadContext:
         """Return the file name, as known or as the first answer suggests; always safe."""
         if self.filename is None:
             self.filename = (
-                filename_from_disposition(probe.headers.get("content-disposition", ""))
+                filename_from_disposition(probe.response.headers.get("content-disposition", ""))
                 or filename_from_url(probe.response.url)
                 or "artifact"
             )
@@ -177,13 +177,12 @@ class DownloadContext:
                 named a digest that could decide whether it should be.
         """
         expectation = evolve(expectation, filename=self.filename)
-        expectation = expectation.with_headers(probe.headers, whole=probe.response.status == 200)
+        headers = probe.response.headers
+        expectation = expectation.with_headers(headers, whole=probe.response.status == 200)
         expectation.check_total(probe.total)
-        if probe.is_encoded and expectation.digest is None:
-            encoding = probe.headers["content-encoding"]
-            raise expectation.broken(
-                expected="the bytes as they are", actual=f"a body encoded with {encoding}", size=0
-            )
+        if is_encoded(headers) and expectation.digest is None:
+            actual = f"a body encoded with {headers['content-encoding']}"
+            raise expectation.broken(expected="the bytes as they are", actual=actual, size=0)
         return expectation
 
     def reorder_buffer(self, *, start: int, to_file: bool = False) -> ReorderBuffer:
@@ -203,17 +202,8 @@ class DownloadContext:
         write: Callable[[memoryview, int], None] | None = None,
     ) -> Fetcher:
         """Return the workers for an opened object."""
-        fetcher = Fetcher(
-            remote,
-            probe,
-            buffers,
-            write=write,
-            tuning=self.tuning,
-            retry=self.api.options.retry,
-            max_connections=self.max_connections,
-            max_rate=self.max_rate,
-            digest_decides=expectation.digest is not None,
-        )
+        decides = expectation.digest is not None
+        fetcher = Fetcher(self, remote, probe, buffers, write=write, digest_decides=decides)
         self._stats.append(fetcher.stats)
         return fetcher
 
@@ -244,7 +234,7 @@ class Tuning:
         longest_piece: Upper bound of a piece, and of what is hashed between two records.
         ahead: How far a connection runs ahead of the hash while that has work: what the processor's cache holds.
         window: How far ahead of the hash pieces are fetched to a file, at most one longest piece for each
-            connection: what a crash can lose.
+            connection: what a crash can lose. And how much of a file may stay in the system's memory behind it.
         tick: Between two looks at rates and progress.
         checkpoint: Between two records, at most.
         restarts: How often a download starts over because the object changed.

@@ -190,6 +190,11 @@ class PositionedFile:
             os.lseek(self.descriptor, offset, os.SEEK_SET)
             return os.write(self.descriptor, view)
 
+    def give_back(self, end: int) -> None:
+        """Let the system use the memory of what is on the disk up to an offset, and write the rest of that."""
+        with contextlib.suppress(OSError, AttributeError):
+            os.posix_fadvise(self.descriptor, 0, end, os.POSIX_FADV_DONTNEED)
+
     def read_at(self, view: memoryview, offset: int) -> int:
         """Read from an offset into a buffer, and return how many bytes there were."""
         if hasattr(os, "preadv"):

@@ -37,12 +37,10 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from datarobot_mlops_async._download._context import Tuning
-    from datarobot_mlops_async._download._controller import RateLimit
+    from datarobot_mlops_async._download._context import DownloadContext
     from datarobot_mlops_async._download._probe import Probe
     from datarobot_mlops_async._download._remote import MirroredObject, RemoteObject
     from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
-    from datarobot_mlops_async._retry import RetryPolicy
     from datarobot_mlops_async._streaming import StreamingResponse
 
 # A piece that is slow on every fresh connection is left alone: it is the network.
@@ -124,39 +122,34 @@ class Fetcher:
     """Fetches an object into a reorder buffer, over as many connections as help.
 
     Args:
+        context: Sizes, times, and what one piece may cost.
         remote: Where the pieces come from.
         probe: The first answer.
         buffers: Where they go.
         write: Writes blocks to the file; ``None`` where there is none.
-        tuning: Sizes and times.
-        retry: The patience with one piece.
-        max_connections: Upper bound of workers.
-        max_rate: How many bytes a second may come; ``None`` for no limit.
         digest_decides: Whether a digest of the whole is known, which would uncover a mixture of two objects.
     """
 
     def __init__(
         self,
+        context: DownloadContext,
         remote: RemoteObject | MirroredObject,
         probe: Probe,
         buffers: ReorderBuffer,
         *,
         write: Callable[[memoryview, int], None] | None,
-        tuning: Tuning,
-        retry: RetryPolicy,
-        max_connections: int,
-        max_rate: RateLimit | None,
         digest_decides: bool,
     ) -> None:
         self._remote = remote
         self._probe = probe
         self._buffers = buffers
         self._write = write
-        self._tuning = tuning
-        self._retry = retry
-        self._max_rate = max_rate
+        self._tuning = context.tuning
+        self._retry = context.api.options.retry
+        self._max_rate = context.max_rate
         self._digest_decides = digest_decides
-        self._controller = ConcurrencyController(max_connections if probe.ranged else 1, now=time.monotonic())
+        most = context.max_connections if probe.ranged else 1
+        self._controller = ConcurrencyController(most, now=time.monotonic())
         self._next = probe.end or 0
         self._transfers: dict[int, Transfer] = {}
         self._workers: set[int] = set()

@@ -157,10 +157,18 @@ class Partial:
             full = OSError(errno.ENOSPC, "")
             raise destination_error(full, self._destination, required=required, available=available)
 
-    def record(self, state: ResumeState) -> None:
-        """Write down what the file holds."""
+    def record(self, state: ResumeState, *, cached: int | None = None) -> None:
+        """Write down what the file holds.
+
+        Args:
+            state: That.
+            cached: How many bytes of it may stay in the system's memory, the last ones: 14 GB would push out all
+                else. ``None`` for all.
+        """
         with self._errors(len(state.to_json())):
             write_state(state_path(self._path), state)
+        if cached is not None and state.verified > cached:
+            self._open_file.give_back(state.verified - cached)
 
     def restart(self) -> None:
         """Forget everything that is here."""

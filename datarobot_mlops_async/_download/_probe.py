@@ -140,24 +140,17 @@ class Probe:
         ranged: Whether the rest can be fetched in ranges.
         resumable: Whether a range may be asked for when this one breaks.
         validators: What tells this object from another.
-        headers: The answer's header fields.
         latency: Seconds until it began, connecting and redirects included.
     """
 
     response: StreamingResponse
-    start: int
+    start: int = 0
     end: int | None
     total: int | None
-    ranged: bool
-    resumable: bool
+    ranged: bool = False
+    resumable: bool = False
     validators: Validators
-    headers: Mapping[str, str]
     latency: float = 0.0
-
-    @property
-    def is_encoded(self) -> bool:
-        """Whether the server encoded the body though it was asked not to."""
-        return is_encoded(self.headers)
 
 
 async def open_object(
@@ -213,7 +206,8 @@ def _read(
         return _whole(response, digest_known=digest_known)
     content_range = response.headers.get("content-range", "")
     if response.status == 416:
-        return _empty(response) if start == 0 and unsatisfied_total(content_range) == 0 else None
+        is_empty = start == 0 and unsatisfied_total(content_range) == 0
+        return Probe(response=response, end=0, total=0, validators=Validators(size=0)) if is_empty else None
     found = parse_content_range(content_range)
     if found is None or found.total is None or is_encoded(response.headers):
         return None
@@ -232,7 +226,6 @@ def _read(
         ranged=True,
         resumable=True,
         validators=fresh,
-        headers=response.headers,
     )
 
 
@@ -252,29 +245,7 @@ def _whole(response: StreamingResponse, *, digest_known: bool) -> Probe:
         and response.headers.get("accept-ranges", "").strip().lower() == "bytes"
         and _is_identified(response, validators, digest_known=digest_known)
     )
-    return Probe(
-        response=response,
-        start=0,
-        end=total,
-        total=total,
-        ranged=False,
-        resumable=resumable,
-        validators=validators,
-        headers=response.headers,
-    )
-
-
-def _empty(response: StreamingResponse) -> Probe:
-    return Probe(
-        response=response,
-        start=0,
-        end=0,
-        total=0,
-        ranged=False,
-        resumable=False,
-        validators=Validators(size=0),
-        headers=response.headers,
-    )
+    return Probe(response=response, end=total, total=total, resumable=resumable, validators=validators)
 
 
 def read_piece(response: StreamingResponse, start: int, end: int, validators: Validators) -> bool:

@@ -91,7 +91,7 @@ class FileDownload:
             if present is not None:
                 return self._present(expectation, present)
             if expectation.size is not None:
-                await self._require_space(partial, expectation.size)
+                await run_interruptible(functools.partial(partial.require_space, expectation.size))
             if probe is not None and partial.state.verified:
                 await probe.response.aclose()
                 probe = None
@@ -117,12 +117,8 @@ class FileDownload:
             finally:
                 partial.close()
 
-    async def _require_space(self, partial: Partial, size: int) -> None:
-        await run_interruptible(lambda: partial.require_space(size))
-
     def _say_that_it_waits(self, polls: int) -> None:
         self._reporter.wait()
-        waited = polls * self._context.tuning.lock_poll
         # At the first, 40th, 80th, 160th: what is waited for may be stopped, and never go on.
         if polls == 0:
             logger.info("download: waiting for another process that downloads to %s", self._destination)
@@ -130,7 +126,7 @@ class FileDownload:
             logger.warning(
                 "download: another process still downloads to %s, after %.0f s: if it hangs, end it",
                 self._destination,
-                waited,
+                polls * self._context.tuning.lock_poll,
             )
 
     def _is_usable(self, state: ResumeState, expectation: Expectation) -> bool:
@@ -249,7 +245,7 @@ class FileDownload:
             await run_interruptible(partial.restart)
         size = probe.total if probe.total is not None else expectation.size
         if size is not None:
-            await self._require_space(partial, size)
+            await run_interruptible(functools.partial(partial.require_space, size))
         return evolve(
             partial.state, source=self._source, sha256=expectation.digest, validators=probe.validators
         )
@@ -276,7 +272,7 @@ class FileDownload:
             # Not in the thread that hashes.
             nonlocal recorded, recorded_at
             if (certain := consumer.note()).verified > recorded:
-                await run_interruptible(functools.partial(partial.record, certain))
+                await run_interruptible(functools.partial(partial.record, certain, cached=tuning.window))
             recorded, recorded_at = max(recorded, certain.verified), time.monotonic()
 
         async def look() -> None:
@@ -319,35 +315,34 @@ class FileDownload:
             found = evolve(expectation, sha256=hasher.hexdigest())
             size = await self._look_at_destination(found)
             await run_interruptible(partial.discard)
-            if (
-                size is None
-            ):  # pragma: no cover - it was removed again in between; the next call finds a free path
+            if size is None:  # pragma: no cover - it was removed again; the next call finds a free path
                 raise
             return self._present(found, size)
-        self._reporter.finish(hasher.size)
-        return DownloadResult(
-            path=self._destination,
-            size=hasher.size,
-            sha256=hasher.hexdigest(),
-            resumed_from=self._resumed_from,
-            elapsed=self._reporter.elapsed,
-            bytes_fetched=self._received,
-            verified_by=verified_by,
-            docker_image_id=expectation.docker_image_id,
-            version=expectation.version,
-        )
+        return self._result(expectation, hasher.size, hasher.hexdigest(), verified_by)
 
     def _present(self, expectation: Expectation, size: int) -> DownloadResult:
+        sources = tuple(expectation.digests)
+        return self._result(expectation, size, expectation.digest or "", sources, already_present=True)
+
+    def _result(
+        self,
+        expectation: Expectation,
+        size: int,
+        sha256: str,
+        verified_by: tuple[str, ...],
+        *,
+        already_present: bool = False,
+    ) -> DownloadResult:
         self._reporter.finish(size)
         return DownloadResult(
             path=self._destination,
             size=size,
-            sha256=expectation.digest or "",
-            resumed_from=0,
+            sha256=sha256,
+            resumed_from=0 if already_present else self._resumed_from,
             elapsed=self._reporter.elapsed,
             bytes_fetched=self._received,
-            already_present=True,
-            verified_by=tuple(expectation.digests),
+            already_present=already_present,
+            verified_by=verified_by,
             docker_image_id=expectation.docker_image_id,
             version=expectation.version,
         )
