@@ -16,7 +16,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 import anyio
-from attrs import evolve, field, frozen, validators
+from attrs import evolve
 
 from datarobot_mlops_async._api import retry_after
 from datarobot_mlops_async._retry import RetryPolicy
@@ -26,36 +26,15 @@ from datarobot_mlops_async.operations._status import (
     State,
     is_blip,
     is_odd,
-    next_delay,
     read_status,
 )
-from datarobot_mlops_async.operations._timeline import Entry, RateLimiter, Timeline
+from datarobot_mlops_async.operations._timeline import Entry, PollPolicy, RateLimiter, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from datarobot_mlops_async._api import Api
     from datarobot_mlops_async._telemetry import Telemetry
-
-
-@frozen(kw_only=True)
-class PollPolicy:
-    """How often a session asks for the status of the operations that it waits for.
-
-    Attributes:
-        delays: Decides when one operation is asked next; called with the seconds since the wait began, the number
-            of polls so far, the server's ``Retry-After`` (or ``None``) and ``remaining=``, the seconds until the
-            first of those who wait gives up. By default after a quarter, a half and three quarters of a
-            second, then after a twentieth of the time gone by, from 1 s to 10 s.
-        per_second: The most polls a second for the whole session, however many operations it waits for.
-        per_place: The most polls a second for each of the requests that the session may have in flight;
-            a server that refuses some (429, 503) lowers their number, and so the rate. Polls beyond it
-            are put off, each in its turn.
-    """
-
-    delays: Callable[..., float] = next_delay
-    per_second: float = field(default=4000.0, validator=validators.gt(0))
-    per_place: float = field(default=100.0, validator=validators.gt(0))
 
 
 _SHARE = 7 / 8

@@ -5,11 +5,38 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from attrs import field, frozen, validators
+
+from datarobot_mlops_async.operations._status import next_delay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 _TICK = 0.01
 _SMALL = 64
+
+
+@frozen(kw_only=True)
+class PollPolicy:
+    """How often a session asks for the status of the operations that it waits for.
+
+    Attributes:
+        delays: Decides when one operation is asked next; called with the seconds since the wait began, the number
+            of polls so far, the server's ``Retry-After`` (or ``None``) and ``remaining=``, the seconds until the
+            first of those who wait gives up. By default after a quarter, a half and three quarters of a
+            second, then after a twentieth of the time gone by, from 1 s to 10 s.
+        per_second: The most polls a second for the whole session, however many operations it waits for.
+        per_place: The most polls a second for each of the requests that the session may have in flight;
+            a server that refuses some (429, 503) lowers their number, and so the rate. Polls beyond it
+            are put off, each in its turn.
+    """
+
+    delays: Callable[..., float] = next_delay
+    per_second: float = field(default=4000.0, validator=validators.gt(0))
+    per_place: float = field(default=100.0, validator=validators.gt(0))
 
 
 class Entry(Generic[T]):
