@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attrs import define, field
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ._faults import Fault
     from ._fleet import FleetChange
     from ._http import Request, RequestRecord
+
+T = TypeVar("T")
 
 
 @define(kw_only=True, slots=False, eq=False)
@@ -182,8 +184,7 @@ class Emulator(Settings):
         Raises:
             ValueError: There is no such outcome.
         """
-        path: str = self._call(self._state.begin_operation, seconds, outcome)
-        return path
+        return self._call(self._state.begin_operation, seconds, outcome)
 
     def predict(self, deployment_id: str) -> None:
         """Let a prediction request arrive: the deployment moves to the front of the default order.
@@ -211,7 +212,7 @@ class Emulator(Settings):
             self._state.settle()
             return tuple(self._state.fleet.changes)
 
-        return cast("tuple[FleetChange, ...]", self._call(settled))
+        return self._call(settled)
 
     def reset(self) -> None:
         """Be as new, on the same ports: fleet, operations, files, faults and log are those of the start.
@@ -256,7 +257,7 @@ class Emulator(Settings):
         if not self._state.api_origin:
             raise RuntimeError("the emulator has not been started")
 
-    def _call(self, function: Any, *arguments: Any) -> Any:
+    def _call(self, function: Callable[..., T], *arguments: Any) -> T:
         if self._server is None:
             return function(*arguments)
         return self._server.call(function, *arguments)

@@ -114,17 +114,13 @@ class Answer:
 
     def altered(self, fault: Fault) -> Answer:
         """Return the answer with the headers that a fault makes of them."""
-        headers = dict(self.headers)
-        framing = self.framing
+        headers, framing = {**self.headers}, self.framing
         if fault.gzip:
             headers["content-encoding"] = "gzip"
             framing = "chunked"
         if fault.chunked or fault.unsized:
             framing = "chunked" if fault.chunked else "close"
-        extra = tuple(fault.extra_headers)
-        for name, _ in extra:
-            headers.pop(name, None)
-        return evolve(self, headers=headers, framing=framing, extra=extra)
+        return evolve(self, headers=headers, framing=framing, extra=tuple(fault.extra_headers))
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
@@ -149,26 +145,21 @@ def attachment(document: bytes, media_type: str, filename: str) -> Answer:
 
 def write_head(request: Request, answer: Answer) -> bytes:
     """Return status line and headers as they go over the wire."""
-    closes = answer.framing == "close" or not request.keeps_alive
-    framing = {"transfer-encoding": "chunked"} if answer.framing == "chunked" else {}
-    if answer.framing == "length" and answer.status not in (204, 304):
-        framing = {"content-length": str(answer.length)}
-    headers = {
-        "date": formatdate(usegmt=True),
-        **framing,
-        **answer.headers,
-        "x-request-id": request.request_id,
-        **(
-            {"server": "AmazonS3", "x-amz-request-id": request.request_id}
-            if request.origin == "storage"
-            else {}
-        ),
-        **({"connection": "close"} if closes else {}),
-    }
-    added = {name for name, _ in answer.extra}
-    pairs = [pair for pair in headers.items() if pair[0] not in added]
+    headers = {"date": formatdate(usegmt=True)}
+    if answer.framing == "chunked":
+        headers["transfer-encoding"] = "chunked"
+    elif answer.framing == "length" and answer.status not in (204, 304):
+        headers["content-length"] = str(answer.length)
+    headers.update(answer.headers)
+    headers["x-request-id"] = request.request_id
+    if request.origin == "storage":
+        headers |= {"server": "AmazonS3", "x-amz-request-id": request.request_id}
+    if answer.framing == "close" or not request.keeps_alive:
+        headers["connection"] = "close"
+    for name, _ in answer.extra:
+        headers.pop(name, None)
     lines = [f"HTTP/1.1 {answer.status} {phrase_of(answer.status)}"]
-    lines += [f"{name}: {value}" for name, value in (*pairs, *answer.extra)]
+    lines += [f"{name}: {value}" for name, value in (*headers.items(), *answer.extra)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

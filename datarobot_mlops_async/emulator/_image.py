@@ -182,31 +182,30 @@ def _fit(size: int) -> tuple[int, int]:
 
 
 @frozen(kw_only=True)
-class Image:
+class Image(StoredObject):
     """A release of the portable prediction server's Docker image."""
 
-    stored: StoredObject
-    seed: int
-    release: int
+    content_type: str = "application/gzip"
+    seed: int = 0
+    release: int = 0
 
     @property
     def key(self) -> str:
         """Its path in the storage."""
-        return f"/pps-images/{self.stored.filename}"
+        return f"/pps-images/{self.filename}"
 
     def metadata(self, stopping: threading.Event) -> Json:
         """Return what the metadata route answers. It takes seconds a GiB: call it in a thread."""
-        content = self.stored.content
-        sha256, image_id = content.sha256(stopping), content.image_id()
+        sha256, image_id = self.content.sha256(stopping), self.content.image_id()
         return {
-            "baseImageId": content.etag[::-1][:12],
-            "created": timestamp(self.stored.modified),
+            "baseImageId": self.content.etag[::-1][:12],
+            "created": timestamp(self.modified),
             "datarobotRuntimeImageTag": f"11.{self.release}.0",
             "dockerImageId": f"sha256:{image_id}",
-            "filename": self.stored.filename,
+            "filename": self.filename,
             "hash": sha256,
             "hashAlgorithm": "SHA256",
-            "imageSize": content.size,
+            "imageSize": self.content.size,
             "shortDockerImageId": image_id[:12],
         }
 
@@ -219,13 +218,13 @@ def image_content(size: int, seed: int) -> Content:
 
 def draw_image(size: int, *, seed: int, release: int, modified: datetime) -> Image:
     """Return the image of a release."""
-    stored = StoredObject(
+    return Image(
         content=image_content(size, seed),
         filename=f"datarobot-portable-prediction-api-11.{release}.0-r{seed}.tar.gz",
-        content_type="application/gzip",
         modified=modified,
+        seed=seed,
+        release=release,
     )
-    return Image(stored=stored, seed=seed, release=release)
 
 
 class GivenArchive(FileContent):
@@ -252,7 +251,4 @@ def _read_image_id(path: Path) -> str | None:
 
 def given_image(path: Path, *, modified: datetime) -> Image:
     """Return an image that is a file."""
-    stored = StoredObject(
-        content=GivenArchive(path), filename=path.name, content_type="application/gzip", modified=modified
-    )
-    return Image(stored=stored, seed=0, release=0)
+    return Image(content=GivenArchive(path), filename=path.name, modified=modified)

@@ -180,7 +180,10 @@ async def _send(
         await connection.send(head)
         if has_body:
             await _send_body(state, answer, corruption, connection)
-    await _end(connection, corruption)
+    if corruption.is_over() and corruption.ending == "reset":
+        await connection.reset()
+    elif corruption.is_over() and corruption.ending == "stall":
+        await connection.wait_closed()
     return request.keeps_alive and answer.framing != "close" and not corruption.ending
 
 
@@ -195,10 +198,3 @@ async def _send_body(state: State, answer: Answer, corruption: Corruption, conne
     await corruption.finish()
     if answer.framing == "chunked" and not corruption.ending:
         await connection.send(b"0\r\n\r\n")
-
-
-async def _end(connection: Connection, corruption: Corruption) -> None:
-    if corruption.is_over() and corruption.ending == "reset":
-        await connection.reset()
-    elif corruption.is_over() and corruption.ending == "stall":
-        await connection.wait_closed()

@@ -13,7 +13,7 @@ import struct
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ._http import Buffer, receive
 from ._middleware import respond
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._state import State
 
 
+T = TypeVar("T")
 _CHUNK = 65_536
 _HEAD_LIMIT = 65_536
 # How long a reset waits for what was sent before it, in seconds: it overtakes bytes that still lie in
@@ -162,10 +163,10 @@ class ServerThread:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
-    def call(self, function: Any, *arguments: Any) -> Any:
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function in the servers' thread and return what it returns."""
 
-        async def run() -> Any:
+        async def run() -> T:
             return function(*arguments)
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()

@@ -164,20 +164,20 @@ class State:
 
         Images published before stay in the storage, for downloads that have begun.
         """
-        self.objects[image.key] = image.stored
+        self.objects[image.key] = image
         self.image = image
 
     def replace_image(self, size: int | None, seed: int | None, *, in_place: bool) -> None:
         """Draw the next image and publish it. Safe from any thread."""
         before = self.image
         if size is None:
-            size = _IMAGE_SIZE if before is None else before.stored.content.size
+            size = _IMAGE_SIZE if before is None else before.content.size
         if seed is None:
             seed = (self.settings.seed if before is None else before.seed) + 1
         release = 1 if before is None else before.release + 1
         image = draw_image(size, seed=seed, release=release, modified=datetime.now(UTC))
         if in_place and before is not None:
-            self.objects[before.key] = image.stored
+            self.objects[before.key] = image
         self.publish_image(image)
 
     def apply_change(self, key: str, change: str) -> None:
