@@ -93,7 +93,7 @@ class Fleet:
 
     def __init__(self, count: int, *, seed: int, epoch: datetime) -> None:
         self.surroundings = draw_surroundings(seed, epoch)
-        self.me: Json = self.surroundings["people"][0]
+        self.me = self.surroundings["people"][0]
         self._seed = seed
         self._epoch = epoch
         self._drawn = seeded(f"fleet {seed}")

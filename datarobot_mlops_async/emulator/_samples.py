@@ -6,6 +6,7 @@ import json
 import random
 import re
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,10 @@ class Sampler:
     equally likely, and may be templates. The templates in an object's `"+"` add to it.
     """
 
-    def __init__(self, drawn: random.Random, moment: datetime, values: Json, samples: Json = SAMPLES) -> None:
+    def __init__(self, drawn: random.Random, moment: datetime, values: Json) -> None:
         self._drawn = drawn
         self._moment = moment
         self._values = values
-        self._samples = samples
 
     def fill(self, template: Any) -> Any:
         """Return a template with values in the place of names."""
@@ -90,29 +90,31 @@ class Sampler:
                 return f"{self._drawn.getrandbits(96):024x}"
             case "number":
                 return self._drawn.randrange(1, 12)
-        samples = self._samples[name]
-        if isinstance(samples[0], list):
-            weights, samples = zip(*samples, strict=True)
-            return self.fill(self._drawn.choices(samples, weights)[0])
-        return self.fill(self._drawn.choice(samples))
+        return self.fill(self._drawn.choice(_alternatives(name)))
 
 
-def draw_surroundings(seed: int, epoch: datetime) -> Json:
-    """Return the samples for the fleet of this seed: its people, environments, servers and models have ids.
+@cache
+def _alternatives(name: str) -> list[Any]:
+    """Return the samples of a name, each as often as it weighs."""
+    samples: list[Any] = SAMPLES[name]
+    is_weighed = isinstance(samples[0], list)
+    return [sample for weight, sample in samples for _ in range(weight)] if is_weighed else samples
+
+
+def draw_surroundings(seed: int, epoch: datetime) -> dict[str, list[Json]]:
+    """Return what the deployments of one fleet share: its people, environments, servers and custom models.
 
     The first of the people is the one whose token the emulator accepts.
     """
     sampler = Sampler(seeded(f"surroundings {seed}"), epoch - timedelta(days=900), {})
-    shared = {
-        name: sampler.fill(SAMPLES[name])
-        for name in ("people", "predictionEnvironments", "predictionServers")
-    }
-    return SAMPLES | shared | {"customModels": [sampler.fill(SAMPLES["customModel"]) for _ in range(9)]}
+    lists = ("people", "predictionEnvironments", "predictionServers")
+    models = [sampler.fill(SAMPLES["customModel"]) for _ in range(9)]
+    return {name: sampler.fill(SAMPLES[name]) for name in lists} | {"customModels": models}
 
 
 def draw_deployment(
     drawn: random.Random,
-    surroundings: Json,
+    surroundings: dict[str, list[Json]],
     *,
     epoch: datetime,
     deployment_id: str,
@@ -124,7 +126,7 @@ def draw_deployment(
     today = epoch.replace(hour=0, minute=0)
     people, busy = surroundings["people"], 10 ** drawn.randrange(1, 6)
     preview = drawn.sample(people, drawn.choices((1, 2, 3), (6, 3, 1))[0])
-    values = {
+    values = {name: drawn.choice(shared) for name, shared in surroundings.items()} | {
         "deployment_id": deployment_id,
         "title": subject["title"],
         "target": subject["model"],
@@ -140,7 +142,7 @@ def draw_deployment(
         "deployed": timestamp(created + timedelta(minutes=4)),
         "downloaded": timestamp(created + timedelta(hours=5)),
     }
-    body: Json = Sampler(drawn, created, values, surroundings).fill(SAMPLES["deployment"])
+    body: Json = Sampler(drawn, created, values).fill(SAMPLES["deployment"])
     if drawn.random() < 0.02:  # the account of an owner has been deleted
         preview[0] = {"id": preview[0]["id"], "email": None, "firstName": None, "lastName": None}
     if last_prediction is None:
