@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import httpx
 import pytest
 
@@ -97,3 +100,20 @@ def test_drift_of_one_seed_is_the_same_and_an_empty_fleet_grows():
 def test_negative_drift_is_refused():
     with pytest.raises(ValueError, match="drift_rate must not be negative"):
         Emulator(drift_rate=-1)
+
+
+def test_change_is_kept_while_the_fleet_is_prepared():
+    before = sys.getswitchinterval()
+    with Emulator(deployments=1) as emulator, client_of(emulator) as client:
+        ((name, _),) = fleet(client).items()
+        try:
+            sys.setswitchinterval(1e-6)
+            for number in range(100):
+                emulator.reset()
+                preparing = threading.Thread(target=emulator.prepare)
+                preparing.start()
+                client.patch(f"deployments/{name}/", json={"label": str(number)})
+                preparing.join()
+                assert client.get(f"deployments/{name}/").json()["label"] == str(number)
+        finally:
+            sys.setswitchinterval(before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
@@ -58,6 +59,10 @@ class FleetChange:
         return tuple(sorted(self.before.keys() | self.after.keys()))
 
 
+# A fleet is drawn in one thread while requests change it in another.
+_CHANGING = threading.RLock()
+
+
 @define(eq=False)
 class Row:
     """One deployment: its sort keys, and its body once somebody has asked for it."""
@@ -73,19 +78,21 @@ class Row:
     def body(self) -> Json:
         """The deployment as the API answers it. Change it through `change` only."""
         if self._body is None:
-            self._body = self._draw(self)
+            with _CHANGING:
+                self._body = self._body or self._draw(self)
         return self._body
 
     def encode(self) -> bytes:
         """Return the body in JSON."""
-        if self._encoded is None:
-            self._encoded = encode(self.body)
-        return self._encoded
+        with _CHANGING:
+            self._encoded = self._encoded or encode(self.body)
+            return self._encoded
 
     def change(self, **fields: Any) -> None:
         """Set fields of the body, by their JSON names."""
-        self.body.update(fields)
-        self._encoded = None
+        with _CHANGING:
+            self.body.update(fields)
+            self._encoded = None
 
 
 class Fleet:
