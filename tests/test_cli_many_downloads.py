@@ -56,7 +56,7 @@ def test_scoring_code_of_all_that_is_found_goes_into_a_directory(dr, emulator, t
 def test_filter_chooses_and_a_terminal_shows_one_bar(dr, emulator, tmp_path):
     chosen = min(with_scoring_code(dr))
     label = next(line for line in dr("deployments", "list").lines if line.startswith(chosen)).split("\t")[1]
-    ran = dr("scoring-code", "download", "--search", label, tmp_path, terminal=True)
+    ran = dr("scoring-code", "download", "--search", label, tmp_path, "--max-rate", "1G", terminal=True)
     assert (tmp_path / f"{chosen}.jar").exists()
     assert "files" in ran.raw
     assert dr("scoring-code", "download", "--search", label, tmp_path, "elsewhere/").code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import anyio
 import pytest
@@ -239,6 +240,38 @@ async def test_max_rate_is_kept_and_nobody_counts_as_slow(storage, tmp_path):
     assert result.sha256 == stored.sha256
     assert result.bytes_fetched == 256 * KIB
     assert reports[6].fetched == 0
+
+
+class WatchedRate(RateLimit):
+    """Notes what is spent, and how long who has spent it must wait."""
+
+    def __init__(self, rate):
+        super().__init__(rate)
+        self.spent, self.waits = [], []
+
+    def spend(self, count, now):
+        wait = super().spend(count, now)
+        self.spent.append(count)
+        self.waits.append(wait)
+        return wait
+
+
+async def test_rate_is_shared_by_downloads_at_the_same_time(storage, tmp_path):
+    storage.put("image", SIZE)
+    # A byte in a thousand seconds: whoever comes second waits for its own and for the first one's.
+    slow, quick = WatchedRate(0.001), WatchedRate(1e12)
+    async with artifact_at(storage.endpoint, "files/image") as artifact:
+        async with cancelled_when(lambda: len(slow.waits) >= 3), anyio.create_task_group() as group:
+            for name in "abc":
+                group.start_soon(
+                    partial(artifact.download, tmp_path / name, max_connections=1, max_rate=slow)
+                )
+        assert slow.spent == [1, 1, 1]
+        assert sorted(slow.waits) == pytest.approx([1000, 2000, 3000], abs=300)
+        async with anyio.create_task_group() as group:
+            for name in "de":
+                group.start_soon(partial(artifact.download, tmp_path / name, max_rate=quick))
+    assert sum(quick.spent) == 2 * SIZE
 
 
 async def test_mirrors_are_asked_in_turn_and_without_the_token(storage, tmp_path):
