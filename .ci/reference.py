@@ -26,8 +26,9 @@ MODULES = [package, *(importlib.import_module(f"{NAME}.{room}") for room in ROOM
 # Of no use to the library's callers: front doors for its other rooms, and halves of a class, shown with the other half.
 HIDDEN = {"OneDeployment", "Routes", "Run", "planned_requests"}
 for each in MODULES:
-    if hasattr(each, "__all__"):
-        each.__all__ = [name for name in each.__all__ if name not in HIDDEN]
+    for name in HIDDEN.intersection(getattr(each, "__all__", ())):
+        each.__all__.remove(name)
+        getattr(each, name).__doc__ = "@private"
 # Where each name is explained: in its room, and not once more where it is only exported.
 HOMES = {
     name: f"{each.__name__}.{name}"

@@ -48,26 +48,28 @@ def missing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("absent", "before", "full"),
+    ("absent", "before", "columns", "full"),
     [
-        ((), "", r"{} ━{{20,}} 4.00 MiB of 4.00 MiB +\S+ [kMG]B/s in \S+ s"),
-        (("rich",), "", r"{}: 100%\|█{{20,}}\| 4.00M/4.00M \[.*B/s\]"),
-        (("rich", "tqdm"), "", r"{} 100%  4.00 MiB of 4.00 MiB, \S+ [kMG]B/s, in \S+ s"),
+        ((), "", 40, r"{} ━+ 4.00 MiB of 4.00 MiB in \S+ s"),
+        ((), "", 80, r"{} ━{{20,}} 4.00 MiB of 4.00 MiB +\S+ [kMG]B/s in \S+ s"),
+        (("rich",), "", 80, r"{}: 100%\|█{{20,}}\| 4.00M/4.00M \[.*B/s\]"),
+        (("rich", "tqdm"), "", 80, r"{} 100%  4.00 MiB of 4.00 MiB, \S+ [kMG]B/s, in \S+ s"),
         (
             ("tqdm", "ipywidgets"),
             "import ipykernel",
+            80,
             r"{} 100%  4.00 MiB of 4.00 MiB, \S+ [kMG]B/s, in \S+ s",
         ),
     ],
-    ids=["rich", "tqdm", "neither", "notebook without widgets"],
+    ids=["rich, narrow", "rich", "tqdm", "neither", "notebook without widgets"],
 )
 @pytest.mark.datarobot_emulator(image_size=2**22, storage_rate=2**24)
 def test_bars_fill_and_stand_one_below_the_other_when_all_is_over(
-    datarobot_emulator, tmp_path, monkeypatch, missing, absent, before, full
+    datarobot_emulator, tmp_path, monkeypatch, missing, absent, before, columns, full
 ):
     monkeypatch.chdir(tmp_path)
     program = [sys.executable, "-W", "error", "-c"]
-    with Terminal(before + DOWNLOADS, columns=80, program=program, **missing(*absent)) as terminal:
+    with Terminal(before + DOWNLOADS, columns=columns, program=program, **missing(*absent)) as terminal:
         assert terminal.finish() == 0, terminal.text
     first, wrong, said, *both, over = terminal.screen.strip().splitlines()
     assert re.fullmatch(full.format("first"), first)

@@ -53,6 +53,11 @@ def test_everything_public_has_a_docstring():
         assert name in errors.__doc__, f"the tree in the docstring lacks {name}"
 
 
+def test_opening_takes_what_the_session_takes():
+    made, opened = inspect.signature(AsyncSession), inspect.signature(AsyncSession.open)
+    assert opened.parameters == made.parameters
+
+
 def test_version_is_the_distributions_own():
     from importlib.metadata import version
 

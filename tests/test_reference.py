@@ -31,7 +31,9 @@ def public_objects():
             found.append((name, value))
             if inspect.isclass(value) and value.__module__.startswith(module.__name__.split(".")[0]):
                 found += [
-                    (f"{name}.{each}", it) for each, it in vars(value).items() if not each.startswith("_")
+                    (f"{name}.{each}", getattr(it, "__func__", it))
+                    for each, it in vars(value).items()
+                    if not each.startswith("_")
                 ]
         for name, value in found:
             documented = (

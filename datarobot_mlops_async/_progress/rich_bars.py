@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from datarobot_mlops_async._progress.words import amount, speed, time_left
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from datarobot_mlops_async.artifacts import Progress
+
+
+_NARROW = 60
+"""Columns of a terminal below which there is no room for the speed."""
 
 
 class _Amount(ProgressColumn):
@@ -34,8 +39,8 @@ class RichBars(Bars):
         super().__init__(
             *first,
             BarColumn(bar_width=None),
-            _Amount(),
-            TextColumn("{task.fields[speed]}", justify="right"),
+            _Amount(Column(no_wrap=True)),
+            *([TextColumn("{task.fields[speed]}", justify="right")] if console.width >= _NARROW else []),
             TextColumn("{task.fields[rest]}"),
             console=console,
             # Refreshed where it is updated: no thread of its own.

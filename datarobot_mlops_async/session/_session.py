@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+import inspect
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self
 
 import anyio
 
@@ -20,7 +21,7 @@ from datarobot_mlops_async.session._view import SessionView
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     import httpx
 
@@ -28,7 +29,34 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._config import TokenSource
     from datarobot_mlops_async._retry import RetryPolicy
 
+P = ParamSpec("P")
 DEFAULT_MAX_CONCURRENCY = 32
+
+
+def _opener(
+    init: Callable[Concatenate[Any, P], None],
+) -> Callable[Concatenate[type[AsyncSession], P], Coroutine[Any, Any, AsyncSession]]:
+    """Make `AsyncSession.open` of the constructor, whose parameters it has, for type checkers and in notebooks."""
+
+    async def open(  # noqa: A001
+        cls: type[AsyncSession], /, *arguments: P.args, **options: P.kwargs
+    ) -> AsyncSession:
+        """Open a session where ``async with`` does not fit, such as in a notebook; `aclose` closes it.
+
+        ::
+
+            session = await AsyncSession.open()
+            deployment = await session.deployments.get(deployment_id)
+            await session.aclose()
+
+        The parameters are those of `AsyncSession`.
+        """
+        session = cls(*arguments, **options)  # type: ignore[arg-type] # pyright: ignore[reportCallIssue]
+        return await session.__aenter__()
+
+    open.__qualname__ = "AsyncSession.open"
+    open.__signature__ = inspect.signature(init).replace(return_annotation="AsyncSession")  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
+    return open
 
 
 class AsyncSession(SessionView):
@@ -139,16 +167,7 @@ class AsyncSession(SessionView):
         """
         return cls(settings, **options)
 
-    @classmethod
-    async def open(cls, *arguments: Any, **options: Any) -> Self:
-        """Open a session that is closed by `aclose`, where ``async with`` does not fit: ``await AsyncSession.open()``.
-
-        Args:
-            arguments: Those of `AsyncSession`.
-            options: The same.
-        """
-        session = cls(*arguments, **options)
-        return await session.__aenter__()
+    open = classmethod(_opener(__init__))
 
     async def __aenter__(self) -> Self:
         self._api.lifetime.enter()

@@ -51,7 +51,8 @@ async def check(session: AsyncSession) -> None:
     assert_type(session.operation("status/s/"), Operation[Any])
     again: Operation[Deployment] = session.operation("status/s/")
     assert_type(await again, Deployment)
-    assert_type(await AsyncSession.open(), AsyncSession)
+    assert_type(await AsyncSession.open("https://h", timeout=5), AsyncSession)
+    await AsyncSession.open(timeot=5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
     assert_type(await session.resource_bundles.get("b"), ResourceBundle)
     assert_type(await session.pps_image.metadata(), PPSImageMetadata)
