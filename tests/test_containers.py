@@ -174,6 +174,7 @@ def test_registry_that_cannot_be_reached_shows_what_the_tool_said(dr, image, reg
     assert "connection refused" in ran.err
 
 
+# Not crane itself, which no distribution packages: a script that keeps what crane would be asked to do.
 _CRANE = """
 echo "$@" >> {log}
 [ "$1" = push ] && cp "$3" {log}.pushed

@@ -63,16 +63,18 @@ class _Root(Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Carry out the command. Here, because click has words of its own for what comes further up."""
+        error: BaseException
         try:
             return super().invoke(ctx)
-        except BaseException as error:
+        except BaseExceptionGroup as group:
+            error = group
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
-            if isinstance(error, (KeyboardInterrupt, click.Abort)):
-                raise Failure("interrupted", ExitCode.INTERRUPTED) from None
-            if isinstance(error, BrokenPipeError):
-                raise Failure("", ExitCode.BROKEN_PIPE) from None
-            raise error from None
+        except (KeyboardInterrupt, click.Abort, BrokenPipeError) as end:
+            error = end
+        if isinstance(error, (KeyboardInterrupt, click.Abort)):
+            raise Failure("interrupted", ExitCode.INTERRUPTED)
+        raise Failure("", ExitCode.BROKEN_PIPE) if isinstance(error, BrokenPipeError) else error
 
 
 def _command_line(_ctx: object, _parameter: object, text: str | None) -> str | None:

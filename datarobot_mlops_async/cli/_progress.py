@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.progress import TextColumn
-
 from datarobot_mlops_async._progress.rich_bars import RichBars
 from datarobot_mlops_async._progress.words import LogLines
 from datarobot_mlops_async.cli import _messages as messages
@@ -22,9 +20,8 @@ class DownloadView(RichBars):
     Where nothing may be redrawn there is a line every 10 seconds.
     """
 
-    def __init__(self, console: Console, *, live: bool, indent: int = 0) -> None:
-        first = [TextColumn(" " * (indent - 1))] if indent else []
-        super().__init__(*first, console=console, disable=not live)
+    def __init__(self, console: Console, *, live: bool) -> None:
+        super().__init__(console=console, disable=not live)
         self._lines = LogLines(lambda line: console.print(line, soft_wrap=True))
         self._bar = self.add_bar()
 
