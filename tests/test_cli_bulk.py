@@ -97,6 +97,20 @@ def test_dry_run_changes_nothing(dr, datarobot_emulator):
     assert not changes(datarobot_emulator)
 
 
+def test_dry_run_shows_what_an_earlier_run_left(dr, datarobot_emulator, tmp_path):
+    *done, left = active(dr, 3)
+    change = ("deployments", "deactivate", "--resume", tmp_path / "journal")
+    assert dr(*change, *done, "--yes").code == 0
+    ran = dr(*change, *done, left, "--dry-run")
+    assert ran.lines == [left]
+    assert ran.error == "would deactivate 1 deployment (2 more are done)"
+    everything = dr(*change, "--all", "--dry-run")
+    assert {line.split("\t")[0] for line in everything.lines} == {*ids(dr)} - {*done}
+    asked = dr(*change, *done, left, terminal=True, stdin="n\n")
+    assert left in asked.err
+    assert done[0] not in asked.err
+
+
 def test_person_is_asked(dr, datarobot_emulator):
     chosen = active(dr, 2)
     assert dr("deployments", "deactivate", *chosen, terminal=True, stdin="\n").code == 1

@@ -102,7 +102,7 @@ async def download(
     if "mirrors" in how:
         raise usage("--mirror is for one file: with a filter there are many")
     # Not at the top: only this needs it.
-    from datarobot_mlops_async.cli._many import download_many
+    from datarobot_mlops_async.cli._bulk import download_many
 
     with cli.terminal.status.busy("looking for deployments"):
         found = await cli.session.deployments.list(**filters).collect()

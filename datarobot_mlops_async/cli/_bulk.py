@@ -1,4 +1,4 @@
-"""The same action for many deployments: chosen, confirmed, watched, summed up, and resumed."""
+"""The same for many deployments: an action that is confirmed, watched, summed up and resumed; or downloads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 from attrs import define, field
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich import progress as bars
 
+from datarobot_mlops_async.artifacts import RateLimit
 from datarobot_mlops_async.bulk import Journal, Outcome, OutcomeState, read_journal
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, usage
@@ -24,6 +26,7 @@ from datarobot_mlops_async.models import Deployment
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress
     from datarobot_mlops_async.cli._invocation import Invocation
     from datarobot_mlops_async.cli._options import BulkOptions
     from datarobot_mlops_async.cli._terminal import Terminal
@@ -55,24 +58,30 @@ class BulkAction:
         Raises:
             Failure: Some of it did not succeed, or nothing was named.
         """
-        terminal = self.cli.terminal
+        terminal, verb = self.cli.terminal, self.verb
         found = await self._find()
-        open_ones = self._choose(found, self._earlier())
+        left = self._choose(found, self._earlier())
+        # A thing that another run chose may not be among them any more.
+        shown = [each for each in found if each.id in left]
         done = f" ({self._done:,} more are done)" if self._done else ""
-        counted = messages.count(open_ones, "deployment") + done
-        if not open_ones:
-            terminal.say(f"no deployments to {self.verb}{done}")
-            return
-        if self.options.dry_run:
-            self._show(found)
-            terminal.say(f"would {self.verb} {counted}")
-            return
-        if terminal.can_ask and not self.options.yes:
-            await self._name(found)
-        await terminal.confirm(f"{self.verb.capitalize()} {counted}?", yes=self.options.yes)
-        self.cli.go_on = self._how_to_go_on
-        await self._act()
-        self._sum_up()
+        counted = messages.count(len(left), "deployment") + done
+        if not left:
+            terminal.say(f"no deployments to {verb}{done}")
+        elif self.options.dry_run:
+            if len(shown) == len(left):
+                output = OutputFormat(as_lines=self.options.as_lines)
+                self.cli.printer("deployments.list", output).several(shown)
+            else:
+                for each in left:
+                    terminal.write(clean(each))
+            terminal.say(f"would {verb} {counted}")
+        else:
+            if terminal.can_ask and not self.options.yes:
+                await self._name(left, shown)
+            await terminal.confirm(f"{verb.capitalize()} {counted}?", yes=self.options.yes)
+            self.cli.go_on = self._how_to_go_on
+            await self._act()
+            self._sum_up()
 
     @property
     def _action(self) -> str:
@@ -95,8 +104,8 @@ class BulkAction:
             raise usage(f"--resume: {error}") from None
         return journal
 
-    def _choose(self, found: Sequence[Deployment], journal: Journal | None) -> int:
-        """Settle what is asked for, and return how much of it is left to do."""
+    def _choose(self, found: Sequence[Deployment], journal: Journal | None) -> list[str]:
+        """Settle what is asked for, and return what of it is left to do."""
         earlier = journal.outcomes if journal else ()
         self._asked = self.options.ids or [each.id for each in found]
         if not self.options.ids:
@@ -106,29 +115,21 @@ class BulkAction:
             self._asked = list(dict.fromkeys([*again, *self._asked]))
         self._chosen = list(dict.fromkeys([*(each.item for each in earlier), *self._asked]))
         done = {each.item for each in earlier if each.state is OutcomeState.SUCCEEDED}
-        begun = {each.item for each in earlier if each.state is OutcomeState.UNKNOWN and each.location}
+        begun = [each.item for each in earlier if each.state is OutcomeState.UNKNOWN and each.location]
         self._done = len(done)
-        return len({*self._asked, *begun} - done)
+        return [each for each in dict.fromkeys([*self._asked, *begun]) if each not in done]
 
-    async def _name(self, found: Sequence[Deployment]) -> None:
+    async def _name(self, left: Sequence[str], found: Sequence[Deployment]) -> None:
         """Tell a person which deployments are meant, before the question."""
-        terminal = self.cli.terminal
-        shown: Sequence[Deployment] = found[:_MOST_NAMED]
+        terminal, session = self.cli.terminal, self.cli.session
+        shown = found[:_MOST_NAMED]
         if not shown:
-            deployments = self.cli.session.deployments
-            outcomes = await self.cli.session.bulk(deployments.get, self._asked[:_MOST_NAMED])
+            outcomes = await session.bulk(session.deployments.get, left[:_MOST_NAMED])
             shown = [each.value or Deployment(id=each.item) for each in outcomes]
         terminal.status.hide()
         terminal.err.print(table_of(DEPLOYMENTS.columns[:3], shown, terminal.err.width))
-        if more := len(self._asked) - len(shown):
+        if more := len(left) - len(shown):
             terminal.say(f"and {more:,} more")
-
-    def _show(self, found: Sequence[Deployment]) -> None:
-        if found:
-            self.cli.printer("deployments.list", OutputFormat(as_lines=self.options.as_lines)).several(found)
-            return
-        for each in self._chosen:
-            self.cli.terminal.write(clean(each))
 
     async def _act(self) -> None:
         options = self.options
@@ -204,16 +205,85 @@ class BulkAction:
         )
 
 
-class ManyView(Progress):
+async def download_many(
+    cli: Invocation,
+    ids: Sequence[str],
+    directory: Path,
+    suffix: str,
+    artifact_of: Callable[[str], Awaitable[Artifact]],
+    *,
+    max_connections: int,
+    max_rate: float | None = None,
+    **how: Any,
+) -> None:
+    """Download one artifact of each of many deployments that is not here yet.
+
+    A file appears under its name when it is verified and not before, so what is there is done.
+
+    Args:
+        cli: The command.
+        ids: The deployments.
+        directory: Where the files go; made if it is not there.
+        suffix: What a file's name has behind the deployment's id.
+        artifact_of: Returns a deployment's artifact, given its id.
+        max_connections: The bound over all of them.
+        max_rate: Bytes a second, of all of them.
+        how: Further arguments of `Artifact.download`.
+
+    Raises:
+        Failure: Some of it could not be downloaded.
+    """
+    terminal, reached = cli.terminal, dict.fromkeys(ids, 0)
+    limit = None if max_rate is None else RateLimit(max_rate)
+    cli.go_on = lambda: messages.GO_ON
+    here = await anyio.to_thread.run_sync(_names_in, directory)
+    left = [each for each in ids if how["overwrite"] or f"{each}{suffix}" not in here]
+    if len(left) < len(ids):
+        terminal.say(f"{len(ids) - len(left):,} of {len(ids):,} are here already")
+
+    def amount() -> str:
+        return messages.size(sum(reached.values()))
+
+    async def download(deployment_id: str) -> DownloadResult:
+        def show(progress: Progress) -> None:
+            reached[deployment_id] = progress.verified
+            view.show(amount())
+
+        artifact = await artifact_of(deployment_id)
+        path = directory / f"{deployment_id}{suffix}"
+        return await artifact.download(path, max_connections=1, max_rate=limit, on_progress=show, **how)
+
+    def take(outcome: Outcome[str, DownloadResult]) -> None:
+        if outcome.value is not None and outcome.value.path is not None:
+            terminal.write_path(outcome.value.path)
+        else:
+            terminal.say(f"{outcome.item}: {reason_of(outcome)}")
+        view.show(amount(), advance=int(outcome.state is OutcomeState.SUCCEEDED))
+
+    with ManyView(terminal, "", len(left), noun=" files") as view:
+        at_a_time = min(max_connections, len(left)) or 1
+        outcomes = await cli.session.bulk(download, left, max_concurrency=at_a_time, on_outcome=take)
+    if any(each.state is not OutcomeState.SUCCEEDED for each in outcomes):
+        sum_up(terminal, outcomes, len(left))
+        raise Failure("the same command tries again what is missing", ExitCode.PARTIAL)
+    terminal.say(f"{messages.count(len(left), 'file')}, {amount()}")
+
+
+def _names_in(directory: Path) -> set[str]:
+    directory.mkdir(parents=True, exist_ok=True)
+    return {each.name for each in directory.iterdir() if each.is_file()}
+
+
+class ManyView(bars.Progress):
     """One bar for many things, with how many of all are done and a note that changes."""
 
     def __init__(self, terminal: Terminal, what: str, total: int, done: int = 0, noun: str = "") -> None:
         super().__init__(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f}" + noun),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(bar_width=None),
+            bars.TextColumn("{task.completed:,.0f} of {task.total:,.0f}" + noun),
+            bars.TextColumn("{task.fields[note]}"),
+            bars.TimeElapsedColumn(),
             console=terminal.err,
             expand=True,
             disable=not terminal.live,

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.operations import Operation, OperationStatus
 
 T = TypeVar("T")
-GO_ON = "what is here was kept: the same command goes on from there"
 _LOGGER = logging.getLogger("datarobot_mlops_async")
 
 
@@ -144,7 +143,7 @@ class Invocation:
             await self._stream(artifact, **how)
             return None
         if how.get("resume"):
-            self.go_on = lambda: GO_ON
+            self.go_on = lambda: messages.GO_ON
         terminal = self.terminal
         if artifact.filename:
             terminal.say(artifact.filename + (f", {messages.size(artifact.size)}" if artifact.size else ""))

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 from datarobot_mlops_async._progress.words import duration, rate, size
 
-__all__ = ["UNSAFE", "ago", "clean", "count", "duration", "escaped", "rate", "size"]
+__all__ = ["GO_ON", "UNSAFE", "ago", "clean", "count", "duration", "escaped", "rate", "size"]
 
+GO_ON = "what is here was kept: the same command goes on from there"
 # Escape sequences as a whole, so that none leaves its tail behind as text.
 _SEQUENCE = re.compile(
     # Strings (OSC, DCS, SOS, PM, APC) up to their end, CSI sequences, all other escapes.
