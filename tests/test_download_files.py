@@ -135,7 +135,8 @@ async def test_cancelling_while_a_partial_is_opened_keeps_no_lock(storage, tmp_p
         with monkeypatch.context() as patch:
             held = Held(patch, fcntl, "flock", when=lambda *_: next(calls) == call)
             await _cancelled_at(held, artifact, path)
-        await artifact.download(path)
+        with anyio.fail_after(10):
+            await artifact.download(path)
     assert path.read_bytes() == stored.data
     assert leftovers(tmp_path) == []
 
@@ -150,7 +151,8 @@ async def test_cancelling_while_a_partial_is_closed_keeps_no_lock(storage, tmp_p
             await _cancelled_at(held, artifact, path)
         storage.faults.clear()
         stored = storage.put("image", SIZE)
-        await artifact.download(path)
+        with anyio.fail_after(10):
+            await artifact.download(path)
     assert path.read_bytes() == stored.data
 
 
@@ -394,6 +396,20 @@ async def test_names_of_partial_files_cannot_be_known_before(storage, tmp_path):
             await artifact.download(tmp_path / "image")
             (tmp_path / "image").unlink()
     assert len(names) == 4
+
+
+def test_name_under_which_a_state_is_written_cannot_be_known_before(tmp_path):
+    script = """
+import pathlib, sys
+from datarobot_mlops_async._download._resume_state import ResumeState, write_state
+sys.addaudithook(lambda event, of: print(of[0]) if event == "open" and ".json." in str(of[0]) else None)
+for _ in range(2):
+    write_state(pathlib.Path(sys.argv[1]), ResumeState())
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "state.json")]
+    opened = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert len(set(opened)) == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 
 
 @ASYNCIO

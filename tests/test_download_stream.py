@@ -70,6 +70,28 @@ async def test_wrong_bytes_are_told_whenever_a_chunk_is_cancelled(storage, wrong
                 await anext(chunks)
 
 
+async def test_deadline_around_each_chunk_loses_nothing(storage):
+    stored = storage.put("image", MIB)
+    gate = threading.Semaphore(0)
+    # In place of a clock: each further piece is let go only after a deadline has passed.
+    storage.fault(before=lambda: gate.acquire(timeout=5), when=lambda request: request.range[0] > 0, times=99)
+    async with (
+        artifact_at(storage.endpoint, "files/image") as artifact,
+        artifact.stream(max_connections=1) as chunks,
+    ):
+        data, missed = bytearray(), 0
+        while len(data) < MIB:
+            with anyio.move_on_after(0.01) as deadline:
+                data += await anext(chunks)
+            if deadline.cancelled_caught:
+                missed += 1
+                gate.release()
+        with pytest.raises(StopAsyncIteration):
+            await anext(chunks)
+    assert data == stored.data
+    assert missed >= 3
+
+
 async def _next_or_wrong(chunks):
     with contextlib.suppress(IntegrityError):
         await anext(chunks)

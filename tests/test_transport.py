@@ -7,6 +7,7 @@ import builtins
 import contextlib
 import gc
 import gzip
+import itertools
 import resource
 import socket
 import threading
@@ -36,7 +37,7 @@ from datarobot_mlops_async.errors import (
 from tests.conftest import BACKENDS
 from tests.scripted import Answer, ScriptedServer
 from tests.servers.odd import OddServer, says
-from tests.waiting import wait_until
+from tests.waiting import cancelled_when, wait_until
 
 pytestmark = pytest.mark.anyio
 pytest_plugins = ["tests.servers.fixtures"]
@@ -444,18 +445,38 @@ async def test_request_cancelled_while_its_body_is_sent_leaves_nothing_unfinishe
     gc.collect()
 
 
+async def test_call_that_is_cancelled_closes_its_connection_though_no_answer_comes(over):
+    with OddServer(lambda *_: server.release.wait(10)) as server:
+        async with client_for(server) as client:
+            for number in range(1, 4):
+                async with cancelled_when(lambda number=number: len(server.requests) == number):
+                    await send(client, server)
+            with anyio.fail_after(5):
+                await wait_until(lambda: not sockets_to(server.port))
+
+
 @pytest.mark.parametrize("way", ["plain", "tls", "tunnel"])
 async def test_calls_cancelled_anywhere_leave_everything_working(way, over, tls, proxy, anyio_backend_name):
     """Hundreds of calls are cut off at random moments: while connecting, shaking hands, sending, waiting, reading."""
     random = Random(way)
     body = b"x" * 20_000
-    answer = says(OK + b"Content-Length: %d\r\n\r\n" % len(body), body[:9], body[9:], then="keep")
+
+    def answer(connection, request, number):
+        # It names its request; an answer that somebody else gets is found out.
+        path = request.split()[1]
+        connection.sendall(OK + b"X-Path: %b\r\nContent-Length: %d\r\n\r\n" % (path, len(body)) + body[:9])
+        connection.sendall(body[9:])
+
     context = None if way == "plain" else tls.server_context()
     options = {"verify": str(tls.ca_file), "proxy": proxy.url if way == "tunnel" else None}
     cut_off = 0
+    numbers = itertools.count()
 
     async def call():
-        return (await send(client, server)).content
+        path = f"/api/v2/{next(numbers)}/"
+        response = await send(client, server, path=path)
+        assert response.headers["x-path"] == path
+        return response.content
 
     async def cut_off_call():
         nonlocal cut_off
@@ -486,6 +507,9 @@ async def test_calls_cancelled_anywhere_leave_everything_working(way, over, tls,
                 for _ in range(8):
                     group.start_soon(worker)
             assert cut_off > 50
+            with anyio.fail_after(10):
+                # Idle ones at most, of those that had been in use together.
+                await wait_until(lambda: len(sockets_to(server.port) + sockets_to(proxy.port)) <= 2 * 8)
             async with anyio.create_task_group() as group:
                 for _ in range(32):
                     group.start_soon(call)
