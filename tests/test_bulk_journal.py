@@ -118,6 +118,9 @@ async def test_journal_says_what_it_is_and_beforehand_what_is_about_to_be_done(j
         (partial(pow, 2, mod=None), {}, "pow(2, mod=None)"),
         (partial(dict, a="x", b=object), {}, "dict(a='x', b=type)"),
         (str.upper, {}, "str.upper"),
+        (partial(offline().request, "PATCH"), {}, "SessionView.request('PATCH')"),
+        (offline().deployments.begin_report, {}, "Deployments.begin_report"),
+        (offline().deployments.watch, {}, "Deployments.watch"),
     ],
 )
 async def test_action_is_named_as_the_function_or_as_told(journal, function, options, name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 from datarobot_mlops_async.models import (
@@ -311,3 +312,9 @@ class Deployments(OneDeployment):
 
 def _by_name(feature: Feature) -> str:
     return feature.name
+
+
+for _function in vars(OneDeployment).values():
+    if isfunction(_function):
+        # Journals of bulk runs name what a caller calls.
+        _function.__qualname__ = f"{Deployments.__name__}.{_function.__name__}"
