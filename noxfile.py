@@ -13,7 +13,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "typing", "tests", "tests-httpx2", "build"]
+nox.options.sessions = ["lint", "typing", "docs", "tests", "tests-httpx2", "build"]
 nox.options.error_on_external_run = True
 nox.options.reuse_existing_virtualenvs = True
 
@@ -115,7 +115,7 @@ def typing(session: nox.Session) -> None:
     session.run("pyright", "--pythonpath", str(Path(session.bin, "python")))
 
 
-@nox.session(default=False)
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the API reference from the docstrings into ``build/reference``, without a warning."""
     _install(session, "docs")
@@ -150,3 +150,4 @@ def bench(session: nox.Session) -> None:
         session.error("the benchmarks of calls and downloads need nginx (Debian: nginx-light)")
     for name in names:
         session.run("python", f"benchmarks/{name}.py")
+    session.run("python", "benchmarks/picture.py")
