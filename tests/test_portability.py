@@ -1,4 +1,4 @@
-"""Downloads where a system lacks what this one has: no positioned writes, no locks, no ``/proc``, open files that stay.
+"""The library where a system lacks what this one has: no positioned writes, no locks, no ``/proc``, open files that stay.
 
 What is missing is taken away in a process of its own, before the library is imported.
 """
@@ -11,6 +11,7 @@ import sys
 import pytest
 from anyio import to_thread
 
+from datarobot_mlops_async.emulator import Emulator
 from tests.servers.clients import MIB, artifact_at, leftovers
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -23,13 +24,20 @@ pytestmark = [
 SIZE = 2 * MIB + 12_345
 
 _LACKING = """
-import io, os, sys
+import io, os, select, signal, sys
 
-for name in ("pwrite", "pread", "preadv", "pwritev", "fstatvfs", "fchmod", "geteuid", "O_NOFOLLOW", "O_NONBLOCK",
-             "O_CLOEXEC", "register_at_fork", "fork", "posix_fadvise"):
-    if hasattr(os, name):
-        delattr(os, name)
-sys.modules["fcntl"] = None
+LACKING = {
+    os: "pwrite pread preadv pwritev fstatvfs fchmod geteuid getuid O_NOFOLLOW O_NONBLOCK O_CLOEXEC O_DIRECTORY"
+        " register_at_fork fork posix_fadvise fdatasync",
+    select: "poll epoll",
+    signal: "SIGHUP SIGKILL SIGQUIT SIGUSR1 SIGUSR2 SIGPIPE SIGWINCH pthread_sigmask",
+}
+for module, names in LACKING.items():
+    for name in names.split():
+        if hasattr(module, name):
+            delattr(module, name)
+for name in ("fcntl", "grp", "pwd", "resource", "termios", "tty"):
+    sys.modules[name] = None
 
 real_open, real_listdir, real_stat = os.open, os.listdir, os.stat
 
@@ -91,6 +99,46 @@ async def main():
 
 anyio.run(main)
 """
+
+
+_WORK = """
+import anyio
+from datarobot_mlops_async import AsyncSession, read_journal
+from datarobot_mlops_async.cli import main
+
+async def work():
+    async with AsyncSession(verify=sys.argv[1]) as session:
+        ids = [each.id async for each in session.deployments.list(status="active", limit=5)]
+        for _ in range(2):
+            await session.bulk(session.deployments.begin_deactivate, ids[:5], resume_from="run.jsonl")
+        return read_journal("run.jsonl").counts["succeeded"]
+
+done = anyio.run(work)
+print(done)
+ca_file = sys.argv[1]
+for command in ("deployments list --limit 2", "pps-image download images/ --sidecar"):
+    sys.argv = ["dr-mlops", "--ca-file", ca_file, *command.split()]
+    try:
+        main()
+    except SystemExit as error:
+        assert not error.code, command
+"""
+
+
+async def test_calls_bulk_and_commands_where_the_system_lacks_much(tls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Emulator(deployments=30, image_size=MIB, operation_seconds=0, tls=tls.server_context()) as emulator:
+        monkeypatch.setenv("DATAROBOT_ENDPOINT", emulator.endpoint)
+        monkeypatch.setenv("DATAROBOT_API_TOKEN", emulator.token)
+        arguments = [sys.executable, "-c", _LACKING + _WORK, str(tls.ca_file)]
+        done = await to_thread.run_sync(
+            lambda: subprocess.run(arguments, capture_output=True, text=True, check=False)
+        )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "5"
+    assert len(lines) == 4  # two deployments, the image's path, what the bulk run did
+    assert {each.suffix for each in (tmp_path / "images").iterdir()} == {".gz", ".sha256"}
 
 
 async def _download(storage, path, sha256, times=1):
