@@ -29,14 +29,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trustme
-from download_contenders import CONTENDERS, IMAGE, WATCH
+from download_contenders import CONTENDERS, IMAGE, OURS, WATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RESULTS = Path(__file__).with_name("results")
-OURS = "datarobot-mlops-async"
-OURS_ONE = "datarobot-mlops-async, 1 connection"
+OURS_ONE = f"{OURS}, 1 connection"
 SDK = "official SDK (no check)"
 ARIA = "aria2c -x8 --checksum"
 GIB = 2**30

@@ -23,9 +23,9 @@ from datarobot_mlops_async._transport import (
     Handshake,
     Route,
     dial_route,
+    name_request,
     proxy_for,
     tls_context,
-    without_query,
 )
 from datarobot_mlops_async.errors import (
     ConnectError,
@@ -261,8 +261,5 @@ def _named(url: str) -> Iterator[None]:
     try:
         yield
     except TransportError as error:
-        if not error.url:
-            error.method, error.url = "GET", without_query(url)
-            error.message = f"GET {error.url}: {error.message}"
-            error.args = (error.message,)
+        name_request(error, "GET", url)
         raise
