@@ -84,7 +84,16 @@ def test_settings_are_read_and_changed(emulator, api, control):
     assert api.get("version/").status_code == 401
     control.post("reset", json={})
     assert len(api.get("deployments/", headers={"Authorization": "Bearer other"}).json()["data"]) == 3
-    for wrong in ({"latency": -1}, {"latency": "x"}, {"dialect": "latin"}, {"port": 1}, {"none": 1}):
+    for wrong in (
+        *({"latency": -1}, {"latency": "x"}, {"dialect": "latin"}, {"port": 1}, {"none": 1}),
+        *(
+            {"version": 5},
+            {"version": "new"},
+            {"deployments": 1.5},
+            {"deployments": None},
+            {"scoring_code_size": True},
+        ),
+    ):
         refused = control.patch("settings", json=wrong)
         assert refused.status_code == 422
         assert next(iter(wrong)) in refused.json()["message"]

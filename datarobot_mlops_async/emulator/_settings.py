@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import Attribute, define, field
-from attrs.validators import gt, in_, optional
+from attrs.validators import gt, in_, instance_of, matches_re, optional
 
 if TYPE_CHECKING:
     import ssl
@@ -16,9 +16,20 @@ if TYPE_CHECKING:
 _REDIRECTS = (None, 301, 302, 303, 307, 308)
 
 
-def _not_negative(_instance: object, attribute: Attribute[Any], value: Any) -> None:
-    if value is not None and not value >= 0:
-        raise ValueError(f"{attribute.name} must not be negative, got {value!r}")
+def _not_negative(wording: str, *kinds: Any) -> Any:
+    def check(_instance: object, attribute: Attribute[Any], value: Any) -> None:
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise TypeError(f"{attribute.name} must be {wording}, got {value!r}")
+        if value is not None and not value >= 0:
+            raise ValueError(f"{attribute.name} must not be negative, got {value!r}")
+
+    return check
+
+
+_COUNT = _not_negative("a whole number", int)
+_COUNT_OR_NONE = _not_negative("a whole number or None", int, type(None))
+_SECONDS = _not_negative("a number", int, float)
+_TEXT = instance_of(str)
 
 
 def _recent_minute() -> datetime:
@@ -74,30 +85,30 @@ class Settings:
         log_bytes: How many bytes of requests, heads and bodies, the log keeps; the last one always. Fixed.
     """
 
-    deployments: int = field(default=250, validator=_not_negative)
-    image_size: int | None = field(default=64 * 2**20, validator=_not_negative)
+    deployments: int = field(default=250, validator=_COUNT)
+    image_size: int | None = field(default=64 * 2**20, validator=_COUNT_OR_NONE)
     image_file: str | Path | None = None
     seed: int = 0
     epoch: datetime = field(factory=_recent_minute, validator=_aware)
-    host: str = "127.0.0.1"
-    port: int = field(default=0, validator=_not_negative)
-    storage_port: int = field(default=0, validator=_not_negative)
-    path_prefix: str = ""
+    host: str = field(default="127.0.0.1", validator=_TEXT)
+    port: int = field(default=0, validator=_COUNT)
+    storage_port: int = field(default=0, validator=_COUNT)
+    path_prefix: str = field(default="", validator=_TEXT)
     tls: ssl.SSLContext | None = None
-    token: str = field(default="emulator-token", repr=False)
-    version: str = "2.49.0"
-    latency: float = field(default=0.0, validator=_not_negative)
-    operation_seconds: float = field(default=1.0, validator=_not_negative)
-    drift_rate: float = field(default=0.0, validator=_not_negative)
-    deletion_lag: float = field(default=0.0, validator=_not_negative)
-    signature_seconds: float = field(default=900.0, validator=_not_negative)
+    token: str = field(default="emulator-token", repr=False, validator=_TEXT)
+    version: str = field(default="2.49.0", validator=matches_re(r"\d+(\.\d+)*"))
+    latency: float = field(default=0.0, validator=_SECONDS)
+    operation_seconds: float = field(default=1.0, validator=_SECONDS)
+    drift_rate: float = field(default=0.0, validator=_SECONDS)
+    deletion_lag: float = field(default=0.0, validator=_SECONDS)
+    signature_seconds: float = field(default=900.0, validator=_SECONDS)
     image_redirect: int | None = field(default=302, validator=_redirect)
     storage_rate: float | None = field(default=None, validator=optional(gt(0)))
-    scoring_code_size: int = field(default=128 * 2**10, validator=_not_negative)
+    scoring_code_size: int = field(default=128 * 2**10, validator=_COUNT)
     resource_bundles: bool = True
     can_create: bool = True
     can_erase: bool = True
-    max_deployments: int | None = field(default=None, validator=_not_negative)
+    max_deployments: int | None = field(default=None, validator=_COUNT_OR_NONE)
     dialect: Literal["page", "older", "newer"] = field(
         default="page", validator=in_(("page", "older", "newer"))
     )
