@@ -208,6 +208,7 @@ def _span(first: str, last: str, *, size: int) -> tuple[int, int] | None:
 
 
 _SIGNATURE = "&X-Amz-Signature="
+_WEEK = 604_800  # S3 signs for no longer
 
 
 class Signer:
@@ -225,7 +226,7 @@ class Signer:
         query = (
             "X-Amz-Algorithm=AWS4-HMAC-SHA256"
             f"&X-Amz-Credential=ASIAEMULATOR%2F{stamp[:8]}%2Fus-east-1%2Fs3%2Faws4_request"
-            f"&X-Amz-Date={stamp}&X-Amz-Expires={math.ceil(seconds)}"
+            f"&X-Amz-Date={stamp}&X-Amz-Expires={math.ceil(min(seconds, _WEEK))}"
             # The true limits, in fractions of a second. With temporary credentials it is the same at
             # S3: a URL ends with its signer's own token, which can be earlier than its stamp says.
             f"&X-Amz-Security-Token={now:.6f}%2B{now + seconds:.6f}"
