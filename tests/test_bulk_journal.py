@@ -363,6 +363,17 @@ async def test_one_argument_is_enough_for_the_first_run_and_all_others(journal):
     assert len(lines_of(other)) == 1
 
 
+async def test_record_that_is_not_there_yet_may_stand_beside_another_journal(journal):
+    record = journal.with_name("record")
+    planned = await offline().bulk(int, ["1"], resume_from=record, journal=journal, dry_run=True)
+    assert planned == []
+    assert not journal.exists()
+    (outcome,) = await offline().bulk(int, ["1"], resume_from=record, journal=journal)
+    assert outcome.value == 1
+    assert not record.exists()
+    assert len(lines_of(journal)) == 2
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full: Linux")
 async def test_journal_that_cannot_be_written_ends_the_run_before_anything_is_sent():
     with operations_server(Statuses()) as server:

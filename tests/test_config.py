@@ -181,6 +181,7 @@ def test_unsafe_token_is_refused_without_being_shown(token):
         ("endpoint: https://h\ntoken: x\nmax_retries: [2]", "max_retries must be a whole number"),
         ("endpoint: https://h\ntoken: x\nmax_retries: 1000000000", "at most 1000"),
         ("endpoint: https://h\ntoken: x\nconnect_timeout: .inf", "connect_timeout must be at least"),
+        ("endpoint: https://h\ntoken: x\nconnect_timeout: 1.0e+300", "connect_timeout must be at least"),
         ("endpoint: https://h\ntoken: x\nconnect_timeout: 1e99999", "connect_timeout must be at least"),
         (f"endpoint: https://h\ntoken: x\nconnect_timeout: 1{'0' * 400}", "connect_timeout must be a number"),
         ("endpoint: https://h\ntoken: x\nconnect_timeout: true", "connect_timeout must be a number"),

@@ -62,6 +62,12 @@ def test_backoff_doubles_under_full_jitter_up_to_its_ceiling():
     assert retry_delay(error, policy, attempt=5, draw=lambda: 0.0) == 0
 
 
+def test_wait_that_a_server_asks_for_is_five_minutes_at_most():
+    policy = RetryPolicy(budget=math.inf)
+    assert retry_delay(answer(429, 299.0), policy, attempt=1) == 299
+    assert retry_delay(answer(429, 86_400.0), policy, attempt=1) == 300
+
+
 def test_retry_ends_with_attempts_or_budget():
     policy = RetryPolicy(max_retries=2, budget=10)
     assert retry_delay(ConnectError("x"), policy, attempt=2, draw=lambda: 0.5) is not None
