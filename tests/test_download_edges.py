@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from datarobot_mlops_async._api import Hooks
+from datarobot_mlops_async._api import Hooks, Options
 from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
 from datarobot_mlops_async._download._partial import Partial
 from datarobot_mlops_async._download._remote import RemoteObject
@@ -27,6 +27,7 @@ from datarobot_mlops_async.errors import (
     ReadError,
 )
 from tests.servers.clients import KIB, MIB, artifact_at
+from tests.servers.odd import OddServer
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.anyio
@@ -177,6 +178,18 @@ async def test_error_body_that_breaks_off_still_tells_the_status(storage, tmp_pa
             await artifact.download(tmp_path / "image")
 
 
+async def test_error_body_that_trickles_costs_no_more_than_a_requests_time(tmp_path):
+    def answer(connection, request, number):
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 60000\r\n\r\nno such")
+        while not server.release.wait(0.05):
+            connection.sendall(b" thing")
+
+    with OddServer(answer) as server, anyio.fail_after(10):
+        async with artifact_at(server.origin, "files/x", session_options={"timeout": 0.3}) as artifact:
+            with pytest.raises(NotFoundError, match="no such thing"):
+                await artifact.download(tmp_path / "x")
+
+
 async def test_jar_promise_holds_for_headers_only_in_part(storage, tmp_path):
     stored = storage.put("image", SIZE)
     expectation = Expectation(kind=ArtifactKind.FILE, filename=None).with_headers(
@@ -260,6 +273,7 @@ class _Endpoint:
 
     redactor = Redactor(["secret"])
     hooks = Hooks(endpoint="http://api/")
+    options = Options()
 
     def url_of_bytes(self, path):
         return f"http://api/{path}"

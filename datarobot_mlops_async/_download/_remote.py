@@ -11,6 +11,7 @@ mirror that fails, is slow or has an object of another size is not asked again.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -164,10 +165,9 @@ class RemoteObject:
             return response
         sink = _ErrorBody()
         try:
-            await response.drain(sink)
-        except TransportError:
-            # The status says enough; a body cut short is read as far as it came.
-            pass
+            # The status says enough; a body that breaks off or trickles is read as far as it came.
+            with anyio.move_on_after(self._api.options.timeout), suppress(TransportError):
+                await response.drain(sink)
         finally:
             await response.aclose()
         raise status_error(

@@ -48,7 +48,7 @@ async def diagnose(settings: Settings) -> ConnectError | None:
                     partial(_shake_hands, wrapped), interrupt=partial(_shut_down, wrapped)
                 )
             return _speaks_tls(error) if plain else refused_certificate(error)
-    except (TransportError, ValueError):
+    except (TransportError, OSError, ValueError):
         pass
     return None
 
