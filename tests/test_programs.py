@@ -197,9 +197,9 @@ def test_chat_is_told_who_fails_and_who_has_recovered(program, datarobot_emulato
     assert (tmp_path / "watch.state").read_text().startswith('{"watch": 1')
 
 
-def test_script_without_asyncio_prints_what_it_read(program):
+def test_script_without_asyncio_reads_what_it_asks_for(program):
     (chosen,) = some_ids(1)
-    assert re.fullmatch(r".+ is one of \d+", run(DIRECTORY / "without_asyncio.py", chosen).stdout.strip())
+    assert re.fullmatch(r".+ is one of \d+", program("without_asyncio.py").main(chosen))
 
 
 class BaseTrigger:

@@ -202,12 +202,9 @@ def test_printed_download_from_a_mirror_that_lies_brings_the_service_s_bytes(mon
     assert mirror.tokens == 0
 
 
-def test_printed_list_command_works(emulated):
+def test_printed_bulk_run_survives_faults_and_a_kill(emulated):
     returncode, errors = run_printed(command_with("deployments list"))
     assert returncode == 0, errors
-
-
-def test_printed_bulk_run_survives_faults_and_a_kill(emulated):
     journal, command = Path("run.jsonl"), command_with("--resume run.jsonl")
     returncode, _ = run_printed(command, kill_when=lambda: journal.exists() and journal.stat().st_size > 2000)
     assert returncode == -signal.SIGKILL
