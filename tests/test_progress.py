@@ -37,9 +37,10 @@ asyncio.run(main())
 
 @pytest.fixture
 def missing(tmp_path):
-    """Return the environment of a reader who has not installed some packages."""
+    """Return the environment of a reader who has not installed some packages; what a notebook is known by is there."""
 
     def environment(*names):
+        (tmp_path / "ipykernel.py").touch()
         for name in names:
             (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError({name!r})")
         return {"PYTHONPATH": str(tmp_path)}
