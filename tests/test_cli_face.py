@@ -31,19 +31,23 @@ def elsewhere(monkeypatch, tmp_path):
     return options
 
 
-@pytest.mark.datarobot_emulator(faults=["GET /deployments/ status=503 retry-after=2 times=1"])
+@pytest.mark.datarobot_emulator(faults=["GET /deployments/ status=503 retry-after=2 times=2"])
 def test_wait_that_the_server_asks_for_is_said_and_gone_afterwards(datarobot_emulator):
-    with Terminal("deployments", "list", "-n", 1) as terminal:
-        terminal.wait_for("the server asks to wait 2 s")
-        assert terminal.finish() == 0
-        assert "asks to wait" not in terminal.screen
-        assert "1 of 20 deployments" in terminal.screen
+    command = ("deployments", "list", "-n", 1)
+    with Terminal(*command, columns=40) as narrow, Terminal(*command, columns=80) as wide:
+        for terminal in (narrow, wide):
+            terminal.wait_for("the server asks to wait 2 s")
+        for terminal in (narrow, wide):
+            assert terminal.finish() == 0
+            assert "asks to wait" not in terminal.screen
+            assert "1 of 20 deployments" in terminal.screen
 
 
-def test_refused_connection_is_said_before_it_is_given_up(monkeypatch, tmp_path):
+@pytest.mark.parametrize("columns", [40, 80])
+def test_refused_connection_is_said_before_it_is_given_up(monkeypatch, tmp_path, columns):
     (tmp_path / "token").write_text("a-token")
     where = ("--endpoint", "http://127.0.0.1:9", "--token-file", tmp_path / "token")
-    with Terminal(*where, "deployments", "list") as terminal:
+    with Terminal(*where, "deployments", "list", columns=columns) as terminal:
         terminal.wait_for("retrying in ")
         terminal.wait_for("cannot connect")
         terminal.interrupt()
