@@ -153,8 +153,8 @@ def test_log_lines_are_shown_whole_and_cleaned_however_they_are_cut(capfd):
     lines = CleanLines(Terminal())
     for piece in (b"  one\ttab\x1b[2", b"J\nz\xc3", b"\xbc", b"rich\nno end"):
         lines.write(piece)
-    lines.finish()
-    CleanLines(Terminal()).finish()
+    lines.write(b"", final=True)
+    CleanLines(Terminal()).write(b"", final=True)
     assert capfd.readouterr().out == "  one\ttab\nzürich\nno end\n"
 
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _SERVERS_OWN = "server"
 
-
 command = Group("deployments", help="List, read and change deployments.")
 listing(
     command,
@@ -58,7 +57,7 @@ listing(
     "features",
     "deployments.features",
     deployment_id,
-    option("--search", "In the name, in any case.", metavar="TEXT"),
+    option("--search", "In the name, in any case."),
     option(
         "--order-by",
         "name, importance, or -name, -importance.",
@@ -114,17 +113,19 @@ async def capabilities(cli: Invocation, deployment_id: str, output: OutputFormat
     )
 
 
-@command.command(help="Deactivate deployments and wait until they are inactive.")
+@command.command()
 @bulk_options
 @with_session
 async def deactivate(cli: Invocation, options: BulkOptions) -> None:
+    """Deactivate deployments and wait until they are inactive."""
     await cli.bulk("deactivate", _setting("inactive", cli.session, options), options)
 
 
-@command.command(help="Activate deployments and wait until they are active.")
+@command.command()
 @bulk_options
 @with_session
 async def activate(cli: Invocation, options: BulkOptions) -> None:
+    """Activate deployments and wait until they are active."""
     await cli.bulk("activate", _setting("active", cli.session, options), options)
 
 
@@ -164,8 +165,8 @@ def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any
 @together(
     "changes",
     _changes,
-    option("--set-label", "The new label.", metavar="TEXT"),
-    option("--set-description", "The new description.", metavar="TEXT"),
+    option("--set-label", "The new label."),
+    option("--set-description", "The new description."),
     flag("--clear-description", "No description any more."),
     option("--set-importance", "The new importance.", metavar="LEVEL", enum=Importance),
 )

@@ -179,7 +179,7 @@ class Invocation:
         elif self.terminal.for_people:
             lines = CleanLines(self.terminal)
             await log.download(lines)
-            lines.finish()
+            lines.write(b"", final=True)
         else:
             await log.download(sys.stdout.buffer)
             sys.stdout.buffer.flush()

@@ -94,15 +94,11 @@ def ids_in(lines: Iterable[str]) -> list[str]:
 
 def _moment(_ctx: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
     """Return a moment; without an offset it is meant in this machine's time zone."""
-    if text is None:
-        return None
     try:
-        return datetime.fromisoformat(text).astimezone()
+        return None if text is None else datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise usage(
-            f"{parameter.opts[0]}: {text!r} is no moment such as 2026-01-31, 2026-01-31T12:00 or "
-            "2026-01-31T12:00+01:00"
-        ) from None
+        examples = "2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00+01:00"
+        raise usage(f"{parameter.opts[0]}: {text!r} is no moment such as {examples}") from None
 
 
 def _filter(name: str, metavar: str, help_: str, enum: Any = None, **more: Any) -> Declaration:
@@ -155,14 +151,15 @@ class OutputFormat:
     as_json: bool = False
     as_lines: bool = False
 
+    def __attrs_post_init__(self) -> None:
+        if self.as_json and self.as_lines:
+            raise usage("--json and --jsonl exclude each other")
+        if self.columns and (self.as_json or self.as_lines):
+            raise usage("--columns is for tables: with --json and --jsonl every attribute is there")
 
-def _output_format(*, columns: str, as_json: bool, as_lines: bool, limit: int | None) -> OutputFormat:
-    paths = tuple(each.strip() for each in columns.split(",") if each.strip())
-    if as_json and as_lines:
-        raise usage("--json and --jsonl exclude each other")
-    if paths and (as_json or as_lines):
-        raise usage("--columns is for tables: with --json and --jsonl every attribute is there")
-    return OutputFormat(limit=limit, columns=paths, as_json=as_json, as_lines=as_lines)
+
+def _paths(_ctx: object, _parameter: object, text: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def output_format(view: str) -> Declaration:
@@ -178,9 +175,9 @@ def output_format(view: str) -> Declaration:
     example = "Attributes to show, for example id,model.type,service_health.status."
     return together(
         "output",
-        _output_format,
+        OutputFormat,
         option("--limit -n", "At most so many.", **COUNT),
-        option("--columns", example, default="", metavar="A,B.C", shell_complete=complete),
+        option("--columns", example, default="", metavar="A,B.C", shell_complete=complete, callback=_paths),
         as_json,
         flag("--jsonl as_lines", "JSON, one object a line, as pages arrive."),
     )

@@ -273,13 +273,7 @@ class CleanLines:
         self._rest = ""
 
     def write(self, data: bytes, /, *, final: bool = False) -> None:
-        """Show the lines that are whole."""
+        """Show the lines that are whole, and in the end what stands behind the last one."""
         *lines, self._rest = (self._rest + self._decoder.decode(data, final)).split("\n")
-        for line in lines:
+        for line in [*lines, self._rest] if final and self._rest else lines:
             self._terminal.write(clean(line, keep_blanks=True))
-
-    def finish(self) -> None:
-        """Show what stands behind the last line's end."""
-        self.write(b"", final=True)
-        if self._rest:
-            self._terminal.write(clean(self._rest, keep_blanks=True))
