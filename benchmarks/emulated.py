@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_BURST = 0.25  # seconds' worth of requests that may come at once
+
+
 class EmulatorProcess:
     """Its address, and the questions that can be asked of it."""
 
@@ -72,6 +75,22 @@ def fault(emulator: Any, rules: list[str]) -> None:
         emulator.fault(rule)
 
 
+def limit(emulator: Any, per_second: float) -> None:
+    """Answer 429 to what comes beyond so many requests a second, however many clients there are."""
+    free_at = 0.0
+
+    def is_beyond(_request: Any) -> bool:
+        nonlocal free_at
+        now = time.monotonic()
+        if free_at > now + _BURST:
+            return True
+        free_at = max(free_at, now) + 1 / per_second
+        return False
+
+    emulator.clear_faults()
+    emulator.fault("* /**", status=429, retry_after=1, when=is_beyond)
+
+
 def begin(emulator: Any, seconds: list[float]) -> list[tuple[str, float]]:
     """Begin operations that take so long; return where each is asked and when it ends (monotonic seconds)."""
     begun = ((time.monotonic() + each, emulator.begin_operation(each)) for each in seconds)
@@ -81,7 +100,7 @@ def begin(emulator: Any, seconds: list[float]) -> list[tuple[str, float]]:
 def main() -> None:
     from datarobot_mlops_async.emulator import Emulator  # only in the emulator's process
 
-    functions = {each.__name__: each for each in (log, change, fault, begin)}
+    functions = {each.__name__: each for each in (log, change, fault, limit, begin)}
     with Emulator(**json.loads(sys.argv[1])) as emulator:
         emulator.prepare()
         print(json.dumps([emulator.endpoint, emulator.token]), flush=True)
