@@ -341,7 +341,7 @@ def test_content_is_the_same_wherever_it_is_read(emulator, api, storage, size):
         )
 
 
-@pytest.mark.parametrize("size", [5632, 6001, 100_003, 5_000_000])
+@pytest.mark.parametrize("size", [5632, 5661, 6001, 100_003, 5_000_000])
 def test_image_is_an_archive_of_docker_save(emulator, api, size):
     emulator.replace_image(size, seed=size)
     metadata = api.get(f"{IMAGE}metadata/").json()
