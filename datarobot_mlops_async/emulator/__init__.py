@@ -1,5 +1,7 @@
 """A stateful emulator of DataRobot's deployment management API, for tests, demonstrations and benchmarks.
 
+::
+
     with Emulator(deployments=50, operation_seconds=0.2) as emulator:
         ...  # emulator.endpoint, emulator.token
 

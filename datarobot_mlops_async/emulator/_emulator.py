@@ -30,6 +30,8 @@ T = TypeVar("T")
 class Emulator(Settings):
     """A DataRobot in this process, on real sockets, for tests, demonstrations and benchmarks.
 
+    ::
+
         with Emulator(deployments=50) as emulator:
             os.environ["DATAROBOT_ENDPOINT"] = emulator.endpoint
             os.environ["DATAROBOT_API_TOKEN"] = emulator.token
