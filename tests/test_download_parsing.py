@@ -314,21 +314,21 @@ def test_rate_forgets_what_is_old():
 
 
 def test_connection_is_slow_against_its_peers():
-    pace = LowSpeedLimit(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
+    limit = LowSpeedLimit(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
     meters = {1: _meter((2.0, 2000)), 2: _meter((2.0, 1800)), 3: _meter((2.0, 100)), 4: _meter((1.0, 0))}
-    assert too_slow(meters, pace, None) == ({3}, set())
+    assert too_slow(meters, limit, None) == ({3}, set())
 
 
 def test_last_connection_is_slow_against_what_was_reached_before():
-    pace = LowSpeedLimit(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
-    assert too_slow({1: _meter((2.0, 100))}, pace, 1000.0) == ({1}, set())
-    assert too_slow({1: _meter((2.0, 100))}, pace, None) == (set(), set())
+    limit = LowSpeedLimit(window=2.0, fraction=0.2, floor=1.0, floor_window=10.0)
+    assert too_slow({1: _meter((2.0, 100))}, limit, 1000.0) == ({1}, set())
+    assert too_slow({1: _meter((2.0, 100))}, limit, None) == (set(), set())
 
 
 def test_trickle_is_a_stall_whatever_the_peers_do():
-    pace = LowSpeedLimit(window=2.0, fraction=0.2, floor=100.0, floor_window=2.0)
+    limit = LowSpeedLimit(window=2.0, fraction=0.2, floor=100.0, floor_window=2.0)
     meters = {1: _meter((2.0, 10)), 2: _meter((2.0, 20))}
-    assert too_slow(meters, pace, None) == (set(), {1, 2})
+    assert too_slow(meters, limit, None) == (set(), {1, 2})
 
 
 def _controlled(*steps, most=8, busy=1.0, latency=0.0):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+K = TypeVar("K")
 
 
 @frozen(kw_only=True)
@@ -98,8 +100,8 @@ class RateMeter:
 
 
 def too_slow(
-    meters: Mapping[int, RateMeter], limit: LowSpeedLimit, reference: float | None
-) -> tuple[set[int], set[int]]:
+    meters: Mapping[K, RateMeter], limit: LowSpeedLimit, reference: float | None
+) -> tuple[set[K], set[K]]:
     """Judge connections by their rates.
 
     Args:

@@ -151,22 +151,17 @@ class Fetcher:
         most = context.max_connections if probe.ranged else 1
         self._controller = ConcurrencyController(most, now=time.monotonic())
         self._next = probe.end or 0
-        self._transfers: dict[int, Transfer] = {}
-        self._workers: set[int] = set()
-        self._workers_begun = 0
+        self.connections = 0
+        """Connections in use, one for each worker."""
+        self._transfers: set[Transfer] = set()
         self._rate = 0.0
         self._latency = 0.0
         self.stats = TransferStats(start=probe.start, total=probe.total)
 
     @property
-    def connections(self) -> int:
-        """Connections in use."""
-        return len(self._workers)
-
-    @property
     def received(self) -> int:
         """Bytes that came over the network, repeated ones included."""
-        return self.stats.received + sum(each.received for each in self._transfers.values())
+        return self.stats.received + sum(each.received for each in self._transfers)
 
     @asynccontextmanager
     async def running(self, on_tick: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
@@ -199,26 +194,26 @@ class Fetcher:
     def _start_worker(
         self, group: TaskGroup, sink: PieceSink, response: StreamingResponse | None = None
     ) -> None:
-        self._workers_begun += 1
-        self._workers.add(self._workers_begun)
-        self._buffers.workers = len(self._workers)
-        self.stats.connections = max(self.stats.connections, len(self._workers))
-        group.start_soon(self._work, self._workers_begun, sink, response)
+        self._count(1)
+        group.start_soon(self._work, sink, response)
 
-    async def _work(self, key: int, first: PieceSink, response: StreamingResponse | None) -> None:
+    def _count(self, change: int) -> None:
+        self._buffers.workers = self.connections = self.connections + change
+        self.stats.connections = max(self.stats.connections, self.connections)
+
+    async def _work(self, first: PieceSink, response: StreamingResponse | None) -> None:
         sink: PieceSink | None = first
         try:
             while sink is not None:
-                await self._fetch(key, sink, response)
+                await self._fetch(sink, response)
                 response = None
-                sink = self._claim() if len(self._workers) <= self._controller.workers else None
+                sink = self._claim() if self.connections <= self._controller.workers else None
         except AbandonedError:
             pass
         except Exception as error:  # noqa: BLE001 - the consumer raises it
             self._buffers.abandon(error)
         finally:
-            self._workers.discard(key)
-            self._buffers.workers = len(self._workers)
+            self._count(-1)
 
     def _claim(self) -> PieceSink | None:
         """Return the next piece to fetch; ``None`` when all are taken."""
@@ -229,7 +224,7 @@ class Fetcher:
             self._rate,
             latency=self._latency,
             left=left,
-            workers=max(len(self._workers), self._controller.workers),
+            workers=max(self.connections, self._controller.workers),
             span=self._tuning.block * self._tuning.blocks,
             shortest=self._tuning.shortest_piece,
             longest=self._tuning.longest_piece,
@@ -240,7 +235,7 @@ class Fetcher:
     def _sink(self, start: int, end: int | None) -> PieceSink:
         return PieceSink(self._buffers, start, end, write=self._write, max_rate=self._max_rate)
 
-    async def _fetch(self, key: int, sink: PieceSink, response: StreamingResponse | None) -> None:
+    async def _fetch(self, sink: PieceSink, response: StreamingResponse | None) -> None:
         """Fetch one piece, whatever number of attempts it takes."""
         retries, drops = Retries(f"GET {self._remote.url}", self._retry), 0
 
@@ -249,7 +244,8 @@ class Fetcher:
             while sink.position != sink.end:
                 answer, response = response or await self._ask(sink), None
                 before = sink.position
-                transfer = self._transfers[key] = Transfer(answer, sink, drops < _MAX_DROPS)
+                transfer = Transfer(answer, sink, drops < _MAX_DROPS)
+                self._transfers.add(transfer)
                 try:
                     await self._receive(transfer)
                 except TransportError:
@@ -266,7 +262,7 @@ class Fetcher:
                     drops += 1
                 finally:
                     self.stats.received += transfer.received
-                    del self._transfers[key]
+                    self._transfers.remove(transfer)
                     await answer.aclose()
 
         with counted(retries):
@@ -330,7 +326,7 @@ class Fetcher:
             self._buffers.abandon(error)
 
     def _grow(self, group: TaskGroup, wanted: int) -> None:
-        while len(self._workers) < wanted and (sink := self._claim()) is not None:
+        while self.connections < wanted and (sink := self._claim()) is not None:
             self._start_worker(group, sink)
 
     def _judge(self, now: float, starved: float) -> None:
@@ -338,15 +334,14 @@ class Fetcher:
         if self._max_rate is not None:
             share = self._max_rate.rate / max(1, len(self._transfers))
             limit = evolve(limit, floor=min(limit.floor, limit.fraction * share))
-        for transfer in self._transfers.values():
+        for transfer in self._transfers:
             if starved < 0.5 or transfer.sink.waiting:
                 # Whoever waits for the hash, or for a slow reader of the stream, is not slow.
                 transfer.meter = RateMeter(now, transfer.sink.received)
             else:
                 transfer.meter.sample(now, transfer.sink.received, max(limit.window, limit.floor_window))
-        meters = {key: transfer.meter for key, transfer in self._transfers.items()}
+        meters = {transfer: transfer.meter for transfer in self._transfers}
         slow, stalled = too_slow(meters, limit, self._rate or None)
-        for key in slow | stalled:
-            transfer = self._transfers[key]
-            if key in stalled or transfer.droppable:
-                transfer.drop(stalled=key in stalled)
+        for transfer in slow | stalled:
+            if transfer in stalled or transfer.droppable:
+                transfer.drop(stalled=transfer in stalled)
