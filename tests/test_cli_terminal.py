@@ -69,7 +69,7 @@ def test_demo_in_a_terminal_shows_bars_and_fits(tmp_path):
     assert "━" in text
     assert "✓ verified" in text
     assert "3 deployments" in text.splitlines()
-    assert "3 of 3" in text
+    assert re.search(r"\b(\d) of \1 ", text)
     # What is one word, a path or a hash, is not broken.
     broken = [line for line in text.splitlines() if not re.search("/|SHA-256", line)]
     assert max(map(len, broken)) <= 80
