@@ -4,6 +4,7 @@ import gc
 import json
 import logging
 import pickle
+import pickletools
 import ssl
 import time
 import warnings
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datarobot_mlops_async import AsyncSession, Hint, RetryPolicy
+from datarobot_mlops_async import AsyncSession, Hint, Outcome, RetryPolicy
 from datarobot_mlops_async import errors as errors_module
 from datarobot_mlops_async._api import rebase, route_path, status_error
 from datarobot_mlops_async._redaction import Redactor
@@ -610,6 +611,25 @@ def test_every_error_pickles_whole():
         assert copy.args == error.args
         # An OSError keeps some of these outside its dictionary.
         assert [getattr(copy, each) for each in needed] == [samples[each] for each in needed]
+
+
+def test_names_in_pickles_stay():
+    error = errors_module.NotFoundError("gone", status=404, method="GET", url="u", hint=Hint.WRONG_SERVER)
+    outcome = Outcome(index=0, item="d", state="failed", error=error)
+    operation = AsyncSession("https://h", TOKEN).operation("status/s/")
+    found = pickletools.genops(pickle.dumps([outcome, operation], protocol=0))
+    names = {name for opcode, name, _ in found if opcode.name == "GLOBAL" and "datarobot" in name}
+    # What an earlier build has pickled names these, and loads as long as they are there.
+    assert names == {
+        "datarobot_mlops_async.errors _rebuild",
+        "datarobot_mlops_async.errors NotFoundError",
+        "datarobot_mlops_async.errors Hint",
+        "datarobot_mlops_async.bulk._outcome Outcome",
+        "datarobot_mlops_async.bulk._outcome OutcomeState",
+        "datarobot_mlops_async.operations Operation",
+    }
+    earlier = b"cdatarobot_mlops_async._hints\nHint\n(Vwrong_server\ntR."
+    assert pickle.loads(earlier) is Hint.WRONG_SERVER
 
 
 @pytest.mark.parametrize("hint", Hint)

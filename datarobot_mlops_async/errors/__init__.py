@@ -50,12 +50,14 @@ are stored without their query.
 
 from __future__ import annotations
 
+from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors._base import (
     ConfigError,
     InsecureConnectionWarning,
     MLOpsError,
     ServerDeprecationWarning,
     SessionStateError,
+    _rebuild,
 )
 from datarobot_mlops_async.errors._files import (
     DestinationError,
@@ -70,7 +72,6 @@ from datarobot_mlops_async.errors._files import (
     ObjectChangedError,
     StalledError,
 )
-from datarobot_mlops_async.errors._hints import Hint
 from datarobot_mlops_async.errors._operations import (
     OperationError,
     OperationFailedError,
@@ -139,6 +140,6 @@ __all__ = [
     "UnprocessableEntityError",
 ]
 
-for _name in __all__:
-    # Tracebacks, pickles and metrics name the front door.
-    globals()[_name].__module__ = __name__
+# Tracebacks, pickles and metrics name the front door.
+for _each in (_rebuild, *map(globals().__getitem__, __all__)):
+    _each.__module__ = __name__

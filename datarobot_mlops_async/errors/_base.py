@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import copyreg
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datarobot_mlops_async.errors._hints import Hint
+    from datarobot_mlops_async._hints import Hint
+
+
+def _rebuild(cls: type[MLOpsError], args: tuple[object, ...], state: dict[str, object]) -> MLOpsError:
+    """Return the error that was pickled."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    for name, value in state.items():
+        setattr(error, name, value)
+    return error
 
 
 class MLOpsError(Exception):
@@ -45,11 +53,11 @@ class MLOpsError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # BaseException's own __reduce__ calls the class with ``args`` alone, which fails
         # for every class below that takes keyword arguments.
-        state = {**self.__dict__, "args": self.args}
+        state = dict(self.__dict__)
         if isinstance(self, OSError):
             # These stand outside the dictionary, whoever sets them.
             state.update(errno=self.errno, strerror=self.strerror, filename=self.filename)
-        return copyreg.__newobj__, (type(self), *self.args), state  # type: ignore[attr-defined] # as object has it
+        return _rebuild, (type(self), self.args, state)
 
 
 class ConfigError(MLOpsError):

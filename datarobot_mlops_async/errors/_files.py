@@ -6,8 +6,8 @@ import builtins
 import os
 from typing import TYPE_CHECKING, Any
 
+from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors._base import MLOpsError
-from datarobot_mlops_async.errors._hints import Hint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,8 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
+from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors._base import MLOpsError
-from datarobot_mlops_async.errors._hints import Hint
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.operations import Operation
