@@ -18,7 +18,7 @@ from datarobot_mlops_async.artifacts import RateLimit
 from datarobot_mlops_async.errors import DownloadError, IntegrityError
 from tests.servers.clients import KIB, MIB, SMALL, artifact_at
 from tests.servers.mirror import mirroring
-from tests.waiting import cancelled_when
+from tests.waiting import cancelled_when, wait_until
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.anyio
@@ -202,10 +202,12 @@ async def test_many_downloads_at_a_time_take_no_thread_that_others_share(storage
         async with anyio.create_task_group() as group:
             for number in range(12):
                 group.start_soon(artifact.download, tmp_path / f"image{number}")
-            while len({each.range for each in storage.of("store")}) < 2:  # noqa: ASYNC110 - on a server
-                await anyio.sleep(0.002)
-            assert limiter.borrowed_tokens == 0
-            await to_thread.run_sync(gate.set)
+            try:
+                await wait_until(lambda: len({each.range for each in storage.of("store")}) >= 2)
+                assert limiter.borrowed_tokens == 0
+                await to_thread.run_sync(gate.set)
+            finally:
+                gate.set()
         async with artifact.stream() as chunks:
             assert b"".join([chunk async for chunk in chunks]) == stored.data
     assert {each.read_bytes() for each in tmp_path.iterdir()} == {stored.data}
