@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+
 import pytest
 
 from datarobot_mlops_async import AsyncSession, Hint
+from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async.errors import (
     CertificateError,
     ConfigError,
     ConnectError,
     ConnectTimeoutError,
+    ReadError,
     StalledError,
     TransportError,
 )
@@ -152,3 +157,13 @@ async def test_proxy_under_tls_that_is_not_trusted_or_refuses_is_told(tls, tls_p
         async with session_for(tls_storage.endpoint, verify=tls.ca_file, **options) as session:
             with pytest.raises(TransportError):
                 await session.artifact("files/image", filename="x").download(tmp_path / "x")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_tunnel_is_not_asked_for_on_a_connection_that_was_given_up():
+    ours, theirs = socket.socketpair()
+    connection = Connection(ours, read_timeout=5)
+    connection.interrupt()
+    with theirs, pytest.raises(ReadError, match="dropped"):
+        connection.open_tunnel(ssl.create_default_context(), "proxy.example", None)
+    connection.close()

@@ -28,7 +28,6 @@ from datarobot_mlops_async._transport import (
     tls_context,
 )
 from datarobot_mlops_async.errors import (
-    ConnectError,
     ConnectTimeoutError,
     ProtocolError,
     ReadError,
@@ -173,9 +172,6 @@ class StreamingClient:
                 return connection
         except builtins.TimeoutError as error:
             raise ConnectTimeoutError(f"no connection within {timeout:g} s") from error
-        except (ReadError, TimeoutError) as error:
-            # Only a proxy was spoken to so far.
-            raise ConnectError(error.message) from error
 
     def _shake_hands(self, connection: Connection, url: str, route: Route) -> None:
         # Reading the trusted authorities takes a while too.
