@@ -66,8 +66,74 @@ PROMISES = {
     "`dry_run=True` tells what would be sent, and sends nothing.": [
         "test_dry_run_tells_what_would_be_sent_and_sends_nothing"
     ],
+    "for at most 300 s whatever it says": [
+        "test_one_retry_after_costs_no_more_than_the_longest_pause",
+        "test_wait_that_a_server_asks_for_is_five_minutes_at_most",
+        "test_long_retry_after_raises_at_once_and_pauses_the_session",
+    ],
+    "The five per cent of requests that the emulator refuses are repeated by themselves.": [
+        "test_printed_bulk_run_survives_faults_and_a_kill",
+        "test_overload_loses_nothing_and_repeats_nothing",
+    ],
+    "asked again when the server refuses": ["test_token_command_is_asked_again_when_the_server_refuses"],
+    "a server that repeats itself raises `PaginationError` instead of looping": [
+        "test_server_that_repeats_a_next_is_found_out",
+        "test_server_that_goes_on_for_ever_with_nothing_new_is_found_out",
+    ],
+    "Network failures and 5xx answers to a poll are survived, and so are a few pages of a gateway's; 401, 403 and": [
+        "test_blip_does_not_lose_the_wait",
+        "test_server_that_cannot_be_reached_any_more_is_survived_until_the_deadline",
+        "test_answer_that_is_never_a_status_is_raised",
+        "test_refusal_ends_every_wait_for_the_operation_at_once_and_no_other",
+    ],
+    "A partial file and its state beside the destination survive cancellation, a full disk and `kill -9`.": [
+        "test_cancelling_is_immediate_and_leaves_a_resumable_partial",
+        "test_full_disk_in_the_middle_keeps_what_can_be_resumed",
+        "test_twenty_kills_and_the_next_attempt_ends_right",
+    ],
+    "`download()` checks what is there and fetches the rest.": [
+        "test_second_attempt_fetches_only_the_rest",
+        "test_damaged_prefix_is_found_and_fetched_again",
+    ],
+    "Two processes with one destination do not corrupt it.": [
+        "test_second_download_to_a_destination_waits_and_finds_it_done",
+        "test_two_downloads_where_locks_do_nothing_never_corrupt",
+    ],
+    "A slow piece is dropped and fetched again on a fresh connection.": [
+        "test_slow_connection_is_dropped_and_its_piece_fetched_again"
+    ],
+    "Signed URLs are resolved again when they expire; the token goes to the endpoint's origin and nowhere else.": [
+        "test_expired_url_is_resolved_again_once_for_all",
+        "test_signed_url_goes_out_byte_for_byte_and_the_token_stays_home",
+    ],
+    "With a journal a run survives anything, `kill -9` and power cuts included": [
+        "test_killed_runs_are_continued_and_nothing_is_begun_twice",
+        # What a power cut may take is what was not synced to the disk before.
+        "test_journal_says_what_it_is_and_beforehand_what_is_about_to_be_done",
+        "test_lines_that_were_cut_short_are_not_counted",
+    ],
+    "`update()` and `begin_*` calls whose answer was lost are not repeated": [
+        "test_patch_is_never_repeated_when_it_may_have_arrived"
+    ],
     "`session.operation(location)`": ["test_operation_is_resumed_by_another_session_from_its_location"],
 }
+
+
+# What speaks of repeating, resuming and redirects, in sentences outside of code and tables.
+_CODE = re.compile(r"```.*?```|^\|.*?$", re.DOTALL | re.MULTILINE)
+_TOPICS = re.compile(r"\b(repeat|resum|redirect|surviv|never twice|goes on from)", re.IGNORECASE)
+
+
+def _sentences(text):
+    for paragraph in re.split(r"\n\s*\n|\n(?=[-#])", _CODE.sub("\n\n", text)):
+        yield from re.split(r"(?<=[.:]) ", " ".join(paragraph.split()))
+
+
+def test_every_sentence_about_resuming_retrying_and_redirects_is_a_promise():
+    text = (TESTS.parent / "README.md").read_text(encoding="utf-8")
+    # Adjectives of the introduction, which the promises below it spell out.
+    said = [each for each in _sentences(text) if _TOPICS.search(each) and "resumable" not in each]
+    assert [each for each in said if not any(one in each or each in one for one in PROMISES)] == []
 
 
 @pytest.mark.parametrize("promise", PROMISES)
