@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ._fleet import Row
 from ._http import Answer, Problem, encode, invalid_field, json_answer
 from ._inputs import Body, Parameters
 from ._operations import answer_list, answer_operation
@@ -14,9 +15,9 @@ from ._selection import IMPORTANCES, select
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
     from datetime import datetime
 
-    from ._fleet import Row
     from ._http import Request
     from ._settings import Settings
     from ._state import State
@@ -36,8 +37,8 @@ _DATE_WORDS = ("date", "login", "_at", "time", "service")
 def _list(state: State, request: Request) -> Answer:
     parameters = Parameters(request)
     page = parameters.page()
-    encoded = partial(_encode, settings=state.settings)
-    return answer_list(state, request, select(state.fleet, parameters), page, encoded=encoded)
+    rows = select(state.fleet, parameters)
+    return answer_list(state, request, rows, page, encoded=_encoder(state.settings))
 
 
 @route("POST /deployments/fromLearningModel/")
@@ -91,7 +92,7 @@ def _read_creation(state: State, body: Body) -> tuple[Json, str]:
 
 @route(f"GET {_ONE}")
 def _get(state: State, request: Request) -> Answer:
-    return json_answer(_encode(state.deployment(request), state.settings))
+    return json_answer(_encoder(state.settings)(state.deployment(request)))
 
 
 @route(f"PATCH {_ONE}")
@@ -146,11 +147,12 @@ def _report(state: State, request: Request) -> Answer:
     return answer_operation(state, request, "Deployment report", status=200)
 
 
-def _encode(row: Row, settings: Settings) -> bytes:
-    """Return a deployment in JSON, in the dialect of the settings."""
+def _encoder(settings: Settings) -> Callable[[Row], bytes]:
+    """Return what makes JSON of a deployment, in the dialect of the settings."""
     if settings.dialect == "page":
-        return row.encode()
-    return encode(_older(row.body) if settings.dialect == "older" else _newer(row.body))
+        return Row.encode
+    dialect = _older if settings.dialect == "older" else _newer
+    return lambda row: encode(dialect(row.body))
 
 
 def _older(body: Json) -> Json:

@@ -84,9 +84,11 @@ class Row:
 
     def encode(self) -> bytes:
         """Return the body in JSON."""
-        with _CHANGING:
-            self._encoded = self._encoded or encode(self.body)
-            return self._encoded
+        encoded = self._encoded
+        if encoded is None:
+            with _CHANGING:
+                encoded = self._encoded = encode(self.body)
+        return encoded
 
     def change(self, **fields: Any) -> None:
         """Set fields of the body, by their JSON names."""

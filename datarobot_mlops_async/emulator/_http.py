@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
-import uuid
 from email.utils import formatdate
 from functools import cached_property
 from http import HTTPStatus
@@ -54,7 +54,7 @@ class RequestRecord:
     status: int | None = None
     started_at: float = field(factory=time.monotonic)
     answered_at: float = 0.0
-    request_id: str = field(factory=lambda: uuid.uuid4().hex)
+    request_id: str = field(factory=lambda: os.urandom(16).hex())
     origin: Literal["api", "storage"]
     keeps_alive: bool = field(default=True, repr=False)
     fault: Fault = field(init=False, repr=False)

@@ -36,7 +36,8 @@ def select(fleet: Fleet, parameters: Parameters) -> Sequence[Row]:
     """Return the deployments that a request asks for, in its order, kept for the next page of the same list."""
     order = parameters.text("orderBy", allowed=_ORDERS) or "-lastPredictionTimestamp"
     ordered = fleet.order(order, partial(_sorted, key=_ORDERS[order], descending=order.startswith("-")))
-    asked = [(name, read(parameters, name), is_in) for name, read, is_in in _FILTERS]
+    sent = [each for each in _FILTERS if each[0] in parameters.fields]
+    asked = [(name, read(parameters, name), is_in) for name, read, is_in in sent]
     chosen = [(name, value, is_in) for name, value, is_in in asked if value is not None]
     if not chosen:
         return ordered
