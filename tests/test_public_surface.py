@@ -73,12 +73,14 @@ def test_import_loads_nothing_that_is_not_needed():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_session_loads_its_parts_when_they_are_first_used():
+def test_session_loads_its_parts_when_it_is_entered():
     code = (
         "import sys; from datarobot_mlops_async import AsyncSession; AsyncSession('https://h', 't');"
         "later = {'h11', *(f'datarobot_mlops_async.{room}' for room in"
-        " ('_download', '_streaming', 'artifacts', 'bulk', 'models', 'resources'))} & set(sys.modules);"
-        "sys.exit(repr(later) if later else 0)"
+        " ('_download', '_streaming', 'artifacts', 'bulk', 'models', 'resources'))};"
+        "assert not later & set(sys.modules), later & set(sys.modules);"
+        "import asyncio; asyncio.run(AsyncSession.open('https://h', 't'));"
+        "assert later <= set(sys.modules), later - set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self
 
 import anyio
@@ -14,6 +16,7 @@ from datarobot_mlops_async._limiter import Limiter
 from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async._retry import LONGEST_PAUSE
 from datarobot_mlops_async._telemetry import log_as_told
+from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport import HTTPClient
 from datarobot_mlops_async.operations import Poller, PollPolicy
 from datarobot_mlops_async.session._view import SessionView
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 DEFAULT_MAX_CONCURRENCY = 32
+# What a session needs later than `AsyncSession` is imported.
+_PARTS = {f"datarobot_mlops_async.{room}" for room in ("artifacts", "bulk", "resources")}
 
 
 def _opener(
@@ -170,6 +175,9 @@ class AsyncSession(SessionView):
     open = classmethod(_opener(__init__))
 
     async def __aenter__(self) -> Self:
+        if not sys.modules.keys() >= _PARTS:
+            # Whatever loads them first would hold up the event loop: 0.1 s, once in a process.
+            await run_interruptible(_load_parts)
         self._api.lifetime.enter()
         return self
 
@@ -182,3 +190,8 @@ class AsyncSession(SessionView):
         # A cancelled task must still close its sockets.
         with anyio.CancelScope(shield=True):
             await self._api.client.aclose()
+
+
+def _load_parts() -> None:
+    for name in sorted(_PARTS):
+        import_module(name)

@@ -49,7 +49,7 @@ class Activity:
 class SessionView(Routes):
     """What can be done with a session. `AsyncSession` is one; `with_options` gives others.
 
-    Resources and bulk work are loaded when they are first used.
+    Resources, downloads and bulk work are loaded when a session is entered, off the event loop.
     """
 
     def __repr__(self) -> str:
