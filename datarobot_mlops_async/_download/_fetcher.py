@@ -26,6 +26,7 @@ from datarobot_mlops_async._retry import Retries
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import (
     APIStatusError,
+    ConnectError,
     ReadError,
     StalledError,
     TimeoutError,
@@ -111,9 +112,9 @@ def counted(retries: Retries) -> Iterator[None]:
     """Say of an error that ended all attempts how many there were; silence or a trickle on each is a stall."""
     try:
         yield
-    except TimeoutError as error:
-        raise StalledError(f"{error.message} (on each of {retries.failures} connections)") from error
     except (TransportError, APIStatusError) as error:
+        if isinstance(error, TimeoutError) and not isinstance(error, ConnectError):
+            raise StalledError(f"{error.message} (on each of {retries.failures} connections)") from error
         error.attempts = retries.failures
         raise
 
