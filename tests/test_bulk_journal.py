@@ -156,10 +156,11 @@ async def test_reading_is_not_announced_and_is_read_again_after_a_kill(journal):
 
 async def test_what_was_cut_off_before_it_changed_anything_is_left_as_not_done(journal):
     busy = Answer(status=429, headers={"Retry-After": "30"})
+    answered = []
     with ScriptedServer(busy) as server:
-        async with session_for(server) as session:
+        async with session_for(server, on_response=answered.append) as session:
             outcomes = session.bulk_stream(session.deployments.begin_deactivate, ["d"], journal=journal)
-            async with cancelled_when(lambda: server.asked), outcomes:
+            async with cancelled_when(lambda: answered), outcomes:
                 await anext(outcomes)
     assert outcomes.rest == []
     assert [each["state"] for each in lines_of(journal)[1:]] == ["unknown", "failed"]
