@@ -38,6 +38,7 @@ def attempt(body, cls, decoder, read=decode):
 
 
 @settings(deadline=None)  # how fast it decodes is for the benchmark to say
+@case(body=to_bytes("\U00010000" * 50), cls=next(iter(RESPONSES.values())))
 @given(
     body=st.binary() | ANY_JSON.map(to_bytes) | ANY_JSON.map(lambda v: to_bytes({"data": [v]})), cls=ANY_CLASS
 )

@@ -55,4 +55,6 @@ def _render(step: str | int) -> str:
 
 def _quote(text: str) -> str:
     # ascii() because a body may hold lone surrogates, which no log file can be written with.
-    return ascii(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
+    quoted = ascii(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
+    # An escape takes up to ten letters.
+    return quoted if len(quoted) <= 2 * _LONGEST_QUOTE else ascii(text[: _LONGEST_QUOTE // 6] + "...")
