@@ -122,7 +122,14 @@ class _Tqdm:
         self._bar.refresh()
 
     def close(self) -> None:
+        if hasattr(self._bar, "container"):
+            # A widget, which stands where it is.
+            self._bar.close()
+            return
+        # Its own way to leave a bar draws over another one that is still drawn below.
+        last, self._bar.leave = str(self._bar), False
         self._bar.close()
+        self._bar.write(f"\r{last}", file=sys.stderr)
 
 
 class _Line:
