@@ -81,35 +81,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "UNSET": "resources",
-    "Artifact": "artifacts",
-    "AsyncSession": "session",
-    "BulkStream": "bulk",
-    "Change": "resources",
-    "DownloadResult": "artifacts",
-    "Hint": "errors",
-    "Journal": "bulk",
-    "MLOpsError": "errors",
-    "Operation": "operations",
-    "OperationStatus": "operations",
-    "PollPolicy": "operations",
-    "Outcome": "bulk",
-    "OutcomeState": "bulk",
-    "Page": "pagination",
-    "Paginator": "pagination",
-    "PlannedRequest": "bulk",
-    "Progress": "artifacts",
-    "RawValue": "resources",
-    "RequestInfo": "_api",
-    "Response": "_api",
-    "ResponseInfo": "_api",
-    "RetryPolicy": "_retry",
-    "SessionView": "session",
-    "Settings": "_config",
-    "progress_bar": "_progress",
-    "read_journal": "bulk",
-    "VerifiedFile": "artifacts",
-    "verify_file": "artifacts",
+    name: room
+    for room, names in {
+        "_api": "RequestInfo Response ResponseInfo",
+        "_config": "Settings",
+        "_progress": "progress_bar",
+        "_retry": "RetryPolicy",
+        "artifacts": "Artifact DownloadResult Progress VerifiedFile verify_file",
+        "bulk": "BulkStream Journal Outcome OutcomeState PlannedRequest read_journal",
+        "errors": "Hint MLOpsError",
+        "operations": "Operation OperationStatus PollPolicy",
+        "pagination": "Page Paginator",
+        "resources": "Change RawValue UNSET",
+        "session": "AsyncSession SessionView",
+    }.items()
+    for name in names.split()
 }
 
 
