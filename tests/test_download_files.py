@@ -174,7 +174,8 @@ async def test_cancelling_anywhere_leaves_nothing_or_the_whole(storage, tmp_path
             if path.exists():
                 assert path.read_bytes() == stored.data, f"seed {seed}"
                 path.unlink()
-        result = await artifact.download(path)
+        with anyio.fail_after(10):
+            result = await artifact.download(path)
     assert result.sha256 == stored.sha256, f"seed {seed}"
     assert leftovers(tmp_path) == [], f"seed {seed}"
 
