@@ -246,8 +246,8 @@ class Emulator(Settings):
     def prepare(self) -> None:
         """Do now what is otherwise done when it is first asked for: the image's digest and the fleet.
 
-        It takes seconds a GiB, and 3 s for 20,000 deployments, in the caller's thread. It ends early
-        when the emulator stops.
+        It takes seconds a GiB, and 3 s for 20,000 deployments, in the caller's thread. The
+        digest is given up when the emulator stops.
         """
         self._state.fleet.draw_everything()
         image = self._state.image
