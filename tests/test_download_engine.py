@@ -102,12 +102,14 @@ def test_nobody_runs_ahead_of_a_hash_that_has_work():
     assert buffers.claim(12, wait=False) is None
 
 
-def test_each_worker_runs_only_a_little_ahead_of_a_hash_that_has_work():
+def test_worker_alone_runs_only_a_little_ahead_of_a_busy_hash():
     buffers = buffer(ahead=3)
     assert buffers.claim(0, wait=False)
     assert buffers.claim(3, wait=False) is None
     buffers.workers = 2
     assert buffers.claim(3, wait=False).kept
+    # Never beyond what stays in memory: a stream has nowhere to read it back from.
+    assert buffer(ahead=600).claim(6, wait=False) is None
 
 
 def test_receiver_waits_for_the_hash_until_the_download_is_abandoned():

@@ -232,7 +232,7 @@ class Tuning:
         blocks: How many stay in memory until they are hashed.
         shortest_piece: Lower bound of a piece.
         longest_piece: Upper bound of a piece, and of what is hashed between two records.
-        ahead: How far a connection runs ahead of the hash while that has work: what the processor's cache holds.
+        ahead: How far one connection alone runs ahead of a hash that has work: what the processor's cache holds.
         window: How far ahead of the hash pieces are fetched to a file, at most one longest piece for each
             connection: what a crash can lose. And how much of a file may stay in the system's memory behind it.
         tick: Between two looks at rates and progress.
@@ -246,7 +246,7 @@ class Tuning:
     blocks: int = 32
     shortest_piece: int = 4 * _MIB
     longest_piece: int = 64 * _MIB
-    ahead: int = 8 * _MIB
+    ahead: int = 16 * _MIB
     window: int = 512 * _MIB
     tick: float = 0.05
     checkpoint: float = 0.5

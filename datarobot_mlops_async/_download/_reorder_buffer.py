@@ -48,8 +48,8 @@ class ReorderBuffer:
         block: Size of a block, bytes; all but the object's last one are that long.
         span: How far ahead of the hash blocks are kept in memory, bytes.
         window: How far ahead of the hash blocks may be at all; more than ``span`` only where there is a file.
-        ahead: How far each worker may be ahead of a busy hash, which then finds in the processor's cache what was
-            just received.
+        ahead: How far one worker alone may be ahead of a busy hash, which then finds in the processor's cache what
+            was just received.
     """
 
     def __init__(self, *, start: int, block: int, span: int, window: int, ahead: int) -> None:
@@ -170,7 +170,7 @@ class ReorderBuffer:
             return self._waited + current
 
     def _has_room(self, start: int) -> bool:
-        near = start < self.taken + min(self._span, self.workers * self._ahead)
+        near = start < self.taken + (min(self._ahead, self._span) if self.workers == 1 else self._span)
         hash_idles = self._waiting_since is not None or self.catching_up
         return near or (hash_idles and start < self.taken + self._window)
 

@@ -94,7 +94,9 @@ class ChunkStream:
 
     def _take(self, stop: threading.Event) -> None:
         block = self._buffers.take(stop=stop.is_set)
-        if block is not None and block.buffer is not None:
+        if block is not None:
+            if block.buffer is None:  # pragma: no cover - without a file all blocks are kept in memory
+                raise AssertionError
             view = block.buffer[: block.length]
             try:
                 self._hasher.update(view)
