@@ -108,10 +108,10 @@ def time_run(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--items", type=int, default=1500)
+    parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--concurrency", type=int, default=32, help="items on their way in each process")
-    parser.add_argument("--limit", type=float, default=300, help="requests a second that the server admits")
+    parser.add_argument("--limit", type=float, default=200, help="requests a second that the server admits")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--latency", type=float, default=0.01)
     parser.add_argument("--operation-seconds", type=float, default=0.2)
