@@ -141,7 +141,8 @@ class Terminal:
             stdin=follower,
             stdout=follower,
             stderr=follower,
-            env={**os.environ, "TERM": "xterm-256color", **environment},
+            # Whoever runs the tests may have a width of his own in the environment, and that one would count.
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **environment},
             start_new_session=True,
         )
         os.close(follower)
