@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import pickle
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ from datarobot_mlops_async._download._probe import (
     range_header,
     unsatisfied_total,
 )
-from datarobot_mlops_async._download._progress import Reporter
+from datarobot_mlops_async._download._results import DownloadResult, Reporter
 from datarobot_mlops_async._download._resume_state import (
     Checkpoint,
     ResumeState,
@@ -463,3 +464,8 @@ def test_removed_state_takes_along_what_killed_writers_left(tmp_path):
     remove_state(state)
     assert sorted(tmp_path.iterdir()) == sorted(others)
     remove_state(state)
+
+
+def test_results_that_earlier_builds_pickled_are_found():
+    name = b"cdatarobot_mlops_async._download._results\nDownloadResult\n."
+    assert pickle.loads(name) is DownloadResult

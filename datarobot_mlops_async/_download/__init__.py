@@ -4,7 +4,7 @@ from datarobot_mlops_async._download._context import DownloadContext, Tuning
 from datarobot_mlops_async._download._controller import RateLimit
 from datarobot_mlops_async._download._disk import safe_filename, system_errors
 from datarobot_mlops_async._download._expectation import ArtifactKind, Expectation
-from datarobot_mlops_async._download._progress import DownloadResult, Progress, Reporter
+from datarobot_mlops_async._download._results import DownloadResult, Progress, Reporter
 from datarobot_mlops_async._download._to_file import FileDownload
 from datarobot_mlops_async._download._to_stream import SpecialFile, StreamDownload, Writable, object_writer
 from datarobot_mlops_async._download._verification import VerifiedFile, verify, write_beside

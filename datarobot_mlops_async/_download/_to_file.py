@@ -16,8 +16,8 @@ from datarobot_mlops_async._download._context import logger
 from datarobot_mlops_async._download._disk import system_errors
 from datarobot_mlops_async._download._partial import Partial, exists_error
 from datarobot_mlops_async._download._probe import ChangedError
-from datarobot_mlops_async._download._progress import DownloadResult
 from datarobot_mlops_async._download._remote import MirroredObject
+from datarobot_mlops_async._download._results import DownloadResult
 from datarobot_mlops_async._download._resume_state import source_of
 from datarobot_mlops_async._download._verification import digest_file
 from datarobot_mlops_async._threads import run_interruptible
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._download._context import DownloadContext
     from datarobot_mlops_async._download._expectation import Expectation
     from datarobot_mlops_async._download._probe import Probe
-    from datarobot_mlops_async._download._progress import Reporter
     from datarobot_mlops_async._download._remote import RemoteObject
+    from datarobot_mlops_async._download._results import Reporter
     from datarobot_mlops_async._download._resume_state import ResumeState
 
 T = TypeVar("T")

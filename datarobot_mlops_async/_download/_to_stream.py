@@ -21,7 +21,7 @@ from attrs import frozen
 from datarobot_mlops_async._download._consumer import Hasher
 from datarobot_mlops_async._download._disk import flags, system_errors
 from datarobot_mlops_async._download._probe import ChangedError
-from datarobot_mlops_async._download._progress import DownloadResult
+from datarobot_mlops_async._download._results import DownloadResult
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import IntegrityError, ObjectChangedError
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._download._context import DownloadContext
     from datarobot_mlops_async._download._expectation import Expectation
     from datarobot_mlops_async._download._probe import Probe
-    from datarobot_mlops_async._download._progress import Reporter
     from datarobot_mlops_async._download._remote import MirroredObject, RemoteObject
     from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
+    from datarobot_mlops_async._download._results import Reporter
 
     Write = Callable[[bytes], Awaitable[None]]
 

@@ -21,7 +21,7 @@ from attrs import evolve, frozen
 from datarobot_mlops_async import __version__
 from datarobot_mlops_async._download._disk import flags, replace_file, system_errors
 from datarobot_mlops_async._download._expectation import Expectation, normalize_sha256
-from datarobot_mlops_async._download._progress import Reporter
+from datarobot_mlops_async._download._results import Reporter
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import DownloadError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from datarobot_mlops_async._download._progress import DownloadResult, Progress
+    from datarobot_mlops_async._download._results import DownloadResult, Progress
 
 _FORMAT = "datarobot-mlops-artifact"
 _LIMIT = 4 * 1024 * 1024
