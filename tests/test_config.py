@@ -142,6 +142,16 @@ def test_ssl_verify_takes_a_ca_file(tmp_path):
         Settings.load("https://h", "t", verify="/nowhere/ca.pem")
     with pytest.raises(ConfigError, match="CA file"):
         Settings.load("https://h", "t", verify=3)
+    for path in ("x" * 5000, "a\0b"):
+        with pytest.raises(ConfigError, match="CA file"):
+            Settings.load("https://h", "t", verify=path)
+
+
+def test_home_of_a_user_who_is_not_there_is_no_file(tmp_path):
+    with pytest.raises(ConfigError, match="~nobody-here/ca.pem is not there"):
+        Settings.load("https://h", "t", verify="~nobody-here/ca.pem")
+    with pytest.raises(ConfigError, match="~nobody-here/drconfig.yaml"):
+        Settings.load(config_file="~nobody-here/drconfig.yaml")
 
 
 def test_nothing_found_names_every_source(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import socket
 import ssl
@@ -703,6 +704,26 @@ def test_body_without_an_end_closes_the_connection(emulator, capfd, framing):
         connection.sendall(f"POST /api/v2/version/ HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode())
         assert connection.recv(1000) == b""
     assert capfd.readouterr() == ("", "")
+
+
+def test_connection_that_comes_while_it_stops_is_closed_too():
+    held, go = threading.Event(), threading.Event()
+
+    def hold(request):
+        held.set()
+        return not go.wait(10)
+
+    with socket.socket() as late:
+        with Emulator(deployments=0, image_size=None) as emulator:
+            emulator.fault("GET /version/ status=500", when=hold)
+            with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as client:
+                client.sendall(b"GET /api/v2/version/ HTTP/1.0\r\n\r\n")
+                assert held.wait(10)
+            # The server stands still: it will see this one and the stop at a time.
+            late.connect(("127.0.0.1", emulator.port))
+            threading.Timer(0.1, go.set).start()
+        # A socket that nobody closed is a warning here, and warnings are errors.
+        gc.collect()
 
 
 def test_emulator_goes_on_after_it_had_no_files_left():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datarobot_mlops_async._config._tokens import home_path
 from datarobot_mlops_async._config._values import text
 from datarobot_mlops_async.errors import ConfigError, Hint
 
@@ -65,7 +66,7 @@ def _sources(
     if environ.get("DATAROBOT_CONFIG_FILE"):
         yield _read_file(Path(environ["DATAROBOT_CONFIG_FILE"]), named_by="DATAROBOT_CONFIG_FILE")
     yield _ENVIRONMENT, {key: environ.get(name) or None for key, name in _VARIABLES.items()}
-    default = Path(DEFAULT_CONFIG_FILE).expanduser()
+    default = home_path(DEFAULT_CONFIG_FILE)
     if default.is_file():
         yield _read_file(default)
 
@@ -73,7 +74,7 @@ def _sources(
 def _read_file(path: Path, named_by: str = "") -> tuple[str, Values]:
     import yaml  # costs 15 ms, and most processes read no file
 
-    path = path.expanduser()
+    path = home_path(path)
     name = f"{path}" + (f" ({named_by})" if named_by else "")
     try:
         values = yaml.safe_load(path.read_bytes())

@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -60,7 +61,14 @@ class TokenFile:
 
 
 def _read(path: str) -> str:
-    return Path(path).expanduser().read_text("utf-8")
+    return home_path(path).read_text("utf-8")
+
+
+def home_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path with `~` replaced; that of a user who is not there stays, as in a shell."""
+    with suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)
 
 
 @frozen

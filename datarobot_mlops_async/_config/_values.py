@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import ssl
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datarobot_mlops_async._config._tokens import TokenFile, check_token
+from datarobot_mlops_async._config._tokens import TokenFile, check_token, home_path
 from datarobot_mlops_async._config._urls import normalize_endpoint
 from datarobot_mlops_async.errors import ConfigError
 
@@ -85,7 +84,7 @@ def _certificate(value: Any, verify: object) -> Certificate | None:
     if isinstance(verify, ssl.SSLContext):
         raise ConfigError("a TLS context brings its own client certificate: load it there")
     files, password = parts[:2], parts[2:]
-    return (*(str(Path(each).expanduser()) for each in files), *map(str, password))
+    return (*(str(home_path(each)) for each in files), *map(str, password))
 
 
 def _verify(value: Any) -> bool | str | ssl.SSLContext:
@@ -95,7 +94,12 @@ def _verify(value: Any) -> bool | str | ssl.SSLContext:
         raise ConfigError(f"ssl_verify must be true, false or the path of a CA file, not {value!r}")
     if value.lower() in _TRUE | _FALSE:
         return value.lower() in _TRUE
-    path = Path(value).expanduser()
-    if not path.exists():
-        raise ConfigError(f"the CA file {path} is not there")
+    path = home_path(value)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise ConfigError(f"the CA file {path} is not there") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no file can be named so"
+        raise ConfigError(f"the CA file {value[:200]!r} cannot be read: {reason}") from error
     return str(path)

@@ -177,28 +177,36 @@ class ServerThread:
 
     async def _serve(self) -> None:
         for origin, listener in self._listeners.items():
-            self._begin(self._accept(origin, listener))
+            self._listen(origin, listener)
         await self._stop.wait()
+        for listener in self._listeners.values():
+            self._loop.remove_reader(listener)
+            listener.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, work: Any) -> None:
-        task = asyncio.create_task(work)
+    def _listen(self, origin: Literal["api", "storage"], listener: socket.socket) -> None:
+        if not self._stop.is_set():
+            self._loop.add_reader(listener, self._accept, origin, listener)
+
+    def _accept(self, origin: Literal["api", "storage"], listener: socket.socket) -> None:
+        # Not by `sock_accept`: stopped between the accepting and the waking, it loses the connection.
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:  # the client has left already
+            return
+        except OSError:  # the process has no file left
+            self._loop.remove_reader(listener)
+            self._loop.call_later(_PAUSE, self._listen, origin, listener)
+            return
+        connection.setblocking(False)
+        task = self._loop.create_task(self._converse(origin, connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _accept(self, origin: Literal["api", "storage"], listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        with listener:
-            while True:
-                try:
-                    connection, _ = await loop.sock_accept(listener)
-                except OSError:  # the client has left already, or the process has no file left
-                    await asyncio.sleep(_PAUSE)
-                else:
-                    self._begin(self._converse(origin, connection))
+        # A task that is stopped before its first step closes nothing.
+        task.add_done_callback(lambda _: connection.close())
 
     async def _converse(self, origin: Literal["api", "storage"], accepted: socket.socket) -> None:
         try:
