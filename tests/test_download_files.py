@@ -21,6 +21,7 @@ from anyio import to_thread
 from attrs import evolve
 
 from datarobot_mlops_async import Hint
+from datarobot_mlops_async._download._disk import create
 from datarobot_mlops_async._download._partial import Partial
 from datarobot_mlops_async.errors import (
     DestinationError,
@@ -397,6 +398,19 @@ async def test_names_of_partial_files_cannot_be_known_before(storage, tmp_path):
             await artifact.download(tmp_path / "image")
             (tmp_path / "image").unlink()
     assert len(names) == 4
+
+
+@pytest.mark.parametrize("planted", ["file", "link"])
+def test_what_somebody_planted_is_never_taken_for_a_new_file(tmp_path, planted):
+    victim, name = tmp_path / "victim", tmp_path / "name"
+    victim.write_text("keep")
+    if planted == "link":
+        name.symlink_to(victim)
+    else:
+        name.hardlink_to(victim)
+    with pytest.raises(FileExistsError):
+        create(name)
+    assert victim.read_text() == "keep"
 
 
 def test_name_under_which_a_state_is_written_cannot_be_known_before(tmp_path):
