@@ -13,6 +13,8 @@ from blockbuster import blockbuster_ctx
 _MAY_BLOCK = (
     # Settings are read when a session is made, from files of a few lines; nothing is on its way yet.
     ("datarobot_mlops_async/_config/_settings.py", {"load"}),
+    # Trusted authorities are looked at and read then too, once for a process and a set of them.
+    ("datarobot_mlops_async/_transport/_certificates.py", {"tls_context"}),
     # Not the library: the measuring of its coverage, when several threads run a line for the first time.
     ("coverage/collector.py", {"lock_data"}),
 )
