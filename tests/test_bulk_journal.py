@@ -206,6 +206,28 @@ async def test_changes_of_a_run_inside_of_a_run_count_for_both(journal):
 
 
 @on_asyncio
+@pytest.mark.parametrize("rounds", range(12))
+async def test_run_that_is_cut_off_natively_while_it_ends_leaves_its_journal(journal, rounds):
+    """By `Task.cancel()`, in each of the event loop's rounds in which a run ends."""
+    left = asyncio.Event()
+
+    async def run():
+        async with session.bulk_stream(session.deployments.get, ["d"], journal=journal):
+            left.set()
+
+    with ScriptedServer(Answer(body=b'{"id": "d"}')) as server:
+        async with session_for(server) as session:
+            task = asyncio.create_task(run())
+            await left.wait()
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            (outcome,) = await session.bulk(session.deployments.get, ["d"], resume_from=journal)
+    assert outcome.state == SUCCEEDED
+
+
+@on_asyncio
 async def test_announcement_that_is_cut_off_natively_disturbs_nobody(journal):
     async def impatient(item):
         with suppress(TimeoutError):

@@ -69,8 +69,12 @@ class BulkStream(AsyncIterator[Outcome[Item, T]]):
             await self._group.__aexit__(None, None, None)
         finally:
             if self._writer is not None:
-                with anyio.CancelScope(shield=True):
-                    await run_interruptible(self._writer.close)
+                try:
+                    with anyio.CancelScope(shield=True):
+                        await run_interruptible(self._writer.close)
+                finally:
+                    # asyncio's own Task.cancel() breaks through the shield, also before the thread has begun.
+                    self._writer.close()
         if exc is None and self._failure is not None:
             raise self._failure
 
