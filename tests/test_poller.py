@@ -389,7 +389,7 @@ async def test_polls_a_second_are_bounded_for_all_waits_together():
 async def test_those_who_leave_while_they_wait_for_their_turn_are_passed_over():
     statuses = Statuses(running=0)
     with serve(statuses) as server:
-        async with session_for(server, per_second=4.0) as session:
+        async with session_for(server, per_second=0.5) as session:
             async with anyio.create_task_group() as group:
                 scopes = [anyio.CancelScope() for _ in range(4)]
 
@@ -400,8 +400,8 @@ async def test_those_who_leave_while_they_wait_for_their_turn_are_passed_over():
                 for number in range(4):
                     group.start_soon(wait, number)
                     await anyio.wait_all_tasks_blocked()
-                # All are due; the first has had its turn, and the next one comes after 250 ms.
-                await anyio.sleep(0.03)
+                # All are due; the first has had its turn, and the next one comes after two seconds.
+                await wait_until(lambda: statuses.polls)
                 scopes[1].cancel()
                 scopes[2].cancel()
             assert is_idle(session)
