@@ -52,9 +52,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self):
         length = int(self.headers.get("content-length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # Cut off by a caller who went away: that is no request.
+            self.close_connection = True
+            return
         script = self.server.script
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = script.next(Asked(self.command, self.path, headers, self.rfile.read(length)))
+        answer = script.next(Asked(self.command, self.path, headers, body))
         if answer.instead == "hang":
             script.release.wait(30)
         if answer.instead in {"hang", "reset"}:
