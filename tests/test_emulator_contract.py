@@ -34,19 +34,18 @@ DEVIATIONS = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def emulator():
     with Emulator(deployments=120, image_size=5000, scoring_code_size=100, operation_seconds=0) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def client(emulator):
     headers = {"Authorization": f"Bearer {emulator.token}"}
     with httpx.Client(
         base_url=emulator.endpoint, headers=headers, verify=False, trust_env=False, timeout=10
     ) as connected:
-        connected.get("version/")  # so that the connection is the module's, and not left behind by a test
         yield connected
 
 
@@ -343,6 +342,6 @@ class Storage:
         return socket.create_connection(("127.0.0.1", cls.port), timeout=10)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def storage_port(emulator):
     Storage.port = emulator.storage_port
