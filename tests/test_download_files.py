@@ -708,12 +708,13 @@ async def test_directory_whose_disk_breaks_is_an_error_of_ours(storage, tmp_path
     def fail(*_arguments):
         raise OSError(errno.EIO, "the disk is broken")
 
-    # Where there are no locks the file is closed before it is moved.
-    monkeypatch.setattr(fcntl, "flock", fail)
-    monkeypatch.setattr(os, name, fail)
     async with artifact_at(storage.endpoint, "files/image") as artifact:
-        with pytest.raises(DestinationError, match="the disk is broken"):
-            await artifact.download(tmp_path / "image")
+        with monkeypatch.context() as broken:
+            # Where there are no locks the file is closed before it is moved.
+            broken.setattr(fcntl, "flock", fail)
+            broken.setattr(os, name, fail)
+            with pytest.raises(DestinationError, match="the disk is broken"):
+                await artifact.download(tmp_path / "image")
     assert not (tmp_path / "image").exists()
     assert (leftovers(tmp_path) == []) == (name == "scandir")
 
