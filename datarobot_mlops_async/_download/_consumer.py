@@ -93,6 +93,8 @@ class FileConsumer:
         self._reached: Checkpoint | None = None
         self.state = evolve(state, checkpoints=())
         """What is certain, as far as it was noted."""
+        self.recorded = state.verified
+        """How many bytes from the first the state on the disk speaks of."""
         self.read_back = 0
         """Bytes that had left memory before they were hashed."""
 
@@ -117,6 +119,17 @@ class FileConsumer:
         if reached is not None and reached.offset > self.state.verified:
             self.state = self.state.with_checkpoint(reached)
         return self.state
+
+    def record(self, *, cached: int) -> None:
+        """Write down how far everything is written and hashed, if that has grown; not in the thread that hashes.
+
+        Args:
+            cached: As for `Partial.record`.
+        """
+        certain = self.note()
+        if certain.verified > self.recorded:
+            self._partial.record(certain, cached=cached)
+            self.recorded = certain.verified
 
     def _rehash(self, claim: Checkpoint) -> None:
         while (at := self._hasher.size) < claim.offset:

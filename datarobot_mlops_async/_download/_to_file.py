@@ -266,14 +266,12 @@ class FileDownload:
             await run_interruptible(consumer.run, interrupt=buffers.abandon)
             return
         fetcher = self._context.fetcher(self._remote, probe, buffers, expectation, write=partial.write_at)
-        recorded, recorded_at = state.verified, time.monotonic()
+        recorded_at = time.monotonic()
 
         async def record() -> None:
-            # Not in the thread that hashes.
-            nonlocal recorded, recorded_at
-            if (certain := consumer.note()).verified > recorded:
-                await run_interruptible(functools.partial(partial.record, certain, cached=tuning.window))
-            recorded, recorded_at = max(recorded, certain.verified), time.monotonic()
+            nonlocal recorded_at
+            await run_interruptible(functools.partial(consumer.record, cached=tuning.window))
+            recorded_at = time.monotonic()
 
         async def look() -> None:
             self._reporter.update(
@@ -282,7 +280,7 @@ class FileDownload:
                 total=state.validators.size,
                 connections=fetcher.connections,
             )
-            is_much = hasher.size - recorded >= tuning.longest_piece
+            is_much = hasher.size - consumer.recorded >= tuning.longest_piece
             if is_much or time.monotonic() - recorded_at >= tuning.checkpoint:
                 await record()
 

@@ -279,7 +279,6 @@ async def _write_when_possible(descriptor: int, data: bytes) -> None:
 
 def object_writer(file: Writable) -> Write:
     """Return a function that writes to a file object, in a thread."""
-
     limiter = CapacityLimiter(1)
 
     async def write(data: bytes) -> None:
