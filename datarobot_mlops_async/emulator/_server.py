@@ -118,13 +118,9 @@ async def _encrypt(connection: socket.socket, context: ssl.SSLContext) -> tuple[
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
-    try:
-        transport, _ = await loop.connect_accepted_socket(
-            lambda: protocol, connection, ssl=context, ssl_handshake_timeout=_TLS_TIMEOUT
-        )
-    except BaseException:
-        connection.close()
-        raise
+    transport, _ = await loop.connect_accepted_socket(
+        lambda: protocol, connection, ssl=context, ssl_handshake_timeout=_TLS_TIMEOUT
+    )
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def send(data: Buffer) -> None:
@@ -201,11 +197,10 @@ class ServerThread:
             self._loop.remove_reader(listener)
             self._loop.call_later(_PAUSE, self._listen, origin, listener)
             return
-        connection.setblocking(False)
         task = self._loop.create_task(self._converse(origin, connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # A task that is stopped before its first step closes nothing.
+        # However it ends: also stopped before its first step, or inside of a TLS handshake.
         task.add_done_callback(lambda _: connection.close())
 
     async def _converse(self, origin: Literal["api", "storage"], accepted: socket.socket) -> None:
