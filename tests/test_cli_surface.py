@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pwd
 import re
 import subprocess
 import sys
@@ -151,6 +152,18 @@ def test_ids_that_were_seen_are_completed(capfd, monkeypatch, tmp_path, datarobo
     assert complete(capfd, monkeypatch, f"deployments delete x {begin}") == expected
     (tmp_path / "dr-mlops" / "deployment.json").write_text("[1]")
     assert complete(capfd, monkeypatch, f"deployments get {begin}") == []
+
+
+def test_cache_of_a_user_without_a_home_is_not_missed(capfd, monkeypatch, datarobot_emulator):
+    def fail(_user):
+        raise KeyError
+
+    # As in a container that runs under any number.
+    monkeypatch.setattr(pwd, "getpwuid", fail)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert Here(capfd, monkeypatch)("deployments", "list", terminal=True).code == 0
+    assert complete(capfd, monkeypatch, "deployments get 6") == []
 
 
 def test_cache_that_cannot_be_written_is_not_missed(capfd, monkeypatch, tmp_path, datarobot_emulator):

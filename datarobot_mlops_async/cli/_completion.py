@@ -63,8 +63,9 @@ def remember(kind: str, things: Iterable[Any]) -> None:
         for each in things
         if getattr(each, "id", None)
     ]
-    path = _file(kind)
-    with suppress(OSError):
+    # RuntimeError: this user has no home, as in many a container.
+    with suppress(OSError, RuntimeError):
+        path = _file(kind)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_text(json.dumps(seen[:_MOST_KEPT]), "utf-8")
 
@@ -73,7 +74,7 @@ def recent(kind: str) -> Callable[..., list[CompletionItem]]:
     """Return what completes the ids of one kind of thing."""
 
     def complete(_ctx: object, _parameter: object, incomplete: str) -> list[CompletionItem]:
-        with suppress(OSError, ValueError, TypeError):
+        with suppress(OSError, RuntimeError, ValueError, TypeError):
             return [
                 CompletionItem(id_, help=label)
                 for id_, label in json.loads(_file(kind).read_text("utf-8"))
