@@ -34,6 +34,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # 400 is how Google's storage words an expired token, and S3 one that came with other credentials.
 _REFUSALS = frozenset({400, 401, 403, 404, 410})
 _ERROR_BODY = 64 * 1024
+# Two copies of one object have different ones.
+_VALIDATORS = frozenset({"etag", "last-modified"})
+_REQUESTED = re.compile(r"bytes=(\d+)-(\d+)")
 
 
 class RemoteObject:
@@ -198,11 +201,6 @@ class _ErrorBody:
 
     def content(self) -> bytes:
         return bytes(self._buffer[: self._length])
-
-
-# Two copies of one object have different ones.
-_VALIDATORS = frozenset({"etag", "last-modified"})
-_REQUESTED = re.compile(r"bytes=(\d+)-(\d+)")
 
 
 class MirroredObject:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+_INTERVAL = 0.1
+_RATE_WINDOW = 3.0
+
 
 @frozen(kw_only=True)
 class Progress:
@@ -67,10 +70,6 @@ class DownloadResult:
     verified_by: tuple[str, ...] = field(default=())
     docker_image_id: str | None = None
     version: str | None = None
-
-
-_INTERVAL = 0.1
-_RATE_WINDOW = 3.0
 
 
 class Reporter:

@@ -34,6 +34,11 @@ _VERSION = 2
 # A resume state has one entry for each 64 MiB at most: 14 GB make 15 KB.
 _SPACING = 64 * 1024 * 1024
 _LIMIT = 4 * 1024 * 1024
+# Whoever holds a directory for longer is none of ours, or stopped: nothing but double work depends on this lock.
+_TRIES = 100
+_PAUSE = 0.01
+_PARTIAL = re.compile(r"[^.]+\.part")
+_STATE = re.compile(r"(?P<id>[0-9a-f]{24})\.json(\.[0-9a-f]{8})?")
 
 
 @frozen(kw_only=True)
@@ -169,13 +174,6 @@ def remove_state(path: Path) -> None:
     """Remove a state, and what processes that were killed while they replaced it have left."""
     for each in (path, *path.parent.glob(f"{glob.escape(path.name)}.*")):
         each.unlink(missing_ok=True)
-
-
-# Whoever holds a directory for longer is none of ours, or stopped: nothing but double work depends on this lock.
-_TRIES = 100
-_PAUSE = 0.01
-_PARTIAL = re.compile(r"[^.]+\.part")
-_STATE = re.compile(r"(?P<id>[0-9a-f]{24})\.json(\.[0-9a-f]{8})?")
 
 
 class BusyError(Exception):

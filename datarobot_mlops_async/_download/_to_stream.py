@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     Write = Callable[[bytes], Awaitable[None]]
 
+_READER_POLL = 0.05
+_OUTPUT_STREAMS = (1, 2)
+
 
 class ChunkStream:
     """The bytes of an artifact, in order. An asynchronous iterator, not a generator: breaking out is safe.
@@ -187,10 +190,6 @@ class StreamDownload:
             bytes_fetched=self.received,
             verified_by=stream.verified_by,
         )
-
-
-_READER_POLL = 0.05
-_OUTPUT_STREAMS = (1, 2)
 
 
 class Writable(Protocol):

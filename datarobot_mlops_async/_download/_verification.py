@@ -38,6 +38,8 @@ _LINE = re.compile(rb"(?P<escaped>\\?)(?P<digest>[0-9A-Fa-f]{64}) [ *](?P<name>.
 _TAGGED = re.compile(rb"(?P<escaped>\\?)SHA256 \((?P<name>.+)\) = (?P<digest>[0-9A-Fa-f]{64})")
 _ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
 _UNESCAPES = {escape: character for character, escape in _ESCAPES.items()}
+_READ = 1024 * 1024
+_SLICE = 0.1
 
 
 def sidecar_path(path: Path) -> Path:
@@ -167,10 +169,6 @@ def _read_manifest(path: Path, content: bytes) -> Expectation:
 def checksums_beside(path: Path) -> list[Path]:
     """Return the sidecar and the manifest of a file, as far as they are there."""
     return [each for each in (sidecar_path(path), manifest_path(path)) if each.is_file()]
-
-
-_READ = 1024 * 1024
-_SLICE = 0.1
 
 
 class FileDigest:
