@@ -342,8 +342,13 @@ def _controlled(*steps, most=8, busy=1.0, latency=0.0):
 
 
 def test_connections_double_while_it_pays():
-    steps = [(1, 100, 0.9), (1.5, 200, 0.9), (2, 300, 0.9), (3, 700, 0.9), (4, 1500, 0.9)]
-    assert _controlled(*steps) == [2, 2, 4, 8, 8]
+    steps = [(1, 50, 0.9), (2, 150, 0.9), (2.5, 250, 0.9), (3, 350, 0.9), (4, 750, 0.9), (5, 1550, 0.9)]
+    assert _controlled(*steps) == [1, 2, 2, 4, 8, 8]
+
+
+def test_more_connections_are_not_measured_against_a_cold_start():
+    # 100 a second at first, 200 when warm: two connections that reach 220 do not pay.
+    assert _controlled((1, 100, 0.9), (2, 300, 0.9), (3, 520, 0.9)) == [1, 2, 1]
 
 
 def test_all_connections_are_tried_at_once_while_the_processor_idles():
@@ -352,8 +357,8 @@ def test_all_connections_are_tried_at_once_while_the_processor_idles():
 
 
 def test_process_that_gets_no_processor_is_not_taken_for_idle():
-    steps = [(1, 3e8, 0.9), (2, 6.1e8, 0.9), (3, 9.2e8, 0.9)]
-    assert _controlled(*steps, busy=0.1) == [2, 1, 1]
+    steps = [(1, 3e8, 0.9), (2, 6e8, 0.9), (3, 9.1e8, 0.9), (4, 12.2e8, 0.9)]
+    assert _controlled(*steps, busy=0.1) == [1, 2, 1, 1]
 
 
 def test_one_connection_is_enough_while_the_hash_is_busy():
@@ -361,20 +366,17 @@ def test_one_connection_is_enough_while_the_hash_is_busy():
 
 
 def test_connections_that_did_not_pay_are_given_up_and_tried_again_later():
-    assert _controlled((1, 100, 0.6), (2, 210, 0.6), (3, 310, 0.6), (8, 800, 0.6)) == [2, 1, 1, 2]
+    steps = [(1, 100, 0.6), (2, 200, 0.6), (3, 310, 0.6), (4, 410, 0.6), (9, 900, 0.6)]
+    assert _controlled(*steps) == [1, 2, 1, 1, 2]
 
 
 def test_connections_are_not_judged_before_they_can_have_begun():
-    assert _controlled((1, 100, 0.9), (3, 300, 0.9), (5.9, 590, 0.9), (6, 600, 0.9), latency=2.5) == [
-        2,
-        2,
-        2,
-        1,
-    ]
+    steps = [(1, 100, 0.9), (2, 200, 0.9), (4, 400, 0.9), (6.9, 690, 0.9), (7, 700, 0.9)]
+    assert _controlled(*steps, latency=2.5) == [1, 2, 2, 2, 1]
 
 
 def test_clock_that_stands_still_gives_no_rate():
-    assert _controlled((0, 100, 0.9)) == [2]
+    assert _controlled((0, 100, 0.9), busy=0.1) == [8]
 
 
 @pytest.mark.parametrize(

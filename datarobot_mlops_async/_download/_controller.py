@@ -135,7 +135,8 @@ class ConcurrencyController:
     One connection to a fast server feeds the hash, and more of them only compete with it for processor
     time; object stores limit each connection, and there eight bring eight times as much. So while the hash
     waits for bytes more of them are tried, and stay only where that paid: all that are allowed at once where this
-    process all but sleeps, else twice as many.
+    process all but sleeps, else twice as many. What a busy process reaches before it is warm is no measure: against
+    that, more of them would seem to pay.
 
     Args:
         most: The caller's limit.
@@ -149,6 +150,7 @@ class ConcurrencyController:
         self._hold = hold
         self._judge_at = now
         self._grow_at = now
+        self._warm = False
         self._mark = (now, 0)
         self._before: tuple[int, float] | None = None
         self.workers = 1
@@ -168,12 +170,13 @@ class ConcurrencyController:
         then, before = self._mark
         rate = (received - before) / (now - then) if now > then else 0.0
         self._mark = (now, received)
-        self._judge_at = now + max(self._trial, _WARM_UP * latency)
+        asleep = busy < _IDLE and rate < _FAST
+        warm, self._warm = self._warm or asleep, True
+        self._judge_at = now + max(self._trial, _WARM_UP * latency if warm else 0.0)
         if self._before is not None:
             self._settle(now, rate)
-        if self.workers < self._most and now >= self._grow_at and starved > 0.5:
+        if warm and self.workers < self._most and now >= self._grow_at and starved > 0.5:
             self._before = (self.workers, rate)
-            asleep = busy < _IDLE and rate < _FAST
             self.workers = self._most if asleep else min(self._most, self.workers * 2)
         return self.workers
 
