@@ -226,11 +226,11 @@ def report(found: Mapping[str, Cost], repeats: int) -> str:
         lines += [
             "",
             (
-                f"{scheme}: the stages alone add up to {floor:.2f} s. In two threads, with nothing around them, they take "
-                f"{bare.own:.2f} s; the download takes {whole.own:.2f} s, and reaches {bare.wall / whole.wall:.2f} of the "
-                f"bare pipeline's speed. With the server on the same {os.cpu_count()} processors no more "
-                f"than {bound:.2f} GB/s is possible, and SHA-256, which is sequential, allows "
-                f"{GIB / 1e9 / found['SHA-256 of memory'].own:.2f} GB/s anywhere."
+                f"{scheme}: the stages alone add up to {floor:.2f} s. In two threads with nothing around them they "
+                f"take {bare.own:.2f} s; the download takes {whole.own:.2f} s, and reaches "
+                f"{bare.wall / whole.wall:.2f} of the bare pipeline's speed. With the server on the same "
+                f"{os.cpu_count()} processors no more than {bound:.2f} GB/s is possible, and SHA-256, which is "
+                f"sequential, allows {GIB / 1e9 / found['SHA-256 of memory'].own:.2f} GB/s anywhere."
             ),
         ]
     return "\n".join(lines) + "\n"

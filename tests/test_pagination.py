@@ -23,6 +23,12 @@ pytestmark = pytest.mark.anyio
 IMPATIENT = RetryPolicy(max_retries=0)
 
 
+def _cut(asked):
+    """Return which part of a list a request asks for: offset and limit."""
+    query = parse_qs(urlsplit(asked.target).query)
+    return int(query["offset"][-1]), int(query["limit"][-1])
+
+
 @define
 class Table:
     """A list whose rows a test changes while it is read."""
@@ -43,8 +49,8 @@ class Table:
         return cls(rows=[f"d{number:04}" for number in range(size)], **options)
 
     def __call__(self, asked):
-        query = {name: values[-1] for name, values in parse_qs(urlsplit(asked.target).query).items()}
-        offset, limit = int(query["offset"]), min(int(query["limit"]), self.largest_page)
+        offset, limit = _cut(asked)
+        limit = min(limit, self.largest_page)
         with self._lock:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
@@ -680,8 +686,9 @@ async def test_huge_total_of_nothing_new_is_found_out_soon(read, data):
     table = Table.of(0)
 
     def answer(asked):
+        # By what this request asks for: others may have been noted since.
         table(asked)
-        behind = table.offsets[-1] + 10
+        behind = _cut(asked)[0] + 10
         return table.page(0, 10, data=data, totalCount=10**30, next=f"https://h/?offset={behind}&limit=10")
 
     with ScriptedServer(answer) as server:
