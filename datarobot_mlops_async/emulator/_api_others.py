@@ -1,47 +1,53 @@
-"""The routes of deleted deployments, custom models, resource bundles, operations and the version."""
+"""The other routes: deleted deployments, custom models, bundles, operations, the version, and what is downloaded."""
 
 from __future__ import annotations
 
-import time
+import asyncio
+import io
+import zipfile
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlencode
 
-from ._http import Answer, Problem, attachment, encode, invalid_field, json_answer, not_found
-from ._inputs import Body, Parameters, path_id
-from ._operations import answer_list, answer_operation, location
-from ._routing import route
+from ._api_deployments import has_scoring_code
+from ._http import Answer, Problem, encode, invalid_field, json_answer, not_found
+from ._objects import answer_range
+from ._routing import Call, route
 from ._samples import SAMPLES, Json, Sampler, seeded, seeded_by, timestamp
 
 if TYPE_CHECKING:
     from ._fleet import Row
-    from ._http import Request
+    from ._image import Image
     from ._state import State
 
 _CUSTOM = "/customModelDeployments/"
 _LOGS = f"{_CUSTOM}{{deployment_id}}/logs/"
 _BUNDLES = "/mlops/compute/bundles/"
+_IMAGE = "/mlops/portablePredictionServerImage/"
+_SCORING_CODE = "/deployments/{deployment_id}/scoringCode"
 _LOG_LINES = 40
+_OPTIONS = ("includeAgent", "includePredictionExplanations", "includePredictionIntervals")
+_JAR_MANIFEST = "Manifest-Version: 1.0\nMain-Class: com.datarobot.prediction.Main\nBuilt-By: emulator\n"
+_WHEN = (2024, 1, 1, 0, 0, 0)
 
 
 @route("GET /deletedDeployments/")
-def _deleted(state: State, request: Request) -> Answer:
-    _check_may_erase(state)
-    page = Parameters(request).page()
-    newest_first = list(reversed(state.deleted.values()))
-    return answer_list(state, request, newest_first, page, show_total=False, last="")
+def _deleted(call: Call) -> Answer:
+    _check_may_erase(call.state)
+    return call.page_of(list(reversed(call.state.deleted.values())), show_total=False, last="")
 
 
 @route("PATCH /deletedDeployments/")
-def _erase(state: State, request: Request) -> Answer:
+def _erase(call: Call) -> Answer:
+    state, body = call.state, call.body
     _check_may_erase(state)
-    body = Body(request)
     body.text("action", allowed=("PermanentlyErase",), required=True)
     deployment_ids = body.texts("deploymentIds", fewest=1, most=100)
     unknown = [name for name in deployment_ids if name not in state.deleted]
     if unknown:
         raise invalid_field("deploymentIds", f"not deleted deployments: {', '.join(unknown)}")
-    return answer_operation(state, request, "Permanent erasure", done=partial(state.erase, deployment_ids))
+    return call.begin("Permanent erasure", done=partial(state.erase, deployment_ids))
 
 
 def _check_may_erase(state: State) -> None:
@@ -50,43 +56,38 @@ def _check_may_erase(state: State) -> None:
 
 
 @route(f"GET {_CUSTOM}")
-def _custom_models(state: State, request: Request) -> Answer:
-    parameters = Parameters(request, status=400)
-    page = parameters.page(maximum=1000)
-    models, environments = parameters.repeated("customModelIds"), parameters.repeated("environmentIds")
+def _custom_models(call: Call) -> Answer:
+    fleet, query = call.state.fleet, call.query
+    query.status = 400
+    models, environments = query.repeated("customModelIds"), query.repeated("environmentIds")
 
-    def choose() -> list[Row]:
-        images = ((row, row.body["model"].get("customModelImage")) for row in state.fleet)
-        chosen = [
-            row
-            for row, image in images
-            if image is not None
+    def is_asked_for(row: Row) -> bool:
+        image = row.body["model"].get("customModelImage")
+        return (
+            image is not None
             and (models is None or image["customModelId"] in models)
             and (environments is None or image["executionEnvironmentId"] in environments)
-        ]
-        return sorted(chosen, key=lambda row: row.created, reverse=True)
+        )
 
-    rows = state.fleet.select(("custom models", models, environments), choose)
-    return answer_list(state, request, rows, page, encoded=_encode_custom, last="")
+    rows = fleet.select(
+        ("custom models", models, environments),
+        lambda: sorted(filter(is_asked_for, fleet), key=lambda row: row.created, reverse=True),
+    )
+    return call.page_of(rows, maximum=1000, encoded=_encode_custom, last="")
 
 
 def _encode_custom(row: Row) -> bytes:
     model, owner = row.body["model"], row.body["owners"]["preview"][0]
     person = f"{owner['firstName']} {owner['lastName']}" if owner["lastName"] else owner["id"]
-    values = {
-        **row.body,
-        **model,
-        **model["customModelImage"],
-        "deployment_id": row.deployment_id,
-        "person": person,
-    }
+    own = {"deployment_id": row.deployment_id, "person": person}
+    values = row.body | model | model["customModelImage"] | own
     sampler = Sampler(seeded_by("testing", row.deployment_id), row.created, values)
     return encode(sampler.fill(SAMPLES["customModelDeployment"]))
 
 
 @route(f"GET {_LOGS}")
-def _deployment_log(state: State, request: Request) -> Answer:
-    row = _custom(state, request)
+def _deployment_log(call: Call) -> Answer:
+    row = _custom(call)
     values = row.body["model"]["customModelImage"] | {"deployment_id": row.deployment_id}
     steps = Sampler(seeded(""), row.created, values).fill(SAMPLES["deploymentLog"])
     begun = datetime.fromisoformat(row.body["model"]["deployedAt"])
@@ -95,24 +96,20 @@ def _deployment_log(state: State, request: Request) -> Answer:
 
 
 @route(f"POST {_LOGS}")
-def _request_log(state: State, request: Request) -> Answer:
-    row = _custom(state, request)
-    log_id = state.fleet.new_id()
-    return answer_operation(
-        state,
-        request,
+def _request_log(call: Call) -> Answer:
+    row, log_id = _custom(call), call.state.fleet.new_id()
+    return call.begin(
         "Prediction log request",
         resource=f"customModelDeployments/{row.deployment_id}/logs/{log_id}/",
-        done=partial(state.prediction_logs.update, {log_id: row.deployment_id}),
+        done=partial(call.state.prediction_logs.update, {log_id: row.deployment_id}),
         body=lambda operation: {"statusId": operation.status_id},
     )
 
 
 @route(f"GET {_LOGS}{{log_id}}/")
-def _prediction_log(state: State, request: Request) -> Answer:
-    row = _custom(state, request)
-    log_id = path_id(request, "log_id")
-    if state.prediction_logs.get(log_id) != row.deployment_id:
+def _prediction_log(call: Call) -> Answer:
+    row, log_id = _custom(call), call.name("log_id")
+    if call.state.prediction_logs.get(log_id) != row.deployment_id:
         raise not_found("Log")
     drawn = seeded_by("log", log_id)
     moment = datetime.fromisoformat(row.body["model"]["deployedAt"])
@@ -124,34 +121,35 @@ def _prediction_log(state: State, request: Request) -> Answer:
     return _log(lines, f"predictions-{log_id}.log")
 
 
-def _custom(state: State, request: Request) -> Row:
-    row = state.deployment(request)
+def _custom(call: Call) -> Row:
+    row = call.row
     if "customModelImage" not in row.body["model"]:
         raise Problem(422, "Deployed model is not a Custom Model.")
     return row
 
 
 def _log(lines: list[str], filename: str) -> Answer:
-    return attachment("".join(f"{line}\n" for line in lines).encode(), "text/plain; charset=utf-8", filename)
+    return _attachment("".join(f"{line}\n" for line in lines).encode(), "text/plain; charset=utf-8", filename)
+
+
+def _attachment(document: bytes, media_type: str, filename: str) -> Answer:
+    disposition = f'attachment; filename="{filename}"'
+    return Answer(headers={"content-type": media_type, "content-disposition": disposition}, document=document)
 
 
 @route(f"GET {_BUNDLES}")
-def _bundles(state: State, request: Request) -> Answer:
-    parameters = Parameters(request)
-    page = parameters.page()
-    wanted = parameters.repeated("useCases", SAMPLES["useCases"])
-    bundles = _all_bundles(state)
-    found = [each for each in bundles if wanted is None or not wanted.isdisjoint(each["useCases"])]
-    return answer_list(state, request, found, page)
+def _bundles(call: Call) -> Answer:
+    wanted = call.query.repeated("useCases", SAMPLES["useCases"])
+    bundles = _all_bundles(call.state)
+    return call.page_of([each for each in bundles if wanted is None or wanted & {*each["useCases"]}])
 
 
 @route(f"GET {_BUNDLES}{{bundle_id}}/")
-def _bundle(state: State, request: Request) -> Answer:
-    bundle_id = path_id(request, "bundle_id")
-    found = [bundle for bundle in _all_bundles(state) if bundle["id"] == bundle_id]
-    if not found:
-        raise not_found("Resource bundle")
-    return json_answer(found[0])
+def _bundle(call: Call) -> Answer:
+    for bundle in _all_bundles(call.state):
+        if bundle["id"] == call.name("bundle_id"):
+            return json_answer(bundle)
+    raise not_found("Resource bundle")
 
 
 def _all_bundles(state: State) -> list[Json]:
@@ -163,20 +161,111 @@ def _all_bundles(state: State) -> list[Json]:
 
 
 @route("GET /status/{status_id}/")
-def _status(state: State, request: Request) -> Answer:
-    operation = state.operations.get(path_id(request, "status_id"))
+def _status(call: Call) -> Answer:
+    operation = call.state.operations.get(call.name("status_id"))
     if operation is None:
         raise not_found("Status")
-    body = operation.describe(time.monotonic())
+    body = operation.describe()
     if body["status"] == "COMPLETED" and operation.resource is not None:
-        return json_answer(body, 303, location(state, request, operation.resource))
+        return json_answer(body, 303, call.location(operation.resource))
     return json_answer(body)
 
 
 @route("GET /version/")
-def _version(state: State, _request: Request) -> Answer:
-    text = state.settings.version
-    major, minor, *_ = [*text.split("."), "0", "0"]
-    return json_answer(
-        {"versionString": text, "major": int(major), "minor": int(minor), "releasedVersion": text}
+def _version(call: Call) -> Answer:
+    text = call.state.settings.version
+    major, minor, *_ = [*map(int, text.split(".")), 0, 0]
+    return json_answer({"versionString": text, "major": major, "minor": minor, "releasedVersion": text})
+
+
+@route(f"GET {_IMAGE}")
+def _image(call: Call) -> Answer:
+    return _download(call, _latest(call).key, call.state.settings.image_redirect)
+
+
+@route(f"GET {_IMAGE}metadata/")
+async def _metadata(call: Call) -> Answer:
+    image = _latest(call)
+    # A digest takes seconds a GiB: never on the event loop, and only once for an image.
+    return json_answer(await asyncio.to_thread(image.metadata, call.state.stopping))
+
+
+@route("GET /files/**")
+def _given_file(call: Call) -> Answer:
+    key = unquote(call.request.path.removeprefix(call.state.api_root))
+    stored = call.state.objects.get(key)
+    if stored is None:
+        raise not_found("File")
+    return _download(call, key, None if stored.direct else 302)
+
+
+def _latest(call: Call) -> Image:
+    if call.state.image is None:
+        raise Problem(404, "No PPS images found in the system")
+    if call.request.fault.changed is not None:
+        call.state.apply_change(call.state.image.key, call.request.fault.changed)
+    return call.state.image
+
+
+def _download(call: Call, key: str, redirect: int | None) -> Answer:
+    """Serve an object, or send the client to the storage with status `redirect`."""
+    state, path = call.state, quote(key)
+    stored = state.objects[key]
+    if redirect is None:
+        return answer_range(stored, call.request)
+    seconds = 0.0 if call.request.fault.expired else state.settings.signature_seconds
+    # Set as it is: the signature covers these very bytes.
+    query = state.signer.sign(path, filename=stored.filename, seconds=seconds)
+    location = f"{state.storage_origin}{path}?{query}"
+    elsewhere = location if stored.location is None else stored.location(location)
+    return Answer(status=redirect, headers={"location": elsewhere})
+
+
+@route(f"GET {_SCORING_CODE}/")
+def _scoring_code(call: Call) -> Answer:
+    row, query = _scored(call), call.query
+    is_source = query.boolean("sourceCode")
+    options = {name for name in _OPTIONS if query.boolean(name)}
+    if query.boolean("includePe"):
+        options.add("includePredictionExplanations")
+    if is_source and "includeAgent" in options:
+        raise Problem(422, "Cannot retrieve source code if agent is included.")
+    if options and (row.deployment_id, frozenset(options)) not in call.state.built:
+        raise Problem(404, "This Scoring Code has not been built: POST scoringCodeBuilds first.")
+    kind = "-source" if is_source else ""
+    size = call.state.settings.scoring_code_size
+    archive = _build_archive(f"{row.deployment_id}{kind}", sorted(options), size)
+    return _attachment(archive, "application/java-archive", f"{row.body['model']['id']}{kind}.jar")
+
+
+@route(f"POST {_SCORING_CODE}Builds/")
+def _build(call: Call) -> Answer:
+    row = _scored(call)
+    options = [name for name in _OPTIONS if call.body.boolean(name)]
+    query = urlencode(dict.fromkeys(options, "true"))
+    return call.begin(
+        "Scoring Code build",
+        resource=f"deployments/{row.deployment_id}/scoringCode/{'?' * bool(query)}{query}",
+        done=partial(call.state.built.add, (row.deployment_id, frozenset(options))),
     )
+
+
+def _scored(call: Call) -> Row:
+    row = call.row
+    if not has_scoring_code(row.body):
+        raise Problem(404, "Scoring Code is not available for the model of this deployment.")
+    return row
+
+
+def _build_archive(name: str, options: list[str], size: int) -> bytes:
+    """Return a JAR of about `size` bytes, the same one every time for the same arguments."""
+    contents: dict[str, str | bytes] = {
+        "META-INF/MANIFEST.MF": _JAR_MANIFEST,
+        **{f"com/datarobot/options/{option}": "true\n" for option in options},
+        "com/datarobot/prediction/model.bin": seeded(f"{name} {options}").randbytes(size),
+    }
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(path, _WHEN), content)
+    return packed.getvalue()

@@ -12,13 +12,17 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import fields
 
 from ._emulator import Emulator
 from ._faults import parse_seconds, parse_size
 from ._rules import describe_vocabulary
+from ._settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from attrs import Attribute
 
 # Below the ports that systems hand out by themselves, and of no well-known service.
 _LIKELY_FREE_PORT = 8642
@@ -41,44 +45,43 @@ def _show_vocabulary(context: click.Context, _parameter: click.Parameter, rules:
     return rules
 
 
-_SIZE: dict[str, Any] = {"metavar": "SIZE", "callback": _parsed(parse_size)}
-_TIME: dict[str, Any] = {"metavar": "TIME", "callback": _parsed(parse_seconds)}
-_COUNT: dict[str, Any] = {"metavar": "N", "type": int}
-_FILE: dict[str, Any] = {"metavar": "FILE", "type": click.Path(exists=True, dir_okay=False)}
-_FAULT: dict[str, Any] = {"metavar": "RULE", "multiple": True, "callback": _show_vocabulary}
-_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("--deployments", "How many there are (250).", _COUNT),
-    ("--image-size", "Size of the image, for example 14GiB (64MiB).", _SIZE),
-    ("--image-file", "Serve this file as the image.", _FILE),
-    ("--latency", "Time before every answer, for example 50ms (0).", _TIME),
-    ("--operation-seconds", "How long operations take (1s).", _TIME),
-    ("--deletion-lag", "How long deleted things stay (0).", _TIME),
-    ("--signature-seconds", "Life of a signed URL (15m).", _TIME),
-    ("--storage-rate", "Bytes a second on each connection (no limit).", _SIZE),
-    ("--drift-rate", "Changes a second of the fleet by itself (0).", {"metavar": "N", "type": float}),
-    ("--direct", "The API serves the image itself, with no redirect.", {"is_flag": True}),
-    ("--dialect", "Age of the server (page).", {"type": click.Choice(["page", "older", "newer"])}),
-    ("--host", "Address to listen on (127.0.0.1).", {}),
-    ("--port", f"Port of the API ({_LIKELY_FREE_PORT}, or any free one if that is taken).", {"type": int}),
-    ("--storage-port", "Port of the storage (any free one).", {"metavar": "PORT", "type": int}),
-    ("--tls-cert", "Certificates in PEM: serve https.", _FILE),
-    ("--tls-key", "The key, if it is not in that file.", _FILE),
-    ("--token", "The token that is accepted (emulator-token).", {}),
-    ("--seed", "What everything is drawn from (0).", _COUNT),
-    (
-        "--fault",
-        "Let requests go wrong, as in 'GET /deployments/ status=503 times=2'. Repeatable; `help` shows how.",
-        _FAULT,
-    ),
+_FILE = click.Path(exists=True, dir_okay=False)
+# By what stands for an option's value.
+_READ: dict[str, dict[str, Any]] = {
+    "FILE": {"type": _FILE},
+    "N": {"type": int},
+    "PORT": {"type": int},
+    "RATE": {"type": float},
+    "SIZE": {"callback": _parsed(parse_size)},
+    "TIME": {"callback": _parsed(parse_seconds)},
+}
+
+
+def _option(setting: Attribute[Any]) -> click.Option:
+    metavar, meaning = setting.metadata["option"], setting.metadata["meaning"]
+    read = {"type": click.Choice(metavar.split("|"))} if "|" in metavar else _READ.get(metavar, {})
+    return click.Option([f"--{setting.name.replace('_', '-')}"], metavar=metavar, help=meaning, **read)
+
+
+@click.command("emulator", short_help="Serve an emulated DataRobot until interrupted.")
+@click.option("--direct", is_flag=True, help="The API serves the image itself, with no redirect.")
+@click.option("--tls-cert", metavar="FILE", type=_FILE, help="Certificates in PEM: serve https.")
+@click.option("--tls-key", metavar="FILE", type=_FILE, help="The key, if it is not in that file.")
+@click.option(
+    *("--fault", "faults"),
+    metavar="RULE",
+    multiple=True,
+    callback=_show_vocabulary,
+    help="Let requests go wrong, as in 'GET /deployments/ status=503 times=2'. Repeatable; `help` shows how.",
 )
+def command(*, direct: bool, tls_cert: str | None, tls_key: str | None, **options: Any) -> None:
+    """Serve an emulated DataRobot until interrupted, and print the variables that point clients at it.
 
-
-def _run(
-    *, fault: tuple[str, ...], direct: bool, tls_cert: str | None, tls_key: str | None, **options: Any
-) -> None:
+    At the root of the endpoint's address is a page that shows what goes on. Below /_emulator/ is JSON that
+    steers it: GET /_emulator/ tells how.
+    """
     settings = {name: value for name, value in options.items() if value is not None}
     settings.setdefault("port", _LIKELY_FREE_PORT)
-    settings["faults"] = fault
     if direct:
         settings["image_redirect"] = None
     try:
@@ -92,15 +95,7 @@ def _run(
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from None
 
 
-command = click.Command(
-    "emulator",
-    callback=_run,
-    params=[click.Option([name], help=text, **more) for name, text, more in _OPTIONS],
-    short_help="Serve an emulated DataRobot until interrupted.",
-    help="Serve an emulated DataRobot until interrupted, and print the variables that point clients at it.\n\n"
-    "At the root of the endpoint's address is a page that shows what goes on. "
-    "Below /_emulator/ is JSON that steers it: GET /_emulator/ tells how.",
-)
+command.params[:0] = [_option(each) for each in fields(Settings) if each.metadata["option"]]
 
 
 def _tls(certificates: str, key: str | None) -> ssl.SSLContext:

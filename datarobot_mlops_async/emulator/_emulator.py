@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attrs import define, field
 
-from . import _api_artifacts, _api_deployments, _api_others  # noqa: F401 - they fill the table of routes
+from . import _api_deployments, _api_others  # noqa: F401 - they fill the table of routes
 from ._objects import ContentDiscardedError
 from ._rules import parse_fault
 from ._server import ServerThread, listen
@@ -17,7 +17,6 @@ from ._state import State
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import TracebackType
 
     from ._faults import Fault
     from ._fleet import FleetChange
@@ -51,9 +50,7 @@ class Emulator(Settings):
         self.start()
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -78,7 +75,6 @@ class Emulator(Settings):
         self._state.storage_origin = f"{scheme}://{host}:{self.storage_port}"
         self._state.stopping.clear()
         self._server = ServerThread(self._state, {"api": api, "storage": storage})
-        self._server.start()
 
     def stop(self) -> None:
         """Close every connection and both ports. Stopping twice does nothing."""
@@ -157,7 +153,7 @@ class Emulator(Settings):
 
     def fault_count(self, fault: Fault) -> int:
         """Return how many requests a rule in force has hit."""
-        return self._state.faults.fired(fault)
+        return sum(fired for each, fired in self._state.faults.counts() if each is fault)
 
     @property
     def unused_faults(self) -> tuple[str, ...]:
@@ -194,10 +190,7 @@ class Emulator(Settings):
         Raises:
             KeyError: There is no such deployment.
         """
-        row = self._state.fleet.get(deployment_id)
-        if row is None:
-            raise KeyError(deployment_id)
-        self._call(self._state.fleet.predict, row)
+        self._call(self._state.fleet.predict, deployment_id)
 
     def drift(self, changes: int = 1) -> None:
         """Let the fleet go through changes now, as with `drift_rate` it does by itself.
@@ -210,11 +203,8 @@ class Emulator(Settings):
     def changes(self) -> tuple[FleetChange, ...]:
         """What has happened to the fleet, by requests and by drift, oldest first: the last 10,000."""
 
-        def settled() -> tuple[FleetChange, ...]:
-            self._state.settle()
-            return tuple(self._state.fleet.changes)
-
-        return self._call(settled)
+        self._call(self._state.settle)
+        return self._call(tuple, self._state.fleet.changes)
 
     def reset(self) -> None:
         """Be as new, on the same ports: fleet, operations, files, faults and log are those of the start.

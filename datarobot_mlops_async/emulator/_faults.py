@@ -44,6 +44,8 @@ _BYTES = {
     for power, prefix in enumerate(("", "k", "m", "g", "t"))
     for unit, base in (("", 1000), ("b", 1000), ("ib", 1024))
 }
+FIRST = -1
+_SWITCHED = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def parse_seconds(value: str | float) -> float:
@@ -66,18 +68,12 @@ def parse_size(value: str | float) -> int:
 
 def _quantity(value: str | float, units: Mapping[str, float], expected: str) -> float:
     if not isinstance(value, str):
-        return float(_number("a number from 0 up", 0, sys.float_info.max, float)(value))
+        number: float = _number("a number from 0 up", 0, sys.float_info.max, float)(value)
+        return number
     matched = _QUANTITY.fullmatch(value.strip())
     if matched is None or matched[2].lower() not in units:
         raise ValueError(f"{value!r} is not {expected}")
     return float(matched[1]) * units[matched[2].lower()]
-
-
-FIRST = -1
-_SWITCHED = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_PRINTABLE = re.compile(r"[\t -~]*")
-_ENDLESS = re.compile(r"(date:)?[+-]?(inf|infinity|nan)", re.IGNORECASE)
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*")
 
 
 def _flag(value: object) -> bool:
@@ -97,9 +93,26 @@ def _number(wording: str, lowest: float, highest: float, kind: type[int | float]
     return convert
 
 
+def _text(pattern: str, wording: str) -> Any:
+    def convert(value: object) -> str:
+        text = str(value)
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"{text!r} {wording}")
+        return text
+
+    return convert
+
+
+def _one_of(*allowed: str) -> Any:
+    return _text("|".join(allowed), f"is not one of {', '.join(allowed)}")
+
+
 _whole = _number("a whole number from 0 up", 0, math.inf)
 _status = _number("an HTTP status from 200 to 599", 200, 599)
 _share = _number("a probability from 0 to 1", 0, 1, float)
+_header_text = _text(r"[\t -~]*", "cannot stand in a header")
+_header = _text(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*", "is not a header such as 'X-Name: value'")
+_finite = _text(r"(?i)(?!(date:)?[+-]?(inf|infinity|nan)$).*", "is not a time that a server could ask for")
 
 
 def _offset(value: Any) -> int:
@@ -113,40 +126,18 @@ def _rate(value: Any) -> float:
     return rate
 
 
-def _header_text(value: object) -> str:
-    text = str(value)
-    if not _PRINTABLE.fullmatch(text):
-        raise ValueError(f"{text!r} cannot stand in a header")
-    return text
-
-
-def _retry_after_text(value: object) -> str:
-    text = _header_text(value)
-    if _ENDLESS.fullmatch(text):
-        raise ValueError(f"{text!r} is not a time that a server could ask for")
+def _retry_after(value: object) -> str:
+    text: str = _finite(_header_text(value))
     _retry_after_value(text)
     return text
 
 
 def _headers(value: Any) -> tuple[str, ...]:
-    lines = (value,) if isinstance(value, str) else tuple(value)
-    for line in lines:
-        if not _HEADER.fullmatch(line):
-            raise ValueError(f"{line!r} is not a header such as 'X-Name: value'")
-    return lines
+    return tuple(map(_header, (value,) if isinstance(value, str) else value))
 
 
 def _body(value: object) -> str | bytes:
     return value if isinstance(value, bytes) else str(value)
-
-
-def _one_of(*allowed: str) -> Any:
-    def convert(value: object) -> str:
-        if str(value) not in allowed:
-            raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
-        return str(value)
-
-    return convert
 
 
 def _word(convert: Any, meaning: str, *, default: Any = None, bare: Any = None) -> Any:
@@ -162,6 +153,10 @@ def _word(convert: Any, meaning: str, *, default: Any = None, bare: Any = None) 
     return field(
         default=default, kw_only=True, converter=Converter(converted, takes_field=True), metadata=metadata
     )
+
+
+def _switch(meaning: str) -> Any:
+    return _word(_flag, meaning, default=False, bare=True)
 
 
 def _check_route(_instance: object, _attribute: Attribute[str], value: str) -> None:
@@ -186,7 +181,7 @@ class Fault:
         _body, "answers this body: html, empty, or any text, JSON too; the request has no effect"
     )
     retry_after: str | None = _word(
-        _retry_after_text, "adds Retry-After: seconds, date:SECONDS from now as a date, or any text"
+        _retry_after, "adds Retry-After: seconds, date:SECONDS from now as a date, or any text"
     )
     deprecation: str | None = _word(_header_text, "adds a Deprecation header", bare="True")
     header: tuple[str, ...] = _word(_headers, 'adds a header, "Name: value"', default=())
@@ -203,14 +198,12 @@ class Fault:
         _offset, "sends a wrong byte at this offset of the whole object; first: at the body's", bare=FIRST
     )
     rate: float | None = _word(_rate, "sends at most this many bytes a second")
-    gzip: bool = _word(_flag, "compresses the body whatever the client accepts", default=False, bare=True)
-    chunked: bool = _word(_flag, "sends the body in chunks, without its length", default=False, bare=True)
-    unsized: bool = _word(
-        _flag, "sends the body without its length: the connection's end ends it", default=False, bare=True
-    )
+    gzip: bool = _switch("compresses the body whatever the client accepts")
+    chunked: bool = _switch("sends the body in chunks, without its length")
+    unsized: bool = _switch("sends the body without its length: the connection's end ends it")
 
-    expired: bool = _word(_flag, "storage: the signature counts as expired", default=False, bare=True)
-    ignore_range: bool = _word(_flag, "answers 200 with everything", default=False, bare=True)
+    expired: bool = _switch("storage: the signature counts as expired")
+    ignore_range: bool = _switch("answers 200 with everything")
     shift: int | None = _word(parse_size, "answers with a range that begins N bytes later")
     changed: Literal["release", "object"] | None = _word(
         _one_of("release", "object"),
@@ -235,11 +228,11 @@ class Fault:
 
     def __str__(self) -> str:
         words = []
-        for each in fields(Fault):
-            value = getattr(self, each.name)
-            if "meaning" in each.metadata and value != each.default:
-                values = value if each.name == "header" else (value,)
-                words += [shlex.quote(f"{each.name.replace('_', '-')}={one}") for one in values]
+        for name, attribute in WORDS.items():
+            value = getattr(self, name)
+            if value != attribute.default:
+                values = value if name == "header" else (value,)
+                words += [shlex.quote(f"{name.replace('_', '-')}={one}") for one in values]
         return " ".join([self.method, self.route, *words])
 
     @property
@@ -253,9 +246,9 @@ class Fault:
         path = self.route.removeprefix("storage").removeprefix("/api/v2")
         return "**" if path in ("", "*") else path
 
-    def matches(self, method: str, path: str, *, storage: bool) -> bool:
+    def matches(self, request: Request, path: str) -> bool:
         """Tell whether a request is the rule's; `path` is relative to the endpoint or to the storage."""
-        if self.method not in ("*", method) or storage != self.is_storage:
+        if self.method not in ("*", request.method) or self.is_storage != (request.origin == "storage"):
             return False
         return path_pattern(self.path).fullmatch(path) is not None
 
@@ -266,15 +259,10 @@ class Fault:
         return min(((limit, word) for limit, word in limits if limit is not None), default=(math.inf, ""))
 
     @property
-    def replaces_answer(self) -> bool:
-        """Whether the request is answered without being carried out."""
-        return self.status is not None or self.body is not None
-
-    @property
     def extra_headers(self) -> list[tuple[str, str]]:
         """The headers that the rule adds to any answer."""
-        lines = [tuple(line.split(":", 1)) for line in self.header]
-        headers = [(name.lower(), value.strip()) for name, value in lines]
+        lines = [line.partition(":") for line in self.header]
+        headers = [(name.lower(), value.strip()) for name, _, value in lines]
         if self.deprecation is not None:
             headers.append(("deprecation", self.deprecation))
         if self.retry_after is not None:
@@ -293,4 +281,7 @@ def _retry_after_value(text: str) -> str:
     return formatdate(time.time() + float(seconds), usegmt=True)
 
 
+WORDS: dict[str, Attribute[Any]] = {
+    attribute.name: attribute for attribute in fields(Fault) if "meaning" in attribute.metadata
+}
 NO_FAULT = Fault("*", "/**")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import random
 import threading
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import define, field, frozen
@@ -33,6 +33,15 @@ _THREE_YEARS = 3 * 365 * 86_400
 _SELECTIONS_KEPT = 64
 _CHANGES_KEPT = 10_000
 _NEVER_SORTED_BY = {"status", "hasError", "description"}
+_STATUSES = ("passing", "warning", "failing", "unknown", "unavailable")
+_STATUS_WEIGHTS = (50, 20, 15, 10, 5)
+_KINDS = ("health", "predictions", "status", "added", "removed")
+_KIND_WEIGHTS = (50, 25, 11, 7, 7)
+_FLIPPED = {"active": "inactive", "inactive": "active"}
+# However long nobody has looked, no request waits for more changes than this.
+_MOST_AT_ONCE = 2000
+# A fleet is drawn in one thread while requests change it in another.
+_CHANGING = threading.RLock()
 
 
 @frozen(kw_only=True)
@@ -57,10 +66,6 @@ class FleetChange:
     def fields(self) -> tuple[str, ...]:
         """The JSON names of what changed, sorted."""
         return tuple(sorted(self.before.keys() | self.after.keys()))
-
-
-# A fleet is drawn in one thread while requests change it in another.
-_CHANGING = threading.RLock()
 
 
 @define(eq=False)
@@ -103,16 +108,14 @@ class Fleet:
     def __init__(self, count: int, *, seed: int, epoch: datetime) -> None:
         self.surroundings = draw_surroundings(seed, epoch)
         self.me = self.surroundings["people"][0]
+        self.changes: deque[FleetChange] = deque(maxlen=_CHANGES_KEPT)
         self._seed = seed
         self._epoch = epoch
         self._drawn = seeded(f"fleet {seed}")
-        self._rows: dict[str, Row] = {}
-        self.changes: deque[FleetChange] = deque(maxlen=_CHANGES_KEPT)
-        self._orders: dict[str, list[Row]] = {}
-        self._selections: dict[object, list[Row]] = {}
-        for index in range(count):
-            row = self._draw_row(index)
-            self._rows[row.deployment_id] = row
+        self._orders: dict[str, Sequence[Row]] = {}
+        self._selections: dict[object, Sequence[Row]] = {}
+        rows = map(self._draw_row, range(count))
+        self._rows = {row.deployment_id: row for row in rows}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -121,12 +124,7 @@ class Fleet:
         return iter(self._rows.values())
 
     def get(self, deployment_id: str) -> Row | None:
-        """Return the row, `None` where there is none of that id."""
         return self._rows.get(deployment_id)
-
-    def at(self, index: int) -> Row:
-        """Return the row in a place, counted from the oldest member of the fleet."""
-        return next(itertools.islice(self._rows.values(), index, None))
 
     def draw_everything(self) -> None:
         """Draw and encode every deployment. Safe from any thread."""
@@ -139,47 +137,43 @@ class Fleet:
 
     def add(self, fields: Json, *, model_id: str) -> Row:
         """Add a deployment of a DataRobot model, created now by the user; what `fields` leaves out is drawn."""
-        now = datetime.now(UTC)
         seed = self._drawn.getrandbits(64)
         mine = {"owners": {"count": 1, "preview": [self.me]}}
 
         def draw(row: Row) -> Json:
-            drawn = self._draw_body(row, seed)
+            drawn = draw_deployment(seed, self.surroundings, self._epoch, row)
             model = {name: value for name, value in drawn["model"].items() if name != "customModelImage"}
             return drawn | mine | fields | {"model": model | {"id": model_id}}
 
-        row = Row(self.new_id(), now, None, draw)
+        row = Row(self.new_id(), datetime.now(UTC), None, draw)
         self._rows[row.deployment_id] = row
         self._forget(orders=True)
-        self.changes.append(FleetChange(kind="added", deployment_id=row.deployment_id, after=dict(row.body)))
+        self._record("added", row, after=dict(row.body))
         return row
 
     def remove(self, row: Row) -> None:
-        """Take a deployment out."""
         del self._rows[row.deployment_id]
         self._forget(orders=True)
-        self.changes.append(FleetChange(kind="removed", deployment_id=row.deployment_id, before=row.body))
+        self._record("removed", row, before=row.body)
 
     def change(self, row: Row, **fields: Any) -> None:
         """Set fields of one deployment, by their JSON names."""
         before = {name: row.body.get(name) for name, value in fields.items() if row.body.get(name) != value}
         if before and row.deployment_id in self._rows:
-            after = {name: fields[name] for name in before}
-            self.changes.append(
-                FleetChange(kind="changed", deployment_id=row.deployment_id, before=before, after=after)
-            )
+            self._record("changed", row, before=before, after={name: fields[name] for name in before})
         row.change(**fields)
         self._forget(orders=not fields.keys() <= _NEVER_SORTED_BY)
 
-    def predict(self, row: Row) -> None:
+    def predict(self, deployment_id: str) -> None:
         """Let a prediction request arrive: the deployment moves to the front of the default order."""
+        row = self._rows[deployment_id]
         row.last_prediction = datetime.now(UTC)
         *before, today = row.body["predictionUsage"]["dailyRates"]
-        usage = {
-            "dailyRates": [*before, today + 1],
-            "lastTimestamp": timestamp(row.last_prediction, offset=True),
-        }
-        self.change(row, predictionUsage=usage)
+        last = timestamp(row.last_prediction, offset=True)
+        self.change(row, predictionUsage={"dailyRates": [*before, today + 1], "lastTimestamp": last})
+
+    def _record(self, kind: Literal["added", "changed", "removed"], row: Row, **bodies: Any) -> None:
+        self.changes.append(FleetChange(kind=kind, deployment_id=row.deployment_id, **bodies))
 
     def order(self, key: str, arrange: Callable[[list[Row]], list[Row]]) -> Sequence[Row]:
         """Return every row in the order that `arrange` makes, computed once until it can have changed."""
@@ -207,27 +201,8 @@ class Fleet:
         if drawn.random() < 0.93:
             age = min(drawn.expovariate(1 / _TEN_DAYS), (epoch - created).total_seconds())
             last = epoch - timedelta(seconds=int(age))
-        seed = (self._seed << 32) + index
-        return Row(object_id(drawn, created), created, last, lambda row: self._draw_body(row, seed))
-
-    def _draw_body(self, row: Row, seed: int) -> Json:
-        return draw_deployment(
-            random.Random(seed),  # noqa: S311 - test data, not a secret
-            self.surroundings,
-            epoch=self._epoch,
-            deployment_id=row.deployment_id,
-            created=row.created,
-            last_prediction=row.last_prediction,
-        )
-
-
-_STATUSES = ("passing", "warning", "failing", "unknown", "unavailable")
-_STATUS_WEIGHTS = (50, 20, 15, 10, 5)
-_KINDS = ("health", "predictions", "status", "added", "removed")
-_KIND_WEIGHTS = (50, 25, 11, 7, 7)
-_FLIPPED = {"active": "inactive", "inactive": "active"}
-# However long nobody has looked, no request waits for more changes than this.
-_MOST_AT_ONCE = 2000
+        draw = partial(draw_deployment, (self._seed << 32) + index, self.surroundings, epoch)
+        return Row(object_id(drawn, created), created, last, draw)
 
 
 class Drift:
@@ -257,7 +232,8 @@ class Drift:
         if kind == "added" or not self._fleet:
             self._fleet.add({}, model_id=self._fleet.new_id())
             return
-        row = self._fleet.at(self._drawn.randrange(len(self._fleet)))
+        index = self._drawn.randrange(len(self._fleet))
+        row = next(itertools.islice(self._fleet, index, None))
         status = row.body["status"]
         if kind == "removed" and status in _FLIPPED:
             self._remove(row)
@@ -266,7 +242,7 @@ class Drift:
         elif kind == "health" and row.last_prediction is not None:
             self._change_health(row)
         else:
-            self._fleet.predict(row)
+            self._fleet.predict(row.deployment_id)
 
     def _change_health(self, row: Row) -> None:
         name = self._drawn.choice(HEALTHS)

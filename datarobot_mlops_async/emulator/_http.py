@@ -27,6 +27,8 @@ BODY_LIMIT = 8 * 2**20
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\.([01])")
+_STORAGE_ERROR = """<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>{code}</Code><Message>{message}</Message></Error>"""
 
 
 @define(kw_only=True, slots=False, eq=False)
@@ -58,7 +60,6 @@ class RequestRecord:
     origin: Literal["api", "storage"]
     keeps_alive: bool = field(default=True, repr=False)
     fault: Fault = field(init=False, repr=False)
-    names: Mapping[str, str] = field(factory=dict, repr=False)
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -114,12 +115,9 @@ class Answer:
 
     def altered(self, fault: Fault) -> Answer:
         """Return the answer with the headers that a fault makes of them."""
-        headers, framing = {**self.headers}, self.framing
-        if fault.gzip:
-            headers["content-encoding"] = "gzip"
-            framing = "chunked"
-        if fault.chunked or fault.unsized:
-            framing = "chunked" if fault.chunked else "close"
+        is_chunked = fault.chunked or (fault.gzip and not fault.unsized)
+        framing = "chunked" if is_chunked else "close" if fault.unsized else self.framing
+        headers = {**self.headers, **({"content-encoding": "gzip"} if fault.gzip else {})}
         return evolve(self, headers=headers, framing=framing, extra=tuple(fault.extra_headers))
 
 
@@ -134,13 +132,6 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
 def encode(value: Any) -> bytes:
     """Return compact JSON."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def attachment(document: bytes, media_type: str, filename: str) -> Answer:
-    """Return an answer that is saved under a name."""
-    disposition = f'attachment; filename="{filename}"'
-    headers = {"content-type": media_type, "content-disposition": disposition}
-    return Answer(headers=headers, document=document)
 
 
 def write_head(request: Request, answer: Answer) -> bytes:
@@ -217,37 +208,23 @@ async def _receive_chunks(connection: Connection) -> bytes | None:
     return None
 
 
+@define(eq=False, slots=False)
 class Problem(Exception):  # noqa: N818 - an answer of the server, not an error of the program
     """A refusal with a status; `errors` names the fields at fault, `code` is what the storage calls it."""
 
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        errors: Mapping[str, str] | None = None,
-        *,
-        code: str = "",
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self._status = status
-        self._message = message
-        self._errors = errors
-        self._code = code
-        self._headers = headers or {}
+    status: int
+    message: str
+    errors: dict[str, str] = field(factory=dict)
+    code: str = field(default="", kw_only=True)
+    headers: dict[str, str] = field(factory=dict, kw_only=True)
 
     def answer(self, origin: Literal["api", "storage"]) -> Answer:
         """Return the answer that says so: in JSON, in the XML of S3 by the storage."""
         if origin == "api":
-            refusal = {"message": self._message, "errors": dict(self._errors or {})}
-            return json_answer(refusal, self._status, self._headers)
-        headers = {"content-type": "application/xml", **self._headers}
-        document = _STORAGE_ERROR.format(code=self._code or self._message, message=self._message)
-        return Answer(status=self._status, headers=headers, document=document.encode())
-
-
-_STORAGE_ERROR = """<?xml version="1.0" encoding="UTF-8"?>
-<Error><Code>{code}</Code><Message>{message}</Message></Error>"""
+            return json_answer({"message": self.message, "errors": self.errors}, self.status, self.headers)
+        headers = {"content-type": "application/xml", **self.headers}
+        document = _STORAGE_ERROR.format(code=self.code or self.message, message=self.message)
+        return Answer(status=self.status, headers=headers, document=document.encode())
 
 
 def invalid_field(name: str, reason: str, *, status: int = 422) -> Problem:

@@ -1,7 +1,7 @@
 """The portable prediction server's image: an archive as `docker save` and gzip make it.
 
-Deflate's stored blocks make every byte's place known without compressing anything: a head, blocks of 65,535
-bytes of the layer that repeat themselves, and a tail with what names the layer by its digest.
+Deflate's stored blocks make every byte's place known without compressing anything: a head, blocks of the
+layer that repeat themselves, and a tail with what names the layer by its digest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import io
 import json
-import random
 import struct
 import tarfile
 import threading
@@ -21,16 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ._objects import (
-    Content,
-    FileContent,
-    Part,
-    StoredObject,
-    check_going_on,
-    drawn_content,
-    etag_of,
-)
-from ._samples import Json, timestamp
+from ._objects import Content, FileContent, Part, StoredObject, check_going_on, drawn_content, etag_of, whole
+from ._samples import Json, seeded, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -39,13 +30,13 @@ if TYPE_CHECKING:
 
     from ._http import Buffer
 
-_STORED = 65_535
+_TAR = 512
+# The longest stored block of whole blocks of tar.
+_STORED = 127 * _TAR
 _FRAMED = _STORED + 5
 # With a prime number of blocks, no two pieces of a download that start at multiples of one piece size
 # are alike.
 _BLOCKS = 61
-_PERIOD = _BLOCKS * _FRAMED
-_TAR = 512
 _LAYER_NAME = "layer.tar"
 _FILE_NAME = "opt/datarobot/model.bin"
 
@@ -56,18 +47,13 @@ def _frame(data: bytes, *, last: bool = False) -> bytes:
 
 @lru_cache(maxsize=4)
 def _block(seed: int) -> memoryview:
-    drawn = random.Random(f"image {seed}")  # noqa: S311 - test data, not a secret
+    drawn = seeded(f"image {seed}")
     return memoryview(b"".join(_frame(drawn.randbytes(_STORED)) for _ in range(_BLOCKS)))
-
-
-def _whole(data: bytes) -> Part:
-    return len(data), memoryview(data), len(data)
 
 
 def _member(name: str, size: int) -> bytes:
     info = tarfile.TarInfo(name)
     info.size = size
-    info.mode = 0o644
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
@@ -81,38 +67,36 @@ class ImageArchive(Content):
     def __init__(self, size: int, seed: int) -> None:
         super().__init__(size, etag_of(seed, size), self._make_parts)
         self._seed = seed
-        self._payload, spare = _fit(size)
-        self._layer_size = self._payload + _TAR + 2 * _TAR
-        self._inner_head = _member(_FILE_NAME, self._payload)
+        self._blocks, spare = divmod(size - SMALLEST, _FRAMED)
+        payload = self._blocks * _STORED
+        self._layer_size = _TAR + payload + 2 * _TAR
+        self._inner_head = _member(_FILE_NAME, payload)
         self._outer_head = _member(_LAYER_NAME, self._layer_size)
-        comment = b"-" * (spare - 1) + b"\0" if spare else b""
-        gzip_head = struct.pack("<BBBBLBB", 0x1F, 0x8B, 8, 0x10 if spare else 0, seed & 0xFFFFFFFF, 0, 255)
-        self._head = gzip_head + comment + _frame(self._outer_head + self._inner_head)
-        self._blocks, self._rest = divmod(self._payload, _STORED)
-        self.tail: int = len(self._head) + self._blocks * _FRAMED + (self._rest + 5 if self._rest else 0)
+        # What no block fills is an extra field of the head.
+        extra = struct.pack("<H2sH", spare + 4, b"DR", spare) + seeded(seed).randbytes(spare)
+        gzip_head = struct.pack("<BBBBLBB", 0x1F, 0x8B, 8, 4, seed & 0xFFFFFFFF, 0, 255)
+        self._head = gzip_head + extra + _frame(self._outer_head + self._inner_head)
+        self.tail = len(self._head) + self._blocks * _FRAMED
         self._finishing = threading.Lock()
         self._ending = b""
         self._image_id = ""
 
     def _make_parts(self, stop: int) -> Iterator[Part]:
         block = _block(self._seed)
-        yield _whole(self._head)
-        yield self._blocks * _FRAMED, block, _PERIOD
-        if self._rest:
-            at = (self._blocks % _BLOCKS) * _FRAMED + 5
-            yield _whole(_frame(bytes(block[at : at + self._rest])))
+        yield whole(self._head)
+        yield self._blocks * _FRAMED, block, len(block)
         if stop > self.tail:
             self.finish()
-            yield _whole(self._ending)
+            yield whole(self._ending)
 
     async def stream(self, start: int, stop: int, stopping: threading.Event) -> AsyncIterator[Buffer]:
-        """See `Content`."""
-        for view in self.slices(start, min(stop, self.tail)):
-            yield view
         if stop > self.tail:
-            await asyncio.to_thread(self.finish, stopping)
-            for view in self.slices(max(start, self.tail), stop):
+            for view in self.slices(start, self.tail):
                 yield view
+            await asyncio.to_thread(self.finish, stopping)
+            start = max(start, self.tail)
+        for view in self.slices(start, stop):
+            yield view
 
     def finish(self, stopping: threading.Event | None = None) -> None:
         """Compute the layer's digest, the checksum and what comes after the layer."""
@@ -121,17 +105,16 @@ class ImageArchive(Content):
                 layer, checksum = self._measure(stopping)
                 self._image_id, plain = _closing(layer.hexdigest(), self._seed)
                 checksum = zlib.crc32(plain, checksum)
-                length = _TAR + self._layer_size - 2 * _TAR + len(plain)
+                length = self._layer_size - _TAR + len(plain)
                 self._ending = _frame(plain, last=True) + struct.pack("<LL", checksum, length & 0xFFFFFFFF)
 
     def _measure(self, stopping: threading.Event | None) -> tuple[Any, int]:
         layer = hashlib.sha256(self._inner_head)
         checksum = zlib.crc32(self._outer_head + self._inner_head)
         block = _block(self._seed)
-        for number in range(self._blocks + 1):
+        for number in range(self._blocks):
             check_going_on(stopping)
-            at = (number % _BLOCKS) * _FRAMED + 5
-            data = block[at : at + (_STORED if number < self._blocks else self._rest)]
+            data = block[number % _BLOCKS * _FRAMED + 5 :][:_STORED]
             layer.update(data)
             checksum = zlib.crc32(data, checksum)
         layer.update(bytes(2 * _TAR))
@@ -145,7 +128,6 @@ class ImageArchive(Content):
         return digest
 
     def image_id(self) -> str:
-        """See `Content`."""
         self.finish()
         return self._image_id
 
@@ -169,16 +151,7 @@ def _closing(layer: str, seed: int) -> tuple[str, bytes]:
     return image_id, bytes(2 * _TAR) + files + bytes(2 * _TAR)
 
 
-SMALLEST = 10 + 5 + 2 * _TAR + 5 + len(_closing("0" * 64, 0)[1]) + 8
-
-
-def _fit(size: int) -> tuple[int, int]:
-    """Return the length of the layer's file, in whole blocks of tar, and what is left over."""
-    room = size - SMALLEST
-    payload = room * _STORED // _FRAMED // _TAR * _TAR
-    while (spare := room - payload - 5 * -(-payload // _STORED)) < 0:
-        payload -= _TAR
-    return payload, spare
+SMALLEST = 10 + 6 + 5 + 2 * _TAR + 5 + len(_closing("0" * 64, 0)[1]) + 8
 
 
 @frozen(kw_only=True)
@@ -211,7 +184,7 @@ class Image(StoredObject):
 
 
 @lru_cache(maxsize=32)
-def image_content(size: int, seed: int) -> Content:
+def _image_content(size: int, seed: int) -> Content:
     """Return an archive of this size; what is too small for one is bytes of chance."""
     return drawn_content(size, seed) if size < SMALLEST else ImageArchive(size, seed)
 
@@ -219,7 +192,7 @@ def image_content(size: int, seed: int) -> Content:
 def draw_image(size: int, *, seed: int, release: int, modified: datetime) -> Image:
     """Return the image of a release."""
     return Image(
-        content=image_content(size, seed),
+        content=_image_content(size, seed),
         filename=f"datarobot-portable-prediction-api-11.{release}.0-r{seed}.tar.gz",
         modified=modified,
         seed=seed,
@@ -227,19 +200,19 @@ def draw_image(size: int, *, seed: int, release: int, modified: datetime) -> Ima
     )
 
 
-class GivenArchive(FileContent):
-    """Somebody's own image, from a file."""
+def given_image(path: Path, *, modified: datetime) -> Image:
+    """Return an image that is a file."""
+    return Image(content=_GivenArchive(path), filename=path.name, modified=modified)
 
+
+class _GivenArchive(FileContent):
     def image_id(self) -> str:
         """Return the digest of the configuration that the archive names; that of the file if it names none."""
-        with self._lock:
-            self._image_id = self._image_id or _read_image_id(self.path)
-        return self._image_id or self.sha256()
-
-    _image_id: str | None = None
+        return _read_image_id(self.path, self.etag) or self.sha256()
 
 
-def _read_image_id(path: Path) -> str | None:
+@lru_cache(maxsize=32)
+def _read_image_id(path: Path, _etag: str) -> str | None:
     try:
         with tarfile.open(path) as archive:
             manifest = json.load(archive.extractfile("manifest.json") or io.BytesIO())
@@ -247,8 +220,3 @@ def _read_image_id(path: Path) -> str | None:
             return hashlib.sha256(config.read()).hexdigest()
     except (tarfile.TarError, LookupError, ValueError, TypeError, OSError, zlib.error):
         return None
-
-
-def given_image(path: Path, *, modified: datetime) -> Image:
-    """Return an image that is a file."""
-    return Image(content=GivenArchive(path), filename=path.name, modified=modified)

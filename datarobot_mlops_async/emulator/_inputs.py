@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from ._http import Problem, invalid_field
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-
-    from ._http import Request
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
@@ -24,9 +23,10 @@ _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 class Fields:
     """Values by name. What is wrong with one is refused with `status`; one that was not sent is `None`."""
 
-    def __init__(self, fields: dict[str, Any], *, status: int = 422) -> None:
+    status = 422
+
+    def __init__(self, fields: dict[str, Any]) -> None:
         self.fields = fields
-        self._status = status
 
     def text(
         self,
@@ -34,15 +34,15 @@ class Fields:
         *,
         required: bool = False,
         nullable: bool = False,
-        longest: int | None = None,
+        longest: float = math.inf,
         shortest: int = 0,
         allowed: Collection[str] | None = None,
-    ) -> str | None:
-        """Return a string."""
-        value: str | None = self._value(name, str, "a string", required=required, nullable=nullable)
+    ) -> Any:
+        """Return a string; `None` only where it is not required, or null."""
+        value = self._value(name, str, "a string", required=required, nullable=nullable)
         if value is None:
             return None
-        if longest is not None and len(value) > longest:
+        if len(value) > longest:
             raise self._refusal(name, f"value is longer than {longest} characters")
         if len(value) < shortest:
             raise self._refusal(name, "blank value is not allowed")
@@ -52,13 +52,7 @@ class Fields:
         return value
 
     def _value(
-        self,
-        name: str,
-        types: type | tuple[type, ...],
-        wording: str,
-        *,
-        required: bool = False,
-        nullable: bool = False,
+        self, name: str, types: Any, wording: str, *, required: bool = False, nullable: bool = False
     ) -> Any:
         if required and name not in self.fields:
             raise self._refusal(name, "is required")
@@ -74,15 +68,15 @@ class Fields:
                 raise self._refusal(name, f"{value!r} is not one of {', '.join(allowed)}")
 
     def _refusal(self, name: str, reason: str) -> Problem:
-        return invalid_field(name, reason, status=self._status)
+        return invalid_field(name, reason, status=self.status)
 
 
 class Parameters(Fields):
     """One request's query; of a name that comes several times the last value counts."""
 
-    def __init__(self, request: Request, *, status: int = 422) -> None:
-        self._query = parse_qs(request.query, keep_blank_values=True) if request.query else {}
-        super().__init__({name: values[-1] for name, values in self._query.items()}, status=status)
+    def __init__(self, query: str) -> None:
+        self._query = parse_qs(query, keep_blank_values=True)
+        super().__init__({name: values[-1] for name, values in self._query.items()})
 
     def integer(self, name: str) -> int | None:
         """Return a whole number."""
@@ -91,10 +85,9 @@ class Parameters(Fields):
             raise self._refusal(name, "value can't be converted to int")
         return None if value is None else int(value)
 
-    def boolean(self, name: str) -> bool | None:
-        """Return one of the four spellings of a boolean that the page allows."""
-        value = self.text(name, allowed=_BOOLEANS)
-        return None if value is None else _BOOLEANS[value]
+    def boolean(self, name: str) -> bool:
+        """Return what one of the four spellings that the page allows means, false where none was sent."""
+        return _BOOLEANS[self.text(name, allowed=_BOOLEANS) or "false"]
 
     def joined(self, name: str, allowed: Collection[str] | None = None) -> frozenset[str] | None:
         """Return the values of an array filter: one key, values joined by commas."""
@@ -116,13 +109,13 @@ class Parameters(Fields):
         except (ValueError, OverflowError):
             raise self._refusal(name, "value is not a valid datetime") from None
 
-    def page(self, *, default: int = 20, maximum: int = 100, zero_is_all: bool = False) -> tuple[int, int]:
-        """Return offset and limit; a limit of zero is `maximum` where the route says that it means all."""
+    def page(self, *, maximum: int, everything: bool) -> tuple[int, int]:
+        """Return offset and limit; without a limit, and with 0, it is `maximum` on a route that lists `everything`."""
         offset, limit = self.integer("offset") or 0, self.integer("limit")
         if offset < 0:
             raise self._refusal("offset", "value is less than 0")
-        if limit is None or (zero_is_all and limit == 0):
-            return offset, default
+        if limit is None or (everything and limit == 0):
+            limit = maximum if everything else 20
         if not 1 <= limit <= maximum:
             raise self._refusal("limit", f"value must be between 1 and {maximum}")
         return offset, limit
@@ -136,19 +129,18 @@ class Parameters(Fields):
 class Body(Fields):
     """A JSON object sent by the client; no body counts as an empty one."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, body: bytes) -> None:
         try:
-            decoded = json.loads(request.body) if request.body else {}
+            decoded = json.loads(body) if body else {}
         except (ValueError, RecursionError):
             raise Problem(400, "The request body is not valid JSON") from None
         if not isinstance(decoded, dict):
             raise invalid_field("body", "value is not an object")
         super().__init__(decoded)
 
-    def boolean(self, name: str) -> bool | None:
-        """Return a boolean."""
-        value: bool | None = self._value(name, bool, "a boolean")
-        return value
+    def boolean(self, name: str) -> bool:
+        """Return a boolean, false where none was sent."""
+        return bool(self._value(name, bool, "a boolean"))
 
     def number(self, name: str, *, lowest: float, highest: float) -> float | None:
         """Return a number within limits."""
@@ -165,8 +157,3 @@ class Body(Fields):
         if not all(isinstance(value, str) for value in values):
             raise self._refusal(name, "list contains something that is not a string")
         return values
-
-
-def path_id(request: Request, name: str) -> str:
-    """Return an id from the path, decoded: routes are matched on the undecoded path."""
-    return unquote(request.names[name])

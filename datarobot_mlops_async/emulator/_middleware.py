@@ -8,6 +8,7 @@ import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from inspect import isawaitable
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
     from ._server import Connection
     from ._state import State
 
-
 # How often a slowed body is sent on, in seconds.
 _PACE = 0.05
 _TRICKLE_RATE = 10.0
+_CREDENTIALS = re.compile(r"(?:bearer|token) +(\S+)", re.IGNORECASE)
+_HTML = """<!DOCTYPE html>
+<html><head><title>{status} {phrase}</title></head>
+<body><center><h1>{status} {phrase}</h1></center><hr><center>gateway</center></body></html>
+"""
 
 Write = Callable[[Buffer], Awaitable[None]]
 
@@ -50,7 +55,11 @@ class Corruption:
 
     async def send(self, chunk: Buffer) -> None:
         """Write what is left of a chunk."""
-        chunk = self._falsified(chunk)
+        start, self._position = self._position, self._position + len(chunk)
+        if self._corrupt is not None and start <= self._corrupt < self._position:
+            changed = bytearray(chunk)
+            changed[self._corrupt - start] ^= 0xFF
+            chunk = bytes(changed)
         await self._pass_on(chunk if self._compressor is None else self._compressor.compress(chunk))
 
     async def finish(self) -> None:
@@ -79,21 +88,6 @@ class Corruption:
             return None, self._trickle - self._sent
         return self._rate, length if self._rate is None else max(1, int(self._rate * _PACE))
 
-    def _falsified(self, chunk: Buffer) -> Buffer:
-        start, self._position = self._position, self._position + len(chunk)
-        if self._corrupt is None or not start <= self._corrupt < self._position:
-            return chunk
-        changed = bytearray(chunk)
-        changed[self._corrupt - start] ^= 0xFF
-        return bytes(changed)
-
-
-_CREDENTIALS = re.compile(r"(?:bearer|token) +(\S+)", re.IGNORECASE)
-_HTML = """<!DOCTYPE html>
-<html><head><title>{status} {phrase}</title></head>
-<body><center><h1>{status} {phrase}</h1></center><hr><center>gateway</center></body></html>
-"""
-
 
 async def respond(state: State, request: Request, connection: Connection) -> bool:
     """Answer one request; tell whether the connection can be used for another."""
@@ -117,7 +111,7 @@ async def respond(state: State, request: Request, connection: Connection) -> boo
 
 
 async def _choose(state: State, request: Request, path: str) -> Answer:
-    if request.fault.replaces_answer:
+    if request.fault.status is not None or request.fault.body is not None:
         return _replaced(request.fault)
     if request.origin == "storage":
         return answer_from_storage(state, request)
@@ -129,32 +123,26 @@ async def _choose(state: State, request: Request, path: str) -> Answer:
         raise Problem(413, "The request body is too large")
     if not request.path.startswith(f"{state.api_root}/"):
         raise not_found()
-    answer: Answer | Awaitable[Answer] = route.find(request, path)(state, request)
+    answer: Answer | Awaitable[Answer] = route.call(state, request, path)
     return await answer if isawaitable(answer) else answer
 
 
 def _replaced(fault: Fault) -> Answer:
     """Return what a rule answers in the place of the route."""
     status = 200 if fault.status is None else fault.status
-    phrase = phrase_of(status)
-    if fault.body == "empty" or status in (204, 304):
+    phrase, body = phrase_of(status), fault.body
+    if body == "empty" or status in (204, 304):
         return Answer(status=status)
-    if fault.body == "html":
-        document = _HTML.format(status=status, phrase=phrase).encode()
-        return Answer(status=status, headers={"content-type": "text/html"}, document=document)
-    if fault.body is not None:
-        document = fault.body.encode() if isinstance(fault.body, str) else fault.body
-        media_type = "application/json" if _is_json(document) else "text/plain; charset=utf-8"
-        return Answer(status=status, headers={"content-type": media_type}, document=document)
-    raise Problem(status, phrase)
-
-
-def _is_json(content: bytes) -> bool:
-    try:
-        json.loads(content)
-    except ValueError:
-        return False
-    return True
+    if body is None:
+        raise Problem(status, phrase)
+    document = body.encode() if isinstance(body, str) else body
+    media_type = "text/plain; charset=utf-8"
+    if body == "html":
+        document, media_type = _HTML.format(status=status, phrase=phrase).encode(), "text/html"
+    with suppress(ValueError):
+        json.loads(document)
+        media_type = "application/json"
+    return Answer(status=status, headers={"content-type": media_type}, document=document)
 
 
 async def _send(

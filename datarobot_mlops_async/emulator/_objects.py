@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-import random
 import re
 import secrets
 import threading
@@ -21,9 +20,10 @@ from urllib.parse import quote, unquote
 from attrs import evolve, field, frozen
 
 from ._http import Answer, Problem
+from ._samples import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -35,6 +35,9 @@ SLICE = 1 << 20
 # A prime, so that no two pieces of a download that start at multiples of one piece size are alike:
 # a client that swaps two of them gets another digest, as it would with a real image.
 _PERIOD = 4_194_301
+_SINGLE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
+_SIGNATURE = "&X-Amz-Signature="
+_WEEK = 604_800  # S3 signs for no longer
 
 
 class ContentDiscardedError(Exception):
@@ -98,13 +101,13 @@ def check_going_on(stopping: threading.Event | None) -> None:
 
 
 def etag_of(*identity: object) -> str:
-    """Return the validator of what is told by these values."""
-    return hashlib.md5(":".join(map(str, identity)).encode(), usedforsecurity=False).hexdigest()
+    """Return the validator of what these values tell."""
+    return hashlib.md5(repr(identity).encode(), usedforsecurity=False).hexdigest()
 
 
 @lru_cache(maxsize=4)
 def _block(seed: int, length: int) -> memoryview:
-    return memoryview(random.Random(seed).randbytes(length))  # noqa: S311 - test data, not a secret
+    return memoryview(seeded(seed).randbytes(length))
 
 
 def drawn_content(size: int, seed: int) -> Content:
@@ -113,10 +116,14 @@ def drawn_content(size: int, seed: int) -> Content:
     return Content(size, etag_of(seed, size), lambda _: [(size, _block(seed, length), _PERIOD)])
 
 
+def whole(data: bytes) -> Part:
+    """Return the part that is these bytes."""
+    return len(data), memoryview(data), len(data)
+
+
 def given_content(given: bytes) -> Content:
     """Return bytes that somebody gives."""
-    etag = hashlib.md5(given, usedforsecurity=False).hexdigest()
-    return Content(len(given), etag, lambda _: [(len(given), memoryview(given), len(given))])
+    return Content(len(given), etag_of(hashlib.sha256(given).digest()), lambda _: [whole(given)])
 
 
 class FileContent(Content):
@@ -128,14 +135,10 @@ class FileContent(Content):
         self.path = path
 
     def slices(self, start: int, stop: int) -> Iterator[Buffer]:
-        """See `Content`."""
         with self.path.open("rb") as file:
             file.seek(start)
             for at in range(start, stop, SLICE):
                 yield file.read(min(SLICE, stop - at))
-
-
-_SINGLE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 
 
 @frozen(kw_only=True)
@@ -151,12 +154,12 @@ class StoredObject:
 
     content: Content
     filename: str
-    content_type: str
     modified: datetime
+    content_type: str = "application/octet-stream"
     has_etag: bool = True
     direct: bool = False
     location: Callable[[str], str] | None = None
-    extra_headers: Mapping[str, str] = field(factory=dict)
+    extra_headers: dict[str, str] = field(factory=dict)
 
     @property
     def etag(self) -> str:
@@ -166,49 +169,50 @@ class StoredObject:
     @property
     def headers(self) -> dict[str, str]:
         """The headers of every answer with bytes of the object."""
-        return {
+        headers = {
             "content-type": self.content_type,
             "content-disposition": f'attachment; filename="{self.filename}"',
             "accept-ranges": "bytes",
-            **({"etag": self.etag} if self.has_etag else {}),
             "last-modified": format_datetime(self.modified.replace(microsecond=0), usegmt=True),
-            **self.extra_headers,
         }
+        return headers | ({"etag": self.etag} if self.has_etag else {}) | self.extra_headers
 
 
 def answer_range(stored: StoredObject, request: Request) -> Answer:
     """Decide between 200, 206, 412 and 416 (RFC 9110, sections 13 and 14)."""
     fault, size, own = request.fault, stored.content.size, stored.headers
-    whole = Answer(headers=own, content=stored.content, stop=size)
+    everything = Answer(headers=own, content=stored.content, stop=size)
     if_match = request.headers.get("if-match", "*").strip()
     if if_match != "*" and stored.etag not in [tag.strip() for tag in if_match.split(",")]:
         raise Problem(412, "At least one of the pre-conditions did not hold.", code="PreconditionFailed")
+    span = _span(request.headers.get("range", "").strip(), size)
     if request.headers.get("if-range") not in (None, own.get("etag"), own["last-modified"]):
-        return whole
-    matched = _SINGLE_RANGE.fullmatch(request.headers.get("range", "").strip())
-    span = None if matched is None else _span(*matched.groups(), size=size)
+        span = None
     if span is None or fault.ignore_range or fault.gzip:
-        return whole  # several ranges or another unit: a server may ignore the header, and S3 does
+        return everything
     start, stop = span
     if not start < stop:
         headers = {"content-range": f"bytes */{size}"}
         raise Problem(416, "The requested range is not satisfiable", code="InvalidRange", headers=headers)
     start = min(start + (fault.shift or 0), stop - 1)
     headers = {**own, "content-range": f"bytes {start}-{stop - 1}/{size}"}
-    return evolve(whole, status=206, headers=headers, start=start, stop=stop)
+    return evolve(everything, status=206, headers=headers, start=start, stop=stop)
 
 
-def _span(first: str, last: str, *, size: int) -> tuple[int, int] | None:
-    """Return start and stop, exclusive, an empty span where nothing is there; `None`: no valid range."""
-    if first == "":
-        return None if last == "" else (max(0, size - int(last)), size)
-    if last != "" and int(last) < int(first):
+def _span(header: str, size: int) -> tuple[int, int] | None:
+    """Return start and stop, exclusive, an empty span where nothing is there.
+
+    `None`: no valid range, several ranges or another unit. A server may ignore such a header, and S3 does.
+    """
+    matched = _SINGLE_RANGE.fullmatch(header)
+    if matched is None:
         return None
-    return int(first), size if last == "" else min(size, int(last) + 1)
-
-
-_SIGNATURE = "&X-Amz-Signature="
-_WEEK = 604_800  # S3 signs for no longer
+    first, last = (int(digits) if digits else None for digits in matched.groups())
+    if first is None:
+        return None if last is None else (max(0, size - last), size)
+    if last is not None and last < first:
+        return None
+    return first, size if last is None else min(size, last + 1)
 
 
 class Signer:
@@ -238,7 +242,7 @@ class Signer:
 
     def check(self, request: Request) -> None:
         """Refuse a request that its query does not allow; the signature covers the method, too."""
-        if "X-Amz-Signature=" not in request.query:
+        if _SIGNATURE not in request.query:
             raise Problem(403, "Access Denied", code="AccessDenied")
         signed, _, given = request.query.partition(_SIGNATURE)
         expected = self._signature(request.path, signed, method=request.method)

@@ -7,20 +7,19 @@ import shlex
 import threading
 from typing import TYPE_CHECKING, Any
 
-from attrs import Attribute, define, fields
+from attrs import define
 
-from ._faults import NO_FAULT, Fault
+from ._faults import NO_FAULT, WORDS, Fault
 from ._routing import route
 from ._samples import seeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from attrs import Attribute
+
     from ._http import Request
 
-_WORDS: dict[str, Attribute[Any]] = {
-    attribute.name: attribute for attribute in fields(Fault) if "meaning" in attribute.metadata
-}
 _CONDITIONS = {"times", "after", "probability"}
 _METHODS = ("*", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -55,10 +54,10 @@ def parse_route(rule: str) -> Fault:
 
 def describe_vocabulary() -> str:
     """Return the words and their meanings, then the routes, one a line."""
-    width = max(len(name) for name in _WORDS)
+    width = max(len(name) for name in WORDS)
     words = [
         f"{name.replace('_', '-'):<{width}}  {attribute.metadata['meaning']}"
-        for name, attribute in _WORDS.items()
+        for name, attribute in WORDS.items()
     ]
     routes = [*(f"{each.method} {each.template}" for each in route.routes), "GET storage"]
     return "\n".join([*words, "", "A rate is bytes a second, such as 64KiB. The routes:", "", *routes])
@@ -104,23 +103,21 @@ def _read_options(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name, value in pairs:
         _known(name)
-        if value is None:
-            continue
-        if name == "header":
+        if name == "header" and value is not None:
             options[name] = (*options.get(name, ()), *((value,) if isinstance(value, str) else value))
-        elif name in options:
+        elif value is not None and name in options:
             raise ValueError(f"{name.replace('_', '-')} is said twice")
-        else:
+        elif value is not None:
             options[name] = value
     return options
 
 
 def _known(name: str) -> Attribute[Any]:
-    if name not in _WORDS:
-        near = difflib.get_close_matches(name, _WORDS, n=1)
-        known = f", did you mean {near[0]}?" if near else f"; the words are {', '.join(_WORDS)}"
+    if name not in WORDS:
+        near = difflib.get_close_matches(name, WORDS, n=1)
+        known = f", did you mean {near[0]}?" if near else f"; the words are {', '.join(WORDS)}"
         raise ValueError(f"unknown word {name!r}{known}".replace("_", "-"))
-    return _WORDS[name]
+    return WORDS[name]
 
 
 @define(eq=False)
@@ -139,19 +136,12 @@ class FaultRegistry:
         self._lock = threading.RLock()  # a rule's condition may ask about other rules
 
     def add(self, fault: Fault) -> None:
-        """Put a rule in force, after those there are."""
         with self._lock:
             self._entries.append(_Entry(fault))
 
     def clear(self) -> None:
-        """Lift every rule."""
         with self._lock:
             self._entries.clear()
-
-    def fired(self, fault: Fault) -> int:
-        """Return how many requests this rule has hit."""
-        with self._lock:
-            return sum(entry.fired for entry in self._entries if entry.fault is fault)
 
     def counts(self) -> list[tuple[Fault, int]]:
         """Return every rule in force and how many requests it has hit."""
@@ -160,16 +150,15 @@ class FaultRegistry:
 
     def draw(self, request: Request, path: str) -> Fault:
         """Return the rule that decides about a request that has just arrived."""
-        storage = request.origin == "storage"
         with self._lock:
             for entry in tuple(self._entries):
-                fault = entry.fault
+                when = entry.fault.when
                 if (
-                    fault.matches(request.method, path, storage=storage)
-                    and (fault.when is None or fault.when(request))
+                    entry.fault.matches(request, path)
+                    and (when is None or when(request))
                     and self._fires(entry)
                 ):
-                    return fault
+                    return entry.fault
         return NO_FAULT
 
     def _fires(self, entry: _Entry) -> bool:

@@ -8,7 +8,10 @@ import re
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._fleet import Row
 
 Json = dict[str, Any]
 
@@ -76,11 +79,10 @@ class Sampler:
 
     def _value(self, found: re.Match[str]) -> Any:
         anew, name = found.groups()
-        if anew:
-            return self._draw(name)
-        if name not in self._values:
-            self._values[name] = self._draw(name)
-        return self._values[name]
+        if not anew and name in self._values:
+            return self._values[name]
+        value = self._draw(name)
+        return value if anew else self._values.setdefault(name, value)
 
     def _draw(self, name: str) -> Any:
         match name:
@@ -107,27 +109,21 @@ def draw_surroundings(seed: int, epoch: datetime) -> dict[str, list[Json]]:
     The first of the people is the one whose token the emulator accepts.
     """
     sampler = Sampler(seeded(f"surroundings {seed}"), epoch - timedelta(days=900), {})
-    lists = ("people", "predictionEnvironments", "predictionServers")
     models = [sampler.fill(SAMPLES["customModel"]) for _ in range(9)]
+    lists = ("people", "predictionEnvironments", "predictionServers")
     return {name: sampler.fill(SAMPLES[name]) for name in lists} | {"customModels": models}
 
 
-def draw_deployment(
-    drawn: random.Random,
-    surroundings: dict[str, list[Json]],
-    *,
-    epoch: datetime,
-    deployment_id: str,
-    created: datetime,
-    last_prediction: datetime | None,
-) -> Json:
-    """Draw everything about a deployment that is not given."""
+def draw_deployment(seed: int, surroundings: dict[str, list[Json]], epoch: datetime, row: Row) -> Json:
+    """Draw everything about a deployment that its row does not say."""
+    drawn = random.Random(seed)  # noqa: S311 - test data, not a secret
+    created, last_prediction = row.created, row.last_prediction
     subject = drawn.choice(SAMPLES["subjects"])
     today = epoch.replace(hour=0, minute=0)
     people, busy = surroundings["people"], 10 ** drawn.randrange(1, 6)
     preview = drawn.sample(people, drawn.choices((1, 2, 3), (6, 3, 1))[0])
     values = {name: drawn.choice(shared) for name, shared in surroundings.items()} | {
-        "deployment_id": deployment_id,
+        "deployment_id": row.deployment_id,
         "title": subject["title"],
         "target": subject["model"],
         "intervals": subject["model"]["targetType"] == "Regression",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 from typing import TYPE_CHECKING, Any
 
 from ._inputs import Parameters
-from ._samples import HEALTHS
+from ._samples import HEALTHS, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,22 +15,8 @@ if TYPE_CHECKING:
     from ._fleet import Fleet, Row
     from ._samples import Json
 
-IMPORTANCES = ("CRITICAL", "HIGH", "MODERATE", "LOW")
-_UNKNOWN_HEALTHS = (
-    "fairnessHealth",
-    "customMetricsHealth",
-    "actualsTimelinessHealth",
-    "predictionsTimelinessHealth",
-)
-_HEALTH_ORDER = ("failing", "warning", "passing", "unknown", "unavailable", "notStarted")
-_HEALTH_WORDS = (*_HEALTH_ORDER[:-1], "not_started")
-_STATUSES = ("active", "archived", "errored", "inactive", "launching", "replacingModel", "stopping")
-_BUILD_ENVIRONMENTS = ("DataRobot", "Python", "R", "Java", "Julia", "Legacy", "Other")
-_PLATFORMS = (
-    "aws", "gcp", "azure", "onPremise", "datarobot", "datarobotServerless", "openShift", "other", "snowflake",
-    "sapAiCore",
-)  # fmt: skip
-_EXECUTION_TYPES = ("custom_inference_model", "external", "dedicated")
+IMPORTANCES: list[str] = SAMPLES["filterValues"]["importance"]
+_HEALTH_ORDER: list[str] = SAMPLES["healthOrder"]
 
 
 def select(fleet: Fleet, parameters: Parameters) -> Sequence[Row]:
@@ -62,7 +49,7 @@ _KEYS: dict[str, Callable[[Row], Any]] = {
     "label": lambda row: row.body["label"].casefold(),
     **{name: _health_key(name) for name in HEALTHS},
     # Health that the emulator does not have: every deployment stands alike.
-    **{name: lambda _row: 0 for name in _UNKNOWN_HEALTHS},
+    **{name: lambda _row: 0 for name in SAMPLES["unknownHealths"]},
     "recentPredictions": lambda row: sum(row.body["predictionUsage"]["dailyRates"]),
     "lastPredictionTimestamp": lambda row: row.last_prediction.timestamp() if row.last_prediction else 0.0,
     "currentModelDeployedTimestamp": lambda row: row.body["model"]["deployedAt"],
@@ -73,34 +60,36 @@ _ORDERS = _KEYS | {f"-{name}": key for name, key in _KEYS.items()}
 
 
 def _read_health(parameters: Parameters, name: str) -> frozenset[str] | None:
-    asked = parameters.joined(name, _HEALTH_WORDS)
+    asked = _read_joined(parameters, name)
     return asked and frozenset("notStarted" if word == "not_started" else word for word in asked)
 
 
-def _joined(*allowed: str) -> Callable[[Parameters, str], Any]:
-    return lambda parameters, name: parameters.joined(name, allowed or None)
+def _read_joined(parameters: Parameters, name: str) -> frozenset[str] | None:
+    return parameters.joined(name, SAMPLES["filterValues"].get(name))
 
 
-def _choice(*allowed: str) -> Callable[[Parameters, str], Any]:
-    return lambda parameters, name: parameters.text(name, allowed=allowed)
+def _read_choice(parameters: Parameters, name: str) -> Any:
+    return parameters.text(name, allowed=SAMPLES["filterValues"][name])
 
 
-def _is_one_of(value_of: Callable[[Json], Any]) -> Callable[[Row, Any, Json], bool]:
-    return lambda row, wanted, _me: value_of(row.body) in wanted
+def _read_mine(parameters: Parameters, name: str) -> bool | None:
+    # False asks for nothing: the page has no way of saying "created by somebody else".
+    return parameters.boolean(name) or None
 
 
-def _has_health(name: str) -> Callable[[Row, Any, Json], bool]:
-    return _is_one_of(lambda body: body[name]["status"])
+def _is_one_of(*path: str) -> Callable[[Row, Any, Json], bool]:
+    return lambda row, wanted, _me: reduce(getitem, path, row.body) in wanted
 
 
-def _environment_type(body: Json) -> str:
-    return "datarobot" if body["predictionEnvironment"]["platform"].startswith("datarobot") else "external"
+def _is_in_environment(row: Row, wanted: frozenset[str], _me: Json) -> bool:
+    is_ours = row.body["predictionEnvironment"]["platform"].startswith("datarobot")
+    return ("datarobot" if is_ours else "external") in wanted
 
 
-def _execution_type(body: Json) -> str:
-    if "customModelImage" in body["model"]:
-        return "custom_inference_model"
-    return "external" if body["model"]["type"] == "External Model" else "dedicated"
+def _is_executed_as(row: Row, wanted: str, _me: Json) -> bool:
+    if "customModelImage" in row.body["model"]:
+        return wanted == "custom_inference_model"
+    return wanted == ("external" if row.body["model"]["type"] == "External Model" else "dedicated")
 
 
 def _contains(row: Row, needle: str, _me: Json) -> bool:
@@ -124,26 +113,19 @@ def _creator(row: Row) -> Any:
     return row.body["owners"]["preview"][0]["id"]
 
 
-def _mine(parameters: Parameters, name: str) -> bool | None:
-    # False asks for nothing: the page has no way of saying "created by somebody else".
-    return parameters.boolean(name) or None
-
-
 _TEXT, _INTEGER, _MOMENT, _REPEATED = (
     Parameters.text, Parameters.integer, Parameters.moment, Parameters.repeated,
 )  # fmt: skip
 _FILTERS: tuple[tuple[str, Callable[[Parameters, str], Any], Callable[[Row, Any, Json], bool]], ...] = (
-    *((name, _read_health, _has_health(name)) for name in HEALTHS),
-    ("status", _joined(*_STATUSES), _is_one_of(lambda body: body["status"])),
-    ("importance", _joined(*IMPORTANCES), _is_one_of(lambda body: body["importance"])),
-    ("defaultPredictionServerId", _joined(), _is_one_of(lambda body: body["defaultPredictionServer"]["id"])),
-    ("buildEnvironmentType", _joined(*_BUILD_ENVIRONMENTS),
-     _is_one_of(lambda body: body["model"]["buildEnvironmentType"])),
-    ("executionEnvironmentType", _joined("datarobot", "external"), _is_one_of(_environment_type)),
-    ("predictionEnvironmentPlatform", _joined(*_PLATFORMS),
-     _is_one_of(lambda body: body["predictionEnvironment"]["platform"])),
+    *((name, _read_health, _is_one_of(name, "status")) for name in HEALTHS),
+    ("status", _read_joined, _is_one_of("status")),
+    ("importance", _read_joined, _is_one_of("importance")),
+    ("defaultPredictionServerId", _read_joined, _is_one_of("defaultPredictionServer", "id")),
+    ("buildEnvironmentType", _read_joined, _is_one_of("model", "buildEnvironmentType")),
+    ("executionEnvironmentType", _read_joined, _is_in_environment),
+    ("predictionEnvironmentPlatform", _read_joined, _is_one_of("predictionEnvironment", "platform")),
     ("search", _TEXT, _contains),
-    ("championModelExecutionType", _choice(*_EXECUTION_TYPES), lambda row, kind, _: _execution_type(row.body) == kind),
+    ("championModelExecutionType", _read_choice, _is_executed_as),
     ("championModelTargetType", _TEXT, lambda row, kind, _: row.body["model"]["targetType"] == kind),
     ("lastPredictionTimestampStart", _MOMENT,
      lambda row, start, _: row.last_prediction is not None and row.last_prediction >= start),
@@ -153,7 +135,7 @@ _FILTERS: tuple[tuple[str, Callable[[Parameters, str], Any], Callable[[Row, Any,
     ("predictionUsageDailyAvgLessThan", _INTEGER, lambda row, below, _: _daily_average(row) < below),
     ("tagKeys", _REPEATED, _has_tag("name")),
     ("tagValues", _REPEATED, _has_tag("value")),
-    ("role", _choice("OWNER", "USER"), _has_role),
+    ("role", _read_choice, _has_role),
     ("createdBy", _TEXT, lambda row, person, _: _creator(row) == person),
-    ("createdByMe", _mine, lambda row, _, me: _creator(row) == me["id"]),
+    ("createdByMe", _read_mine, lambda row, _, me: _creator(row) == me["id"]),
 )  # fmt: skip

@@ -15,6 +15,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from attrs import define, field
+
 from ._http import Buffer, receive
 from ._middleware import respond
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ._state import State
-
 
 T = TypeVar("T")
 _CHUNK = 65_536
@@ -36,21 +37,15 @@ _TLS_TIMEOUT = 10.0
 _PAUSE = 0.05
 
 
+@define(eq=False)
 class Connection:
     """Reads what is asked for, sends what it is given."""
 
-    def __init__(
-        self,
-        connection: socket.socket,
-        receive: Callable[[], Awaitable[bytes]],
-        send: Callable[[Buffer], Awaitable[None]],
-        close: Callable[[], None],
-    ) -> None:
-        self.close = close
-        self._socket = connection
-        self._read = receive
-        self._write = send
-        self._received = bytearray()
+    _socket: socket.socket
+    _read: Callable[[], Awaitable[bytes]]
+    _write: Callable[[Buffer], Awaitable[None]]
+    close: Callable[[], None]
+    _received: bytearray = field(factory=bytearray)
 
     @classmethod
     async def open(cls, connection: socket.socket, tls: ssl.SSLContext | None) -> Connection:
@@ -143,15 +138,13 @@ class ServerThread:
 
     def __init__(self, state: State, listeners: dict[Literal["api", "storage"], socket.socket]) -> None:
         self._state = state
-        self._tls: ssl.SSLContext | None = state.settings.tls
+        self._tls = state.settings.tls
         self._listeners = listeners
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="datarobot-emulator", daemon=True)
-
-    def start(self) -> None:
-        """Start serving. Connections wait in the sockets' queues until the loop runs."""
+        # Until the loop runs, connections wait in the sockets' queues.
         self._thread.start()
 
     def stop(self) -> None:
@@ -169,7 +162,7 @@ class ServerThread:
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
+            runner.run(self._serve())  # the runner cancels the connections' tasks at its end
 
     async def _serve(self) -> None:
         for origin, listener in self._listeners.items():
@@ -178,10 +171,6 @@ class ServerThread:
         for listener in self._listeners.values():
             self._loop.remove_reader(listener)
             listener.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _listen(self, origin: Literal["api", "storage"], listener: socket.socket) -> None:
         if not self._stop.is_set():

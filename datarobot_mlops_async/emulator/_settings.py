@@ -1,19 +1,17 @@
-"""What can be set on an emulator, before it starts and while it runs."""
+"""What can be set on an emulator, before it starts and while it runs, and on the command line."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import Attribute, define, field
-from attrs.validators import gt, in_, instance_of, matches_re, optional
+from attrs import Attribute, Factory, define, field
+from attrs.validators import gt, instance_of, matches_re, optional
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
     from pathlib import Path
-
-_REDIRECTS = (None, 301, 302, 303, 307, 308)
 
 
 def _not_negative(wording: str, *kinds: Any) -> Any:
@@ -32,13 +30,16 @@ _SECONDS = _not_negative("a number", int, float)
 _TEXT = instance_of(str)
 
 
+def _one_of(*allowed: object) -> Any:
+    def check(_instance: object, attribute: Attribute[Any], value: object) -> None:
+        if value not in allowed:
+            raise ValueError(f"{attribute.name} must be one of {allowed}, got {value!r}")
+
+    return check
+
+
 def _recent_minute() -> datetime:
     return datetime.now(UTC).replace(second=0, microsecond=0)
-
-
-def _redirect(_instance: object, attribute: Attribute[Any], value: Any) -> None:
-    if value not in _REDIRECTS:
-        raise ValueError(f"{attribute.name} must be one of {_REDIRECTS}, got {value!r}")
 
 
 def _aware(_instance: object, attribute: Attribute[Any], value: datetime) -> None:
@@ -46,72 +47,73 @@ def _aware(_instance: object, attribute: Attribute[Any], value: datetime) -> Non
         raise ValueError(f"{attribute.name} must carry a time zone, got {value!r}")
 
 
+def _setting(meaning: str, default: Any = None, check: Any = None, option: str = "", **more: Any) -> Any:
+    """Declare a setting; `option` is what stands for its value on the command line, where it is an option."""
+    return field(default=default, validator=check, metadata={"meaning": meaning, "option": option}, **more)
+
+
 @define(kw_only=True, slots=False, eq=False)
 class Settings:
-    """The emulator's settings. Every one of them may be changed while it runs, unless it says otherwise.
+    """The emulator's settings. Every one of them may be changed while it runs, unless it says otherwise."""
 
-    Attributes:
-        deployments: How many deployments the fleet has at the start. Fixed.
-        image_size: Size of the portable prediction server image in bytes; `None`: there is no image.
-            Fixed: see `Emulator.replace_image`.
-        image_file: A file that is the image, in the place of one that is drawn. Fixed.
-        seed: Everything that is drawn is drawn from it: the same seed is the same fleet, but for the
-            timestamps, which follow `epoch`, and the ids, which begin with one. Fixed.
-        epoch: The moment that timestamps of the fleet lead up to; default: now. Fixed.
-        host: Address to listen on. Fixed.
-        port: Port of the API; 0: any free one. Fixed.
-        storage_port: Port of the object storage; 0: any free one. Fixed.
-        path_prefix: What stands before `/api/v2`, as on a server behind a gateway. Fixed.
-        tls: The servers' side of TLS, on both ports; `None`: plain HTTP. Fixed.
-        token: The API token that is accepted: setting another one revokes it.
-        version: What `version/` answers.
-        latency: Seconds before every answer of the API.
-        operation_seconds: How long an operation that starts now will take.
-        drift_rate: How many changes a second the fleet goes through by itself; see `Emulator.drift`.
-        deletion_lag: Seconds for which a deleted deployment is still there.
-        signature_seconds: How long a signed URL that is issued now will be valid.
-        image_redirect: Status with which the image's route points at the storage; `None`: the API
-            serves the image itself.
-        storage_rate: Bytes a second that the storage sends on one connection; `None`: all it can.
-        scoring_code_size: Size of a scoring-code archive in bytes, approximately.
-        resource_bundles: Whether the organization has resource bundles (403 otherwise).
-        can_create: Whether the user may create deployments (403 otherwise).
-        can_erase: Whether the user may see and erase deleted deployments (403 otherwise).
-        max_deployments: The organization's quota (409 above it); `None`: no quota.
-        dialect: `"page"` answers what the published page says; `"older"` leaves out fields that servers
-            on customers' machines do not have; `"newer"` adds fields and enum values unknown to the page.
-        faults: Rules in force from the start; see `Emulator.fault`. Fixed.
-        log_limit: How many requests the log keeps. Fixed.
-        log_bytes: How many bytes of requests, heads and bodies, the log keeps; the last one always. Fixed.
-    """
-
-    deployments: int = field(default=250, validator=_COUNT)
-    image_size: int | None = field(default=64 * 2**20, validator=_COUNT_OR_NONE)
-    image_file: str | Path | None = None
-    seed: int = 0
-    epoch: datetime = field(factory=_recent_minute, validator=_aware)
-    host: str = field(default="127.0.0.1", validator=_TEXT)
-    port: int = field(default=0, validator=_COUNT)
-    storage_port: int = field(default=0, validator=_COUNT)
-    path_prefix: str = field(default="", validator=_TEXT)
-    tls: ssl.SSLContext | None = None
-    token: str = field(default="emulator-token", repr=False, validator=_TEXT)
-    version: str = field(default="2.49.0", validator=matches_re(r"\d+(\.\d+)*"))
-    latency: float = field(default=0.0, validator=_SECONDS)
-    operation_seconds: float = field(default=1.0, validator=_SECONDS)
-    drift_rate: float = field(default=0.0, validator=_SECONDS)
-    deletion_lag: float = field(default=0.0, validator=_SECONDS)
-    signature_seconds: float = field(default=900.0, validator=_SECONDS)
-    image_redirect: int | None = field(default=302, validator=_redirect)
-    storage_rate: float | None = field(default=None, validator=optional(gt(0)))
-    scoring_code_size: int = field(default=128 * 2**10, validator=_COUNT)
-    resource_bundles: bool = True
-    can_create: bool = True
-    can_erase: bool = True
-    max_deployments: int | None = field(default=None, validator=_COUNT_OR_NONE)
-    dialect: Literal["page", "older", "newer"] = field(
-        default="page", validator=in_(("page", "older", "newer"))
+    deployments: int = _setting("How many deployments there are at the start (250). Fixed.", 250, _COUNT, "N")
+    image_size: int | None = _setting(
+        "Size of the image in bytes (64MiB), None for no image. Fixed, see replace_image.",
+        *(64 * 2**20, _COUNT_OR_NONE, "SIZE"),
     )
-    faults: Sequence[str] = ()
-    log_limit: int = field(default=100_000, validator=gt(0))
-    log_bytes: int = field(default=64 * 2**20, validator=gt(0))
+    # It returns an attrs field, which ruff cannot see.
+    image_file: str | Path | None = _setting("A file to serve as the image. Fixed.", option="FILE")  # noqa: RUF009
+    seed: int = _setting(
+        "What everything is drawn from: the same seed is the same fleet, but for the timestamps, which "
+        "follow epoch, and the ids, which begin with one (0). Fixed.",
+        *(0, None, "N"),
+    )
+    epoch: datetime = _setting(  # noqa: RUF009
+        "The moment that timestamps of the fleet lead up to, by default now. Fixed.",
+        *(Factory(_recent_minute), _aware),
+    )
+    host: str = _setting("Address to listen on (127.0.0.1). Fixed.", "127.0.0.1", _TEXT, "TEXT")
+    port: int = _setting("Port of the API (any free one, of the command 8642). Fixed.", 0, _COUNT, "PORT")
+    storage_port: int = _setting("Port of the object storage (any free one). Fixed.", 0, _COUNT, "PORT")
+    path_prefix: str = _setting(
+        "What stands before /api/v2, as on a server behind a gateway. Fixed.", "", _TEXT
+    )
+    tls: ssl.SSLContext | None = _setting("The servers' side of TLS, None for HTTP. Fixed.")  # noqa: RUF009
+    token: str = _setting(
+        "The API token that is accepted (emulator-token): setting another one revokes it.",
+        *("emulator-token", _TEXT, "TEXT"),
+        repr=False,
+    )
+    version: str = _setting("What version/ answers.", "2.49.0", matches_re(r"\d+(\.\d+)*"))
+    latency: float = _setting("Time before every answer of the API (0).", 0.0, _SECONDS, "TIME")
+    operation_seconds: float = _setting("How long operations take from now on (1s).", 1.0, _SECONDS, "TIME")
+    drift_rate: float = _setting("Changes a second of the fleet by itself (0).", 0.0, _SECONDS, "RATE")
+    deletion_lag: float = _setting("How long deleted deployments are still there (0).", 0.0, _SECONDS, "TIME")
+    signature_seconds: float = _setting(
+        "Life of a signed URL issued from now on (15m).", 900.0, _SECONDS, "TIME"
+    )
+    image_redirect: int | None = _setting(
+        "Status with which the image's route points at the storage, None for the API serving it itself.",
+        *(302, _one_of(None, 301, 302, 303, 307, 308)),
+    )
+    storage_rate: float | None = _setting(
+        "Bytes a second that the storage sends on one connection (no limit).",
+        *(None, optional(gt(0)), "SIZE"),
+    )
+    scoring_code_size: int = _setting("Size of a scoring-code archive in bytes, about.", 2**17, _COUNT)
+    resource_bundles: bool = _setting("Whether the organization has resource bundles, 403 otherwise.", True)
+    can_create: bool = _setting("Whether the user may create deployments, 403 otherwise.", True)
+    can_erase: bool = _setting("Whether the user may see and erase deleted deployments, 403 otherwise.", True)
+    max_deployments: int | None = _setting(
+        "The organization's quota, 409 above it, None for no quota.", None, _COUNT_OR_NONE
+    )
+    dialect: Literal["page", "older", "newer"] = _setting(
+        "Age of the server: like the page, older with fields missing, newer with more fields and values (page).",
+        *("page", _one_of("page", "older", "newer"), "page|older|newer"),
+    )
+    faults: Sequence[str] = _setting("Fault rules in force from the start, see fault. Fixed.", ())
+    log_limit: int = _setting("How many requests the log keeps. Fixed.", 100_000, gt(0))
+    log_bytes: int = _setting(
+        "How many bytes of bodies, paths and headers the log keeps, the last request always. Fixed.",
+        *(64 * 2**20, gt(0)),
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import threading
 import time
 from collections import deque
@@ -10,23 +12,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from ._fleet import Drift, Fleet
-from ._http import RequestRecord, not_found
 from ._image import Image, draw_image, given_image
-from ._inputs import path_id
 from ._objects import FileContent, Signer, StoredObject, drawn_content, given_content
-from ._operations import OUTCOMES, Operations
 from ._rules import FaultRegistry, parse_fault, parse_route
 from ._samples import Json, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ._fleet import Row
-    from ._http import Request, RequestRecord
+    from ._http import RequestRecord
     from ._settings import Settings
+
+OUTCOMES = ("COMPLETED", "ERROR", "ABORTED", "EXPIRED")
+# The part of an operation's life in which it waits to be taken up.
+_QUEUED_SHARE = 0.2
+_IMAGE_SIZE = 64 * 2**20
 
 
 class RequestLog:
@@ -50,12 +54,10 @@ class RequestLog:
                 self._bytes -= _size(self._records.popleft())
 
     def snapshot(self) -> tuple[RequestRecord, ...]:
-        """Return what is in the log now."""
         with self._lock:
             return tuple(self._records)
 
     def clear(self) -> None:
-        """Forget every record."""
         with self._lock:
             self._records.clear()
             self._bytes = 0
@@ -66,7 +68,72 @@ def _size(record: RequestRecord) -> int:
     return len(record.body) + len(record.path) + len(record.query) + headers
 
 
-_IMAGE_SIZE = 64 * 2**20
+@frozen(kw_only=True, eq=False)
+class Operation:
+    """One entry of `status/`. Its life is computed from the clock, so that ten thousand cost no timer.
+
+    Attributes:
+        resource: Path of the finished resource below the endpoint; `None`: it ends without one.
+        outcome: The status it will end with.
+    """
+
+    status_id: str
+    kind: str
+    seconds: float
+    resource: str | None
+    outcome: str
+    created: datetime = field(factory=partial(datetime.now, UTC))
+    started: float = field(factory=time.monotonic)
+
+    def describe(self) -> dict[str, object]:
+        """Return the body that `status/{statusId}/` answers now."""
+        age = time.monotonic() - self.started
+        running = "INITIALIZED" if age < self.seconds * _QUEUED_SHARE else "RUNNING"
+        status = self.outcome if age >= self.seconds else running
+        failed = status in OUTCOMES[1:]
+        return {
+            "statusId": self.status_id,
+            "status": status,
+            "message": f"{self.kind} did not complete." if failed else "",
+            "code": 1 if failed else 0,
+            "description": self.kind,
+            "statusType": self.kind.replace(" ", ""),
+            "created": timestamp(self.created, fraction=True),
+        }
+
+
+class Operations:
+    """Every operation ever started, and whatever else is due at a later time."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._by_id: dict[str, Operation] = {}
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self._counter = itertools.count()
+
+    def begin(self, kind: str, *, effect: Callable[[], object] | None = None, **more: Any) -> Operation:
+        """Start an operation that ends with an effect."""
+        operation = Operation(status_id=self._new_id(), kind=kind, **more)
+        self._by_id[operation.status_id] = operation
+        if effect is not None:
+            self.at(operation.started + operation.seconds, effect)
+        return operation
+
+    def at(self, moment: float, effect: Callable[[], object]) -> None:
+        """Let something happen at a time of `time.monotonic()`, in its order among the ends of operations."""
+        heapq.heappush(self._due, (moment, next(self._counter), effect))
+
+    def newest_first(self) -> Iterator[Operation]:
+        return reversed(self._by_id.values())
+
+    def get(self, status_id: str) -> Operation | None:
+        return self._by_id.get(status_id)
+
+    def settle(self) -> None:
+        """Apply the effects of everything that is due by now."""
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            heapq.heappop(self._due)[2]()
 
 
 class State:
@@ -106,9 +173,9 @@ class State:
         self.image: Image | None = None
         self.bytes_sent = 0
         if settings.image_file is not None:
-            self.publish_image(given_image(Path(settings.image_file), modified=settings.epoch))
+            self._publish(given_image(Path(settings.image_file), modified=settings.epoch))
         elif settings.image_size is not None:
-            self.publish_image(
+            self._publish(
                 draw_image(settings.image_size, seed=settings.seed, release=0, modified=settings.epoch)
             )
 
@@ -117,19 +184,12 @@ class State:
         """Path of the API below its origin, without a slash at the end."""
         return f"{self.settings.path_prefix}/api/v2"
 
-    def deployment(self, request: Request) -> Row:
-        """Return the deployment that a path names."""
-        row = self.fleet.get(path_id(request, "deployment_id"))
-        if row is None:
-            raise not_found("Deployment")
-        return row
-
     def begin_operation(self, seconds: float | None, outcome: str) -> str:
         """Start an operation that nothing comes of; return its path."""
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}, got {outcome!r}")
         seconds = self.settings.operation_seconds if seconds is None else seconds
-        operation = self.operations.begin("Operation", seconds=seconds, outcome=outcome)
+        operation = self.operations.begin("Operation", seconds=seconds, outcome=outcome, resource=None)
         return f"status/{operation.status_id}/"
 
     def settle(self) -> None:
@@ -148,22 +208,17 @@ class State:
         if self.fleet.get(row.deployment_id) is None:
             return  # deleted twice while it lingered
         self.fleet.remove(row)
-        self.deleted[row.deployment_id] = {
-            "id": row.deployment_id,
-            "label": row.body["label"],
-            "deletedAt": timestamp(datetime.now(UTC), fraction=True),
-        }
+        now = timestamp(datetime.now(UTC), fraction=True)
+        gone = {"id": row.deployment_id, "label": row.body["label"], "deletedAt": now}
+        self.deleted[row.deployment_id] = gone
 
     def erase(self, deployment_ids: Iterable[str]) -> None:
         """Forget deleted deployments."""
         for deployment_id in deployment_ids:
             self.deleted.pop(deployment_id, None)
 
-    def publish_image(self, image: Image) -> None:
-        """Let `image` be the latest one. Safe from any thread.
-
-        Images published before stay in the storage, for downloads that have begun.
-        """
+    def _publish(self, image: Image) -> None:
+        # Images published before stay in the storage, for downloads that have begun.
         self.objects[image.key] = image
         self.image = image
 
@@ -178,7 +233,7 @@ class State:
         image = draw_image(size, seed=seed, release=release, modified=datetime.now(UTC))
         if in_place and before is not None:
             self.objects[before.key] = image
-        self.publish_image(image)
+        self._publish(image)
 
     def apply_change(self, key: str, change: str) -> None:
         """Let the stored object `key` be another one: with its metadata (`release`) or without (`object`)."""
@@ -201,22 +256,12 @@ class State:
             case _:
                 kept = FileContent(content)
         stored = StoredObject(
-            content=kept,
-            filename=name.rpartition("/")[2],
-            content_type="application/octet-stream",
-            modified=self.settings.epoch,
-            **options,
+            content=kept, filename=name.rpartition("/")[2], modified=self.settings.epoch, **options
         )
         self.objects[f"/files/{name}"] = stored
         return stored
 
     def requests_to(self, route: str) -> tuple[RequestRecord, ...]:
         """Return the logged requests that a fault rule for `route` would match."""
-        rule = parse_route(route)
-        return tuple(
-            record
-            for record in self.log.snapshot()
-            if rule.matches(
-                record.method, record.path.removeprefix(self.api_root), storage=record.origin == "storage"
-            )
-        )
+        rule, root = parse_route(route), self.api_root
+        return tuple(each for each in self.log.snapshot() if rule.matches(each, each.path.removeprefix(root)))
