@@ -184,6 +184,8 @@ def test_size_is_read(text, size):
         ("GET /deployments/a.c/b/", ["/deployments/a.c/b/"]),
         ("GET /deployments/abc/b/", []),
         ("GET /deployments/a.*/b/", ["/deployments/a.c/b/"]),
+        ("GET /{one}/{one}/", ["/deployments/1/"]),
+        ("GET /{1}/*{/", []),
         ("GET storage", ["/pps-images/x"]),
         ("GET storage/pps-images/*", ["/pps-images/x"]),
         ("GET storage/other/*", []),

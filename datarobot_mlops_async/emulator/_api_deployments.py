@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from ._emulator import Emulator
     from ._fleet import Fleet
     from ._inputs import Body
-    from ._settings import Settings
 
 _ON_THE_WAY = {"active": "launching", "inactive": "stopping"}
 _CHANGING = ("launching", "stopping", "replacingModel")
@@ -59,7 +59,6 @@ def _begin_change(call: Call, kind: str, row: Row, wanted: str, **more: Any) -> 
 
 
 def _read_creation(fleet: Fleet, body: Body) -> tuple[Json, str]:
-    """Return the fields of the new deployment and the status that it shall have."""
     fields: Json = {
         "label": body.text("label", required=True, longest=512, shortest=1),
         # The page requires a description, null at least; the service has to do without one, as the
@@ -130,8 +129,7 @@ def _report(call: Call) -> Answer:
     return call.begin("Deployment report", status=200)
 
 
-def _encoder(settings: Settings) -> Callable[[Row], bytes]:
-    """Return what makes JSON of a deployment, in the dialect of the settings."""
+def _encoder(settings: Emulator) -> Callable[[Row], bytes]:
     if settings.dialect == "page":
         return Row.encode
     dialect = _older if settings.dialect == "older" else _newer

@@ -14,7 +14,7 @@ from ._api_deployments import has_scoring_code
 from ._http import Answer, Problem, encode, invalid_field, json_answer, not_found
 from ._objects import answer_range
 from ._routing import Call, route
-from ._samples import SAMPLES, Json, Sampler, seeded, seeded_by, timestamp
+from ._samples import SAMPLES, Json, Sampler, fill, seeded, seeded_by, timestamp
 
 if TYPE_CHECKING:
     from ._fleet import Row
@@ -88,8 +88,7 @@ def _encode_custom(row: Row) -> bytes:
 @route(f"GET {_LOGS}")
 def _deployment_log(call: Call) -> Answer:
     row = _custom(call)
-    values = row.body["model"]["customModelImage"] | {"deployment_id": row.deployment_id}
-    steps = Sampler(seeded(""), row.created, values).fill(SAMPLES["deploymentLog"])
+    steps = fill("deploymentLog", deployment_id=row.deployment_id, **row.body["model"]["customModelImage"])
     begun = datetime.fromisoformat(row.body["model"]["deployedAt"])
     lines = [f"{timestamp(begun + timedelta(seconds=9 * i))} INFO {step}" for i, step in enumerate(steps)]
     return _log(lines, f"deployment-{row.deployment_id}.log")

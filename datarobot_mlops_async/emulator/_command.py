@@ -17,7 +17,6 @@ from attrs import fields
 from ._emulator import Emulator
 from ._faults import parse_seconds, parse_size
 from ._rules import describe_vocabulary
-from ._settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +94,7 @@ def command(*, direct: bool, tls_cert: str | None, tls_key: str | None, **option
         raise click.ClickException(f"cannot listen: {error.strerror or error}") from None
 
 
-command.params[:0] = [_option(each) for each in fields(Settings) if each.metadata["option"]]
+command.params[:0] = [_option(each) for each in fields(Emulator) if each.metadata.get("option")]
 
 
 def _tls(certificates: str, key: str | None) -> ssl.SSLContext:
@@ -126,7 +125,13 @@ def serve(
     """
     say = announce or click.echo
     with suppress(KeyboardInterrupt), _terminable():
-        _start(emulator, any_port=any_port)
+        try:
+            emulator.start()
+        except OSError as error:
+            if not any_port or error.errno != errno.EADDRINUSE:
+                raise
+            emulator.port = 0
+            emulator.start()
         try:
             threading.Thread(target=emulator.prepare, name="datarobot-emulator-digest", daemon=True).start()
             for line in environment(emulator):
@@ -136,16 +141,6 @@ def serve(
             emulator.stop()
     for rule in emulator.unused_faults:
         sys.stderr.write(f"this fault never fired: {rule}\n")
-
-
-def _start(emulator: Emulator, *, any_port: bool) -> None:
-    try:
-        emulator.start()
-    except OSError as error:
-        if not any_port or error.errno != errno.EADDRINUSE:
-            raise
-        emulator.port = 0
-        emulator.start()
 
 
 def environment(emulator: Emulator) -> Iterator[str]:

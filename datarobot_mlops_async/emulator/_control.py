@@ -172,7 +172,7 @@ def _state(call: Call) -> Any:
         "statuses": Counter(body["status"] for body in bodies),
         "serviceHealth": Counter(body["serviceHealth"]["status"] for body in bodies),
         "deleted": len(state.deleted),
-        "operations": [each.describe() for each in islice(state.operations.newest_first(), _SHOWN)],
+        "operations": [each.describe() for each in islice(reversed(state.operations.values()), _SHOWN)],
         "faults": _faults(call),
         "changes": _changes(call)[: -_SHOWN - 1 : -1],
         "requests": [_describe(record) for record in state.log.snapshot()[: -_SHOWN - 1 : -1]],

@@ -159,17 +159,12 @@ def _switch(meaning: str) -> Any:
     return _word(_flag, meaning, default=False, bare=True)
 
 
-def _check_route(_instance: object, _attribute: Attribute[str], value: str) -> None:
-    if not _is_storage(value) and not value.startswith(("/", "*")):
-        raise ValueError(f"route {value!r} starts neither with / nor with storage")
-
-
 @frozen
 class Fault:
     """One rule. Every field but the first two is a word of the vocabulary."""
 
     method: str
-    route: str = field(validator=_check_route)
+    route: str
 
     times: int | None = _word(_whole, "fires on this many requests, then never again")
     after: int = _word(_whole, "lets this many matching requests pass first", default=0)
@@ -177,23 +172,17 @@ class Fault:
 
     latency: float = _word(parse_seconds, "answers this much later", default=0.0)
     status: int | None = _word(_status, "answers this status; the request has no effect")
-    body: str | bytes | None = _word(
-        _body, "answers this body: html, empty, or any text, JSON too; the request has no effect"
-    )
+    body: str | bytes | None = _word(_body, "answers html, empty or any text, JSON too; as with status")
     retry_after: str | None = _word(
         _retry_after, "adds Retry-After: seconds, date:SECONDS from now as a date, or any text"
     )
     deprecation: str | None = _word(_header_text, "adds a Deprecation header", bare="True")
     header: tuple[str, ...] = _word(_headers, 'adds a header, "Name: value"', default=())
 
-    reset: int | None = _word(
-        parse_size, "resets the connection after N bytes of the body; 0: no answer", bare=0
-    )
-    stall: int | None = _word(parse_size, "goes silent after N bytes of the body; 0: no answer", bare=0)
-    trickle: int | None = _word(
-        parse_size, "sends byte by byte after N bytes of the body: 10 a second, or `rate`", bare=0
-    )
-    truncate: int | None = _word(parse_size, "closes the connection after N bytes of the body", bare=0)
+    reset: int | None = _word(parse_size, "resets the connection after N body bytes; 0: no answer", bare=0)
+    stall: int | None = _word(parse_size, "goes silent after N body bytes; 0: no answer", bare=0)
+    trickle: int | None = _word(parse_size, "sends byte by byte after N, 10 a second or by `rate`", bare=0)
+    truncate: int | None = _word(parse_size, "closes the connection after N body bytes", bare=0)
     corrupt: int | None = _word(
         _offset, "sends a wrong byte at this offset of the whole object; first: at the body's", bare=FIRST
     )
@@ -238,7 +227,7 @@ class Fault:
     @property
     def is_storage(self) -> bool:
         """Whether the rule is about the object storage."""
-        return _is_storage(self.route)
+        return self.route == "storage" or self.route.startswith("storage/")
 
     @property
     def path(self) -> str:
@@ -268,10 +257,6 @@ class Fault:
         if self.retry_after is not None:
             headers.append(("retry-after", _retry_after_value(self.retry_after)))
         return headers
-
-
-def _is_storage(route: str) -> bool:
-    return route == "storage" or route.startswith("storage/")
 
 
 def _retry_after_value(text: str) -> str:

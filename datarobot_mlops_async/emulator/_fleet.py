@@ -88,7 +88,6 @@ class Row:
         return self._body
 
     def encode(self) -> bytes:
-        """Return the body in JSON."""
         encoded = self._encoded
         if encoded is None:
             with _CHANGING:
@@ -96,7 +95,6 @@ class Row:
         return encoded
 
     def change(self, **fields: Any) -> None:
-        """Set fields of the body, by their JSON names."""
         with _CHANGING:
             self.body.update(fields)
             self._encoded = None
@@ -147,22 +145,19 @@ class Fleet:
 
         row = Row(self.new_id(), datetime.now(UTC), None, draw)
         self._rows[row.deployment_id] = row
-        self._forget(orders=True)
         self._record("added", row, after=dict(row.body))
         return row
 
     def remove(self, row: Row) -> None:
         del self._rows[row.deployment_id]
-        self._forget(orders=True)
         self._record("removed", row, before=row.body)
 
     def change(self, row: Row, **fields: Any) -> None:
         """Set fields of one deployment, by their JSON names."""
         before = {name: row.body.get(name) for name, value in fields.items() if row.body.get(name) != value}
+        row.change(**fields)
         if before and row.deployment_id in self._rows:
             self._record("changed", row, before=before, after={name: fields[name] for name in before})
-        row.change(**fields)
-        self._forget(orders=not fields.keys() <= _NEVER_SORTED_BY)
 
     def predict(self, deployment_id: str) -> None:
         """Let a prediction request arrive: the deployment moves to the front of the default order."""
@@ -172,14 +167,12 @@ class Fleet:
         last = timestamp(row.last_prediction, offset=True)
         self.change(row, predictionUsage={"dailyRates": [*before, today + 1], "lastTimestamp": last})
 
-    def _record(self, kind: Literal["added", "changed", "removed"], row: Row, **bodies: Any) -> None:
-        self.changes.append(FleetChange(kind=kind, deployment_id=row.deployment_id, **bodies))
-
-    def order(self, key: str, arrange: Callable[[list[Row]], list[Row]]) -> Sequence[Row]:
-        """Return every row in the order that `arrange` makes, computed once until it can have changed."""
-        if key not in self._orders:
-            self._orders[key] = arrange(list(self._rows.values()))
-        return self._orders[key]
+    def order(self, name: str, key: Callable[[Row], Any]) -> Sequence[Row]:
+        """Return every row in an order, descending where its name says so, kept until it can have changed."""
+        if name not in self._orders:
+            rows = sorted(self, key=lambda row: row.deployment_id)
+            self._orders[name] = sorted(rows, key=key, reverse=name.startswith("-"))
+        return self._orders[name]
 
     def select(self, key: object, choose: Callable[[], list[Row]]) -> Sequence[Row]:
         """Return what `choose` returns, computed once for this `key` until the fleet changes."""
@@ -189,9 +182,11 @@ class Fleet:
             self._selections[key] = choose()
         return self._selections[key]
 
-    def _forget(self, *, orders: bool) -> None:
+    def _record(self, kind: Literal["added", "changed", "removed"], row: Row, **bodies: Any) -> None:
+        change = FleetChange(kind=kind, deployment_id=row.deployment_id, **bodies)
+        self.changes.append(change)
         self._selections.clear()
-        if orders:
+        if kind != "changed" or not _NEVER_SORTED_BY.issuperset(change.fields):
             self._orders.clear()
 
     def _draw_row(self, index: int) -> Row:
@@ -224,7 +219,6 @@ class Drift:
         self._due -= int(self._due)
 
     def change(self, count: int) -> None:
-        """Make so many changes now."""
         for _ in range(count):
             self._change_once(self._drawn.choices(_KINDS, _KIND_WEIGHTS)[0])
 

@@ -8,7 +8,7 @@ import re
 import time
 from email.utils import formatdate
 from functools import cached_property
-from http import HTTPStatus
+from http.client import responses
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 
@@ -114,7 +114,6 @@ class Answer:
         return len(self.document) if self.content is None else self.stop - self.start
 
     def altered(self, fault: Fault) -> Answer:
-        """Return the answer with the headers that a fault makes of them."""
         is_chunked = fault.chunked or (fault.gzip and not fault.unsized)
         framing = "chunked" if is_chunked else "close" if fault.unsized else self.framing
         headers = {**self.headers, **({"content-encoding": "gzip"} if fault.gzip else {})}
@@ -130,12 +129,10 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
 
 
 def encode(value: Any) -> bytes:
-    """Return compact JSON."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def write_head(request: Request, answer: Answer) -> bytes:
-    """Return status line and headers as they go over the wire."""
     headers = {"date": formatdate(usegmt=True)}
     if answer.framing == "chunked":
         headers["transfer-encoding"] = "chunked"
@@ -155,11 +152,7 @@ def write_head(request: Request, answer: Answer) -> bytes:
 
 
 def phrase_of(status: int) -> str:
-    """Return the reason phrase of a status, also of one that nobody has registered."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unregistered"
+    return responses.get(status, "Unregistered")
 
 
 async def receive(connection: Connection, origin: Literal["api", "storage"]) -> Request | None:
@@ -228,10 +221,8 @@ class Problem(Exception):  # noqa: N818 - an answer of the server, not an error 
 
 
 def invalid_field(name: str, reason: str, *, status: int = 422) -> Problem:
-    """Return the refusal of one query parameter or body key."""
     return Problem(status, "Invalid field data", {name: reason})
 
 
 def not_found(what: str | None = None) -> Problem:
-    """Return the refusal for a resource, or a route, that does not exist."""
     return Problem(404, "Not Found" if what is None else f"{what} not found")

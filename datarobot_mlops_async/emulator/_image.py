@@ -1,157 +1,97 @@
-"""The portable prediction server's image: an archive as `docker save` and gzip make it.
+"""The portable prediction server's image: an archive as `docker save` and gzip make it, drawn from a seed.
 
-Deflate's stored blocks make every byte's place known without compressing anything: a head, blocks of the
-layer that repeat themselves, and a tail with what names the layer by its digest.
+What `docker load` wants is at the end. Before it lies a file as large as the image is to be, in members of
+gzip that repeat themselves, so that every byte's place is known without compressing anything.
 """
 
 from __future__ import annotations
 
-import asyncio
+import gzip
 import hashlib
 import io
 import json
 import struct
 import tarfile
-import threading
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ._objects import Content, FileContent, Part, StoredObject, check_going_on, drawn_content, etag_of, whole
-from ._samples import Json, seeded, timestamp
+from ._http import encode
+from ._objects import Content, FileContent, StoredObject, drawn_content, etag_of, whole
+from ._samples import Json, fill, seeded, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    import threading
     from datetime import datetime
     from pathlib import Path
 
-    from ._http import Buffer
-
-_TAR = 512
-# The longest stored block of whole blocks of tar.
-_STORED = 127 * _TAR
-_FRAMED = _STORED + 5
-# With a prime number of blocks, no two pieces of a download that start at multiples of one piece size
+_GZIP = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+_GZIP_WITH_EXTRA = b"\x1f\x8b\x08\4\0\0\0\0\0\xff"
+_EMPTY = b"\3\0" + bytes(8)
+# What one stored block of deflate can take, in whole blocks of tar, with room in an extra field's length
+# for what is left over.
+_STORED = 119 * 512
+_MEMBER = _STORED + 23
+# With a prime number of members, no two pieces of a download that start at multiples of one piece size
 # are alike.
-_BLOCKS = 61
-_LAYER_NAME = "layer.tar"
-_FILE_NAME = "opt/datarobot/model.bin"
+_MEMBERS = 61
+# What the archive needs besides: less than this.
+_SMALLEST = 4096
 
 
-def _frame(data: bytes, *, last: bool = False) -> bytes:
-    return struct.pack("<BHH", last, len(data), len(data) ^ 0xFFFF) + data
+def _stored(data: bytes) -> bytes:
+    """Return a member of gzip that takes 23 bytes more than its data."""
+    frame = struct.pack("<BHH", 1, len(data), len(data) ^ 0xFFFF)
+    return _GZIP + frame + data + struct.pack("<LL", zlib.crc32(data), len(data))
 
 
 @lru_cache(maxsize=4)
 def _block(seed: int) -> memoryview:
     drawn = seeded(f"image {seed}")
-    return memoryview(b"".join(_frame(drawn.randbytes(_STORED)) for _ in range(_BLOCKS)))
+    return memoryview(b"".join(_stored(drawn.randbytes(_STORED)) for _ in range(_MEMBERS)))
 
 
-def _member(name: str, size: int) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size = size
-    return info.tobuf(tarfile.GNU_FORMAT)
+def _tar(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
 
 
-def _file(name: str, content: bytes) -> bytes:
-    return _member(name, len(content)) + content + bytes(-len(content) % _TAR)
+@lru_cache(maxsize=32)
+def _archive(size: int, seed: int) -> Content:
+    """Return an archive of exactly this size; what is too small for one is bytes of chance."""
+    if size < _SMALLEST:
+        return drawn_content(size, seed)
+    count = (size - _SMALLEST) // _MEMBER
+    padding = tarfile.TarInfo("padding.bin")
+    padding.size = count * _STORED
+    image_id, files = _describe(seed)
+    front = gzip.compress(padding.tobuf(tarfile.GNU_FORMAT), mtime=0)
+    back = gzip.compress(_tar(files), mtime=0)
+    spare = size - len(front) - count * _MEMBER - len(back) - len(_GZIP_WITH_EXTRA) - 6 - len(_EMPTY)
+    extra = struct.pack("<H2sH", spare + 4, b"DR", spare) + seeded(seed).randbytes(spare)
+    head = _GZIP_WITH_EXTRA + extra + _EMPTY + front
+    return Content(
+        size,
+        etag_of(seed, size),
+        lambda: (whole(head), (count * _MEMBER, _block(seed), _MEMBERS * _MEMBER), whole(back)),
+        image_id,
+    )
 
 
-class ImageArchive(Content):
-    """A gzipped tar archive of an exact size that `docker load` takes, drawn from a seed."""
-
-    def __init__(self, size: int, seed: int) -> None:
-        super().__init__(size, etag_of(seed, size), self._make_parts)
-        self._seed = seed
-        self._blocks, spare = divmod(size - SMALLEST, _FRAMED)
-        payload = self._blocks * _STORED
-        self._layer_size = _TAR + payload + 2 * _TAR
-        self._inner_head = _member(_FILE_NAME, payload)
-        self._outer_head = _member(_LAYER_NAME, self._layer_size)
-        # What no block fills is an extra field of the head.
-        extra = struct.pack("<H2sH", spare + 4, b"DR", spare) + seeded(seed).randbytes(spare)
-        gzip_head = struct.pack("<BBBBLBB", 0x1F, 0x8B, 8, 4, seed & 0xFFFFFFFF, 0, 255)
-        self._head = gzip_head + extra + _frame(self._outer_head + self._inner_head)
-        self.tail = len(self._head) + self._blocks * _FRAMED
-        self._finishing = threading.Lock()
-        self._ending = b""
-        self._image_id = ""
-
-    def _make_parts(self, stop: int) -> Iterator[Part]:
-        block = _block(self._seed)
-        yield whole(self._head)
-        yield self._blocks * _FRAMED, block, len(block)
-        if stop > self.tail:
-            self.finish()
-            yield whole(self._ending)
-
-    async def stream(self, start: int, stop: int, stopping: threading.Event) -> AsyncIterator[Buffer]:
-        if stop > self.tail:
-            for view in self.slices(start, self.tail):
-                yield view
-            await asyncio.to_thread(self.finish, stopping)
-            start = max(start, self.tail)
-        for view in self.slices(start, stop):
-            yield view
-
-    def finish(self, stopping: threading.Event | None = None) -> None:
-        """Compute the layer's digest, the checksum and what comes after the layer."""
-        with self._finishing:
-            if not self._ending:
-                layer, checksum = self._measure(stopping)
-                self._image_id, plain = _closing(layer.hexdigest(), self._seed)
-                checksum = zlib.crc32(plain, checksum)
-                length = self._layer_size - _TAR + len(plain)
-                self._ending = _frame(plain, last=True) + struct.pack("<LL", checksum, length & 0xFFFFFFFF)
-
-    def _measure(self, stopping: threading.Event | None) -> tuple[Any, int]:
-        layer = hashlib.sha256(self._inner_head)
-        checksum = zlib.crc32(self._outer_head + self._inner_head)
-        block = _block(self._seed)
-        for number in range(self._blocks):
-            check_going_on(stopping)
-            data = block[number % _BLOCKS * _FRAMED + 5 :][:_STORED]
-            layer.update(data)
-            checksum = zlib.crc32(data, checksum)
-        layer.update(bytes(2 * _TAR))
-        return layer, checksum
-
-    def _compute_sha256(self, stopping: threading.Event | None) -> str:
-        with ThreadPoolExecutor(1) as executor:  # the layer and the archive are hashed side by side
-            finished = executor.submit(self.finish, stopping)
-            digest = super()._compute_sha256(stopping)
-            finished.result()
-        return digest
-
-    def image_id(self) -> str:
-        self.finish()
-        return self._image_id
-
-
-def _closing(layer: str, seed: int) -> tuple[str, bytes]:
-    """Return the image id, and what follows the layer's last byte in the tar archive."""
-    config = json.dumps(
-        {
-            "architecture": "amd64",
-            "config": {"Cmd": ["/opt/datarobot/serve"]},
-            "created": "2024-01-01T00:00:00Z",
-            "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "datarobot_mlops_async.emulator"}],
-            "os": "linux",
-            "rootfs": {"diff_ids": [f"sha256:{layer}"], "type": "layers"},
-        }
-    ).encode()
+def _describe(seed: int) -> tuple[str, dict[str, bytes]]:
+    """Return the image's id, and the files that make an archive this image."""
+    layer = _tar({"opt/datarobot/model.bin": seeded(f"model {seed}").randbytes(64)})
+    config = encode(fill("imageConfig", diff_id=f"sha256:{hashlib.sha256(layer).hexdigest()}"))
     image_id = hashlib.sha256(config).hexdigest()
-    tag = f"datarobot/portable-prediction-server:r{seed}"
-    manifest = [{"Config": f"{image_id}.json", "Layers": [_LAYER_NAME], "RepoTags": [tag]}]
-    files = _file(f"{image_id}.json", config) + _file("manifest.json", json.dumps(manifest).encode())
-    return image_id, bytes(2 * _TAR) + files + bytes(2 * _TAR)
-
-
-SMALLEST = 10 + 6 + 5 + 2 * _TAR + 5 + len(_closing("0" * 64, 0)[1]) + 8
+    manifest = encode(fill("imageManifest", config=f"{image_id}.json", tag=f"r{seed}"))
+    return image_id, {"layer.tar": layer, f"{image_id}.json": config, "manifest.json": manifest}
 
 
 @frozen(kw_only=True)
@@ -164,7 +104,6 @@ class Image(StoredObject):
 
     @property
     def key(self) -> str:
-        """Its path in the storage."""
         return f"/pps-images/{self.filename}"
 
     def metadata(self, stopping: threading.Event) -> Json:
@@ -183,16 +122,9 @@ class Image(StoredObject):
         }
 
 
-@lru_cache(maxsize=32)
-def _image_content(size: int, seed: int) -> Content:
-    """Return an archive of this size; what is too small for one is bytes of chance."""
-    return drawn_content(size, seed) if size < SMALLEST else ImageArchive(size, seed)
-
-
-def draw_image(size: int, *, seed: int, release: int, modified: datetime) -> Image:
-    """Return the image of a release."""
+def draw_image(size: int, seed: int, release: int, modified: datetime) -> Image:
     return Image(
-        content=_image_content(size, seed),
+        content=_archive(size, seed),
         filename=f"datarobot-portable-prediction-api-11.{release}.0-r{seed}.tar.gz",
         modified=modified,
         seed=seed,
@@ -200,8 +132,7 @@ def draw_image(size: int, *, seed: int, release: int, modified: datetime) -> Ima
     )
 
 
-def given_image(path: Path, *, modified: datetime) -> Image:
-    """Return an image that is a file."""
+def given_image(path: Path, modified: datetime) -> Image:
     return Image(content=_GivenArchive(path), filename=path.name, modified=modified)
 
 

@@ -14,6 +14,8 @@ from ._http import Problem, invalid_field
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    Allowed = Collection[str] | None
+
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 # JSON can word what no text can contain.
@@ -32,14 +34,13 @@ class Fields:
         self,
         name: str,
         *,
-        required: bool = False,
-        nullable: bool = False,
         longest: float = math.inf,
         shortest: int = 0,
-        allowed: Collection[str] | None = None,
+        allowed: Allowed = None,
+        **more: bool,
     ) -> Any:
-        """Return a string; `None` only where it is not required, or null."""
-        value = self._value(name, str, "a string", required=required, nullable=nullable)
+        """Return a string; `None` only where it is not `required`, or `nullable`."""
+        value = self._value(name, str, "a string", **more)
         if value is None:
             return None
         if len(value) > longest:
@@ -62,10 +63,12 @@ class Fields:
             raise self._refusal(name, f"value is not {wording}")
         return value
 
-    def _check(self, name: str, values: Collection[str], allowed: Collection[str] | None) -> None:
-        for value in values:
+    def _check(self, name: str, values: Iterable[str], allowed: Allowed) -> frozenset[str]:
+        found = frozenset(values)
+        for value in found:
             if allowed is not None and value not in allowed:
                 raise self._refusal(name, f"{value!r} is not one of {', '.join(allowed)}")
+        return found
 
     def _refusal(self, name: str, reason: str) -> Problem:
         return invalid_field(name, reason, status=self.status)
@@ -79,7 +82,6 @@ class Parameters(Fields):
         super().__init__({name: values[-1] for name, values in self._query.items()})
 
     def integer(self, name: str) -> int | None:
-        """Return a whole number."""
         value = self.text(name)
         if value is not None and not _INTEGER.fullmatch(value):
             raise self._refusal(name, "value can't be converted to int")
@@ -89,14 +91,14 @@ class Parameters(Fields):
         """Return what one of the four spellings that the page allows means, false where none was sent."""
         return _BOOLEANS[self.text(name, allowed=_BOOLEANS) or "false"]
 
-    def joined(self, name: str, allowed: Collection[str] | None = None) -> frozenset[str] | None:
+    def joined(self, name: str, allowed: Allowed = None) -> frozenset[str] | None:
         """Return the values of an array filter: one key, values joined by commas."""
         value = self.text(name)
-        return None if value is None else self._checked(name, map(str.strip, value.split(",")), allowed)
+        return None if value is None else self._check(name, map(str.strip, value.split(",")), allowed)
 
-    def repeated(self, name: str, allowed: Collection[str] | None = None) -> frozenset[str] | None:
+    def repeated(self, name: str, allowed: Allowed = None) -> frozenset[str] | None:
         """Return the values of a filter whose key is repeated."""
-        return self._checked(name, self._query[name], allowed) if name in self._query else None
+        return self._check(name, self._query[name], allowed) if name in self._query else None
 
     def moment(self, name: str) -> datetime | None:
         """Return an ISO 8601 timestamp; one without a zone is taken as UTC."""
@@ -120,11 +122,6 @@ class Parameters(Fields):
             raise self._refusal("limit", f"value must be between 1 and {maximum}")
         return offset, limit
 
-    def _checked(self, name: str, values: Iterable[str], allowed: Collection[str] | None) -> frozenset[str]:
-        found = frozenset(values)
-        self._check(name, found, allowed)
-        return found
-
 
 class Body(Fields):
     """A JSON object sent by the client; no body counts as an empty one."""
@@ -143,14 +140,12 @@ class Body(Fields):
         return bool(self._value(name, bool, "a boolean"))
 
     def number(self, name: str, *, lowest: float, highest: float) -> float | None:
-        """Return a number within limits."""
         value: float | None = self._value(name, (int, float), "a number")
         if value is not None and (isinstance(value, bool) or not lowest <= value <= highest):
             raise self._refusal(name, f"value must be between {lowest} and {highest}")
         return value
 
     def texts(self, name: str, *, fewest: int, most: int) -> list[str]:
-        """Return a required list of strings."""
         values: list[Any] = self._value(name, list, "a list", required=True)
         if not fewest <= len(values) <= most:
             raise self._refusal(name, f"list length must be between {fewest} and {most}")

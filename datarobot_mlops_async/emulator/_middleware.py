@@ -54,7 +54,6 @@ class Corruption:
         return self._sent >= self._limit
 
     async def send(self, chunk: Buffer) -> None:
-        """Write what is left of a chunk."""
         start, self._position = self._position, self._position + len(chunk)
         if self._corrupt is not None and start <= self._corrupt < self._position:
             changed = bytearray(chunk)
@@ -128,7 +127,6 @@ async def _choose(state: State, request: Request, path: str) -> Answer:
 
 
 def _replaced(fault: Fault) -> Answer:
-    """Return what a rule answers in the place of the route."""
     status = 200 if fault.status is None else fault.status
     phrase, body = phrase_of(status), fault.body
     if body == "empty" or status in (204, 304):
@@ -167,7 +165,7 @@ async def _send(
     elif not silent:
         await connection.send(head)
         if has_body:
-            await _send_body(state, answer, corruption, connection)
+            await _send_body(answer, corruption, connection)
     if corruption.is_over() and corruption.ending == "reset":
         await connection.reset()
     elif corruption.is_over() and corruption.ending == "stall":
@@ -175,11 +173,11 @@ async def _send(
     return request.keeps_alive and answer.framing != "close" and not corruption.ending
 
 
-async def _send_body(state: State, answer: Answer, corruption: Corruption, connection: Connection) -> None:
+async def _send_body(answer: Answer, corruption: Corruption, connection: Connection) -> None:
     if answer.content is None:
         await corruption.send(answer.document)
     else:
-        async for view in answer.content.stream(answer.start, answer.stop, state.stopping):
+        for view in answer.content.slices(answer.start, answer.stop):
             await corruption.send(view)
             if corruption.is_over():
                 return

@@ -23,15 +23,14 @@ from ._http import Answer, Problem
 from ._samples import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
     from ._http import Buffer, Request
     from ._state import State
 
-
-SLICE = 1 << 20
+_SLICE = 1 << 20
 # A prime, so that no two pieces of a download that start at multiples of one piece size are alike:
 # a client that swaps two of them gets another digest, as it would with a real image.
 _PERIOD = 4_194_301
@@ -51,53 +50,40 @@ Part = tuple[int, memoryview, int]
 class Content:
     """An immutable run of bytes with a strong validator and a digest, made of parts that need not be in memory."""
 
-    def __init__(self, size: int, etag: str, parts: Callable[[int], Iterable[Part]]) -> None:
+    def __init__(self, size: int, etag: str, parts: Callable[[], Iterable[Part]], image_id: str = "") -> None:
         self.size = size
         self.etag = etag
         self._parts = parts
-        self._digest: str | None = None
+        self._image_id = image_id
+        self._digest = ""
         self._lock = threading.Lock()
 
     def slices(self, start: int, stop: int) -> Iterator[Buffer]:
         """Yield the bytes from `start` to `stop` (exclusive) in views of at most 1 MiB, copying nothing."""
         before = 0
-        for length, block, period in self._parts(stop):
+        for length, block, period in self._parts():
             at, end = max(start - before, 0), min(stop - before, length)
             while at < end:
-                view = block[at % period :][: min(SLICE, end - at)]
+                view = block[at % period :][: min(_SLICE, end - at)]
                 yield view
                 at += len(view)
             before += length
 
-    async def stream(self, start: int, stop: int, stopping: threading.Event) -> AsyncIterator[Buffer]:
-        """Yield as `slices` does, never blocking the event loop."""
-        del stopping
-        for view in self.slices(start, stop):
-            yield view
-
     def sha256(self, stopping: threading.Event | None = None) -> str:
         """Compute the hexadecimal SHA-256 once and keep it. It takes seconds a GiB: call it in a thread."""
         with self._lock:
-            if self._digest is None:
-                self._digest = self._compute_sha256(stopping)
+            if not self._digest:
+                digest = hashlib.sha256()
+                for view in self.slices(0, self.size):
+                    if stopping is not None and stopping.is_set():
+                        raise ContentDiscardedError
+                    digest.update(view)
+                self._digest = digest.hexdigest()
             return self._digest
 
     def image_id(self) -> str:
         """Return the Docker image id, in hexadecimal. Call it in a thread, after `sha256`."""
-        return hashlib.sha256(self.etag.encode()).hexdigest()
-
-    def _compute_sha256(self, stopping: threading.Event | None) -> str:
-        digest = hashlib.sha256()
-        for view in self.slices(0, self.size):
-            check_going_on(stopping)
-            digest.update(view)
-        return digest.hexdigest()
-
-
-def check_going_on(stopping: threading.Event | None) -> None:
-    """Raise `ContentDiscardedError` when the emulator stops."""
-    if stopping is not None and stopping.is_set():
-        raise ContentDiscardedError
+        return self._image_id or hashlib.sha256(self.etag.encode()).hexdigest()
 
 
 def etag_of(*identity: object) -> str:
@@ -111,9 +97,8 @@ def _block(seed: int, length: int) -> memoryview:
 
 
 def drawn_content(size: int, seed: int) -> Content:
-    """Return bytes of chance."""
     length = min(size, _PERIOD)
-    return Content(size, etag_of(seed, size), lambda _: [(size, _block(seed, length), _PERIOD)])
+    return Content(size, etag_of(seed, size), lambda: [(size, _block(seed, length), _PERIOD)])
 
 
 def whole(data: bytes) -> Part:
@@ -122,8 +107,7 @@ def whole(data: bytes) -> Part:
 
 
 def given_content(given: bytes) -> Content:
-    """Return bytes that somebody gives."""
-    return Content(len(given), etag_of(hashlib.sha256(given).digest()), lambda _: [whole(given)])
+    return Content(len(given), etag_of(hashlib.sha256(given).digest()), lambda: [whole(given)])
 
 
 class FileContent(Content):
@@ -131,14 +115,14 @@ class FileContent(Content):
 
     def __init__(self, path: Path) -> None:
         stat = path.stat()
-        super().__init__(stat.st_size, etag_of(stat.st_mtime_ns, stat.st_size), lambda _: ())
+        super().__init__(stat.st_size, etag_of(stat.st_mtime_ns, stat.st_size), lambda: ())
         self.path = path
 
     def slices(self, start: int, stop: int) -> Iterator[Buffer]:
         with self.path.open("rb") as file:
             file.seek(start)
-            for at in range(start, stop, SLICE):
-                yield file.read(min(SLICE, stop - at))
+            for at in range(start, stop, _SLICE):
+                yield file.read(min(_SLICE, stop - at))
 
 
 @frozen(kw_only=True)
@@ -168,7 +152,6 @@ class StoredObject:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of every answer with bytes of the object."""
         headers = {
             "content-type": self.content_type,
             "content-disposition": f'attachment; filename="{self.filename}"',
@@ -264,7 +247,6 @@ class Signer:
 
 
 def answer_from_storage(state: State, request: Request) -> Answer:
-    """Answer a request to the storage."""
     fault, key = request.fault, unquote(request.path)
     if fault.changed is not None:
         state.apply_change(key, fault.changed)

@@ -34,12 +34,10 @@ class Call:
 
     @cached_property
     def query(self) -> Parameters:
-        """The query's parameters."""
         return Parameters(self.request.query)
 
     @cached_property
     def body(self) -> Body:
-        """The body's fields."""
         return Body(self.request.body)
 
     def name(self, name: str) -> str:
@@ -48,7 +46,6 @@ class Call:
 
     @property
     def row(self) -> Row:
-        """The deployment that the path names."""
         row = self.state.fleet.get(self.name("deployment_id"))
         if row is None:
             raise not_found("Deployment")
@@ -63,7 +60,6 @@ class Call:
         return f"{origin}{self.state.api_root}/{path}"
 
     def location(self, path: str) -> dict[str, str]:
-        """Return the `Location` header for a path, or nothing."""
         url = self.link(path)
         return {} if url is None else {"location": url}
 
@@ -116,7 +112,7 @@ class Call:
         succeeds, `failed` otherwise.
         """
         fault = self.request.fault
-        operation = self.state.operations.begin(
+        operation = self.state.begin(
             kind,
             seconds=0.0 if fault.links == "none" else self.state.settings.operation_seconds,
             resource=resource if fault.outcome is None else None,
@@ -148,7 +144,6 @@ class RouteTable:
         self.routes: list[Route] = []
 
     def __call__(self, name: str) -> Callable[[HandlerT], HandlerT]:
-        """Register a handler for `METHOD TEMPLATE`."""
         method, template = name.split(" ")
 
         def register(handler: HandlerT) -> HandlerT:

@@ -85,6 +85,8 @@ def _split(rule: str) -> list[str]:
     if method.upper() not in _METHODS:
         methods = ", ".join(_METHODS[1:])
         raise ValueError(f"{method!r} is not an HTTP method; they are {methods}, and * is any")
+    if not path.startswith(("/", "*", "storage/")) and path != "storage":
+        raise ValueError(f"route {path!r} starts neither with / nor with storage")
     return [method.upper(), path, *tokens]
 
 

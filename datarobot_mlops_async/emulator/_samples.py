@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ Json = dict[str, Any]
 SAMPLES: Json = json.loads(Path(__file__).with_name("samples.json").read_bytes())
 MESSAGES: dict[str, str] = {health["status"]: health["message"] for _, health in SAMPLES["healths"]}
 HEALTHS = ("serviceHealth", "modelHealth", "accuracyHealth")
+_EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 _NAME = re.compile(r"\{(\*?)(\w+)\}")
 
 
@@ -62,7 +63,6 @@ class Sampler:
         self._values = values
 
     def fill(self, template: Any) -> Any:
-        """Return a template with values in the place of names."""
         if isinstance(template, str):
             if "{" not in template:
                 return template
@@ -93,6 +93,11 @@ class Sampler:
             case "number":
                 return self._drawn.randrange(1, 12)
         return self.fill(self._drawn.choice(_alternatives(name)))
+
+
+def fill(template: str, **values: Any) -> Any:
+    """Return the template of a name with these values."""
+    return Sampler(seeded(template), _EPOCH, values).fill(SAMPLES[template])
 
 
 @cache

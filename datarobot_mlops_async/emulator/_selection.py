@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial, reduce
+from functools import reduce
 from operator import getitem
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ _HEALTH_ORDER: list[str] = SAMPLES["healthOrder"]
 def select(fleet: Fleet, parameters: Parameters) -> Sequence[Row]:
     """Return the deployments that a request asks for, in its order, kept for the next page of the same list."""
     order = parameters.text("orderBy", allowed=_ORDERS) or "-lastPredictionTimestamp"
-    ordered = fleet.order(order, partial(_sorted, key=_ORDERS[order], descending=order.startswith("-")))
+    ordered = fleet.order(order, _ORDERS[order])
     sent = [each for each in _FILTERS if each[0] in parameters.fields]
     asked = [(name, read(parameters, name), is_in) for name, read, is_in in sent]
     chosen = [(name, value, is_in) for name, value, is_in in asked if value is not None]
@@ -33,12 +33,6 @@ def select(fleet: Fleet, parameters: Parameters) -> Sequence[Row]:
         (order, *((name, value) for name, value, _ in chosen)),
         lambda: [row for row in ordered if all(is_in(row, value, me) for _, value, is_in in chosen)],
     )
-
-
-def _sorted(rows: list[Row], *, key: Callable[[Row], Any], descending: bool) -> list[Row]:
-    rows.sort(key=lambda row: row.deployment_id)
-    rows.sort(key=key, reverse=descending)
-    return rows
 
 
 def _health_key(name: str) -> Callable[[Row], Any]:

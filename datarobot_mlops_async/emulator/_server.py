@@ -49,7 +49,6 @@ class Connection:
 
     @classmethod
     async def open(cls, connection: socket.socket, tls: ssl.SSLContext | None) -> Connection:
-        """Take over an accepted socket."""
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         loop = asyncio.get_running_loop()
@@ -148,12 +147,10 @@ class ServerThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop serving, close every connection and wait for the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run a function in the servers' thread and return what it returns."""
 
         async def run() -> T:
             return function(*arguments)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ._fleet import Drift, Fleet
 from ._image import Image, draw_image, given_image
@@ -21,11 +21,11 @@ from ._rules import FaultRegistry, parse_fault, parse_route
 from ._samples import Json, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
+    from ._emulator import Emulator
     from ._fleet import Row
     from ._http import RequestRecord
-    from ._settings import Settings
 
 OUTCOMES = ("COMPLETED", "ERROR", "ABORTED", "EXPIRED")
 # The part of an operation's life in which it waits to be taken up.
@@ -33,15 +33,15 @@ _QUEUED_SHARE = 0.2
 _IMAGE_SIZE = 64 * 2**20
 
 
+@define(eq=False)
 class RequestLog:
     """A thread-safe list of records, oldest first, bounded by their number and by their bytes."""
 
-    def __init__(self, limit: int, byte_limit: int) -> None:
-        self._limit = limit
-        self._byte_limit = byte_limit
-        self._bytes = 0
-        self._records: deque[RequestRecord] = deque()
-        self._lock = threading.Lock()
+    _limit: int
+    _byte_limit: int
+    _bytes: int = 0
+    _records: deque[RequestRecord] = field(factory=deque)
+    _lock: threading.Lock = field(factory=threading.Lock)
 
     def append(self, record: RequestRecord) -> None:
         """Add a record; the oldest ones leave when the log is full. The newest one always stays."""
@@ -80,8 +80,8 @@ class Operation:
     status_id: str
     kind: str
     seconds: float
-    resource: str | None
-    outcome: str
+    resource: str | None = None
+    outcome: str = "COMPLETED"
     created: datetime = field(factory=partial(datetime.now, UTC))
     started: float = field(factory=time.monotonic)
 
@@ -102,44 +102,11 @@ class Operation:
         }
 
 
-class Operations:
-    """Every operation ever started, and whatever else is due at a later time."""
-
-    def __init__(self, new_id: Callable[[], str]) -> None:
-        self._new_id = new_id
-        self._by_id: dict[str, Operation] = {}
-        self._due: list[tuple[float, int, Callable[[], object]]] = []
-        self._counter = itertools.count()
-
-    def begin(self, kind: str, *, effect: Callable[[], object] | None = None, **more: Any) -> Operation:
-        """Start an operation that ends with an effect."""
-        operation = Operation(status_id=self._new_id(), kind=kind, **more)
-        self._by_id[operation.status_id] = operation
-        if effect is not None:
-            self.at(operation.started + operation.seconds, effect)
-        return operation
-
-    def at(self, moment: float, effect: Callable[[], object]) -> None:
-        """Let something happen at a time of `time.monotonic()`, in its order among the ends of operations."""
-        heapq.heappush(self._due, (moment, next(self._counter), effect))
-
-    def newest_first(self) -> Iterator[Operation]:
-        return reversed(self._by_id.values())
-
-    def get(self, status_id: str) -> Operation | None:
-        return self._by_id.get(status_id)
-
-    def settle(self) -> None:
-        """Apply the effects of everything that is due by now."""
-        now = time.monotonic()
-        while self._due and self._due[0][0] <= now:
-            heapq.heappop(self._due)[2]()
-
-
 class State:
     """The state of one emulator. Only the emulator's own thread changes it, except where it says so.
 
     Attributes:
+        operations: Every operation ever started, by id, oldest first.
         deleted: Deleted deployments that have not been erased, oldest first.
         built: Scoring-code builds that are done: deployment and the options they include.
         prediction_logs: The deployment that a finished log request belongs to, by log id.
@@ -148,7 +115,7 @@ class State:
         bytes_sent: Bytes of stored objects that have been sent.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Emulator) -> None:
         self.settings = settings
         self.stopping = threading.Event()
         self.signer = Signer()
@@ -161,7 +128,9 @@ class State:
         settings = self.settings
         self.fleet = Fleet(settings.deployments, seed=settings.seed, epoch=settings.epoch)
         self.drift = Drift(self.fleet, self.delete, settings.seed)
-        self.operations = Operations(self.fleet.new_id)
+        self.operations: dict[str, Operation] = {}
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self._counter = itertools.count()
         self.log = RequestLog(settings.log_limit, settings.log_bytes)
         self.faults = FaultRegistry(settings.seed)
         for rule in settings.faults:
@@ -173,34 +142,46 @@ class State:
         self.image: Image | None = None
         self.bytes_sent = 0
         if settings.image_file is not None:
-            self._publish(given_image(Path(settings.image_file), modified=settings.epoch))
+            self._publish(given_image(Path(settings.image_file), settings.epoch))
         elif settings.image_size is not None:
-            self._publish(
-                draw_image(settings.image_size, seed=settings.seed, release=0, modified=settings.epoch)
-            )
+            self._publish(draw_image(settings.image_size, settings.seed, 0, settings.epoch))
 
     @property
     def api_root(self) -> str:
         """Path of the API below its origin, without a slash at the end."""
         return f"{self.settings.path_prefix}/api/v2"
 
+    def begin(self, kind: str, *, effect: Callable[[], object] | None = None, **more: Any) -> Operation:
+        """Start an operation that ends with an effect."""
+        operation = Operation(status_id=self.fleet.new_id(), kind=kind, **more)
+        self.operations[operation.status_id] = operation
+        if effect is not None:
+            self._at(operation.started + operation.seconds, effect)
+        return operation
+
     def begin_operation(self, seconds: float | None, outcome: str) -> str:
         """Start an operation that nothing comes of; return its path."""
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}, got {outcome!r}")
         seconds = self.settings.operation_seconds if seconds is None else seconds
-        operation = self.operations.begin("Operation", seconds=seconds, outcome=outcome, resource=None)
+        operation = self.begin("Operation", seconds=seconds, outcome=outcome)
         return f"status/{operation.status_id}/"
+
+    def _at(self, moment: float, effect: Callable[[], object]) -> None:
+        """Let something happen at a time of `time.monotonic()`; at the same time, what was said first."""
+        heapq.heappush(self._due, (moment, next(self._counter), effect))
 
     def settle(self) -> None:
         """Let happen whatever is due by now: ends of operations, then drift."""
-        self.operations.settle()
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            heapq.heappop(self._due)[2]()
         self.drift.settle(self.settings.drift_rate)
 
     def delete(self, row: Row) -> None:
         """Delete a deployment, after the lag that is set."""
         if self.settings.deletion_lag:
-            self.operations.at(time.monotonic() + self.settings.deletion_lag, partial(self._remove, row))
+            self._at(time.monotonic() + self.settings.deletion_lag, partial(self._remove, row))
         else:
             self._remove(row)
 
@@ -213,7 +194,6 @@ class State:
         self.deleted[row.deployment_id] = gone
 
     def erase(self, deployment_ids: Iterable[str]) -> None:
-        """Forget deleted deployments."""
         for deployment_id in deployment_ids:
             self.deleted.pop(deployment_id, None)
 
@@ -230,7 +210,7 @@ class State:
         if seed is None:
             seed = (self.settings.seed if before is None else before.seed) + 1
         release = 1 if before is None else before.release + 1
-        image = draw_image(size, seed=seed, release=release, modified=datetime.now(UTC))
+        image = draw_image(size, seed, release, datetime.now(UTC))
         if in_place and before is not None:
             self.objects[before.key] = image
         self._publish(image)
@@ -248,13 +228,10 @@ class State:
 
     def add_file(self, name: str, content: bytes | Path | int, **options: Any) -> StoredObject:
         """Put a file where `GET /files/NAME` finds it. Safe from any thread."""
-        match content:
-            case int():
-                kept = drawn_content(content, self.settings.seed)
-            case bytes():
-                kept = given_content(content)
-            case _:
-                kept = FileContent(content)
+        if isinstance(content, int):
+            kept = drawn_content(content, self.settings.seed)
+        else:
+            kept = given_content(content) if isinstance(content, bytes) else FileContent(content)
         stored = StoredObject(
             content=kept, filename=name.rpartition("/")[2], modified=self.settings.epoch, **options
         )
@@ -262,6 +239,5 @@ class State:
         return stored
 
     def requests_to(self, route: str) -> tuple[RequestRecord, ...]:
-        """Return the logged requests that a fault rule for `route` would match."""
         rule, root = parse_route(route), self.api_root
         return tuple(each for each in self.log.snapshot() if rule.matches(each, each.path.removeprefix(root)))
