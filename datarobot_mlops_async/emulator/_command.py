@@ -50,6 +50,7 @@ _READ: dict[str, dict[str, Any]] = {
     "FILE": {"type": _FILE},
     "N": {"type": int},
     "PORT": {"type": int},
+    "page|older|newer": {"type": click.Choice(["page", "older", "newer"])},
     "RATE": {"type": float},
     "SIZE": {"callback": _parsed(parse_size)},
     "TIME": {"callback": _parsed(parse_seconds)},
@@ -58,8 +59,8 @@ _READ: dict[str, dict[str, Any]] = {
 
 def _option(setting: Attribute[Any]) -> click.Option:
     metavar, meaning = setting.metadata["option"], setting.metadata["meaning"]
-    read = {"type": click.Choice(metavar.split("|"))} if "|" in metavar else _READ.get(metavar, {})
-    return click.Option([f"--{setting.name.replace('_', '-')}"], metavar=metavar, help=meaning, **read)
+    name, read = setting.name.replace("_", "-"), _READ.get(metavar, {})
+    return click.Option([f"--{name}"], metavar=metavar, help=meaning, **read)
 
 
 @click.command("emulator", short_help="Serve an emulated DataRobot until interrupted.")

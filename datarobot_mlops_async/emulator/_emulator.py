@@ -308,7 +308,7 @@ class Emulator:
         """What has happened to the fleet, by requests and by drift, oldest first: the last 10,000."""
 
         self._call(self._state.settle)
-        return self._call(tuple, self._state.fleet.changes)
+        return self._call(lambda: tuple(self._state.fleet.changes))
 
     def reset(self) -> None:
         """Be as new, on the same ports: fleet, operations, files, faults and log are those of the start.
