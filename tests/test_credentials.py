@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import time
@@ -14,9 +15,16 @@ from datarobot_mlops_async import AsyncSession, PollPolicy, Settings
 from datarobot_mlops_async._api import Credentials
 from datarobot_mlops_async._config import TokenCommand, TokenFile
 from datarobot_mlops_async._redaction import Redactor
-from datarobot_mlops_async.errors import APIStatusError, AuthenticationError, ConfigError
+from datarobot_mlops_async.errors import (
+    APIStatusError,
+    AuthenticationError,
+    ConfigError,
+    StalledError,
+    TimeoutError,
+)
 from tests.polled import quickly
 from tests.scripted import Answer, ScriptedServer
+from tests.waiting import cancelled_when
 
 pytestmark = pytest.mark.anyio
 DEPLOYMENT = Answer(body=b'{"id": "d1"}')
@@ -132,20 +140,25 @@ async def test_token_that_is_still_good_is_used_while_its_source_fails(caplog):
     settings = Settings.load("https://h", source)
     credentials = Credentials(settings, Redactor(), clock=lambda: now)
     answers[:] = [("first", 1600.0), RuntimeError("the vault is sealed")]
-    assert await credentials.get() == "Bearer first"
+    assert await credentials.get(1.0) == "Bearer first"
     now = 1569.0
     assert credentials.known == "Bearer first"
     # Half a minute before it expires it is asked for again.
     now = 1571.0
     assert credentials.known is None
-    assert await credentials.get() == "Bearer first"
+    assert await credentials.get(1.0) == "Bearer first"
     assert "was not renewed" in caplog.text
     assert credentials.known == "Bearer first"
+    now = 1580.0
+    answers[:] = [never()]
+    assert await credentials.get(0.01) == "Bearer first"
+    assert "gave no token within 0.01 s" in caplog.text
     now = 1601.0
+    answers[:] = [RuntimeError("the vault is sealed")]
     with pytest.raises(ConfigError, match="failed with RuntimeError"):
-        await credentials.get()
+        await credentials.get(1.0)
     answers[:] = [("second", datetime.fromtimestamp(1700, UTC))]
-    assert await credentials.get() == "Bearer second"
+    assert await credentials.get(1.0) == "Bearer second"
 
 
 async def test_source_that_fails_after_a_refusal_is_an_error():
@@ -186,6 +199,66 @@ async def test_cancelled_question_is_asked_again_by_the_next():
                 await session.deployments.get("d1")
             await session.deployments.get("d1")
     assert tokens_of(server) == ["2"]
+
+
+async def never():
+    await anyio.sleep_forever()
+
+
+@pytest.fixture
+def mute_file(tmp_path):
+    """A pipe into which nobody writes before the test is over."""
+    os.mkfifo(tmp_path / "token")
+    yield tmp_path / "token"
+    # Both ways, which waits for nobody.
+    os.close(os.open(tmp_path / "token", os.O_RDWR))
+
+
+async def test_source_that_hangs_is_bounded_by_the_requests_timeout(mute_file):
+    sleeper = TokenCommand(f"{sys.executable} -c 'import time; time.sleep(60)'")
+    for source, name in (
+        (never, "callable"),
+        (sleeper, "token command"),
+        (TokenFile(str(mute_file)), "token file"),
+    ):
+        with ScriptedServer(DEPLOYMENT) as server:
+            async with AsyncSession(server.endpoint, source, timeout=0.05, retry=0) as session:
+                with pytest.raises(TimeoutError, match=f"the {name} .*gave no token within 0.05 s"):
+                    await session.deployments.get("d1")
+                with pytest.raises(StalledError, match=name):
+                    await session.artifact("files/", filename="f").download(mute_file.parent)
+        assert server.asked == []
+
+
+async def test_source_that_hangs_after_a_refusal_is_bounded_too():
+    async def source():
+        return await never() if server.asked else "t0k3n-number-1"
+
+    with ScriptedServer(Answer(status=401)) as server:
+        async with AsyncSession(server.endpoint, source, timeout=0.2, retry=0) as session:
+            with pytest.raises(TimeoutError, match="gave no token"):
+                await session.deployments.get("d1")
+    assert tokens_of(server) == ["1"]
+
+
+async def test_whoever_waits_while_another_asks_waits_no_longer_than_their_own_timeout():
+    with ScriptedServer(DEPLOYMENT) as server:
+        async with AsyncSession(server.endpoint, never) as session, anyio.create_task_group() as group:
+            group.start_soon(session.deployments.get, "d1")
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(TimeoutError, match=r"within 0\.01 s"):
+                await session.with_options(timeout=0.01).deployments.get("d1")
+            group.cancel_scope.cancel()
+
+
+async def test_cancelled_token_command_is_killed(tmp_path):
+    started = tmp_path / "pid"
+    source = TokenCommand(f"sh -c 'echo $$ > {started}.new; mv {started}.new {started}; exec sleep 60'")
+    credentials = Credentials(Settings.load("https://h", source), Redactor())
+    async with cancelled_when(started.exists):
+        await credentials.get(60.0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
 
 
 async def test_polls_and_downloads_renew_the_token_too(tmp_path):

@@ -10,7 +10,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from attrs import Factory, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from datarobot_mlops_async._api._addresses import (
     Query,
@@ -22,7 +22,6 @@ from datarobot_mlops_async._api._addresses import (
     route_path,
 )
 from datarobot_mlops_async._api._answers import readable, status_error
-from datarobot_mlops_async._api._call import Call
 from datarobot_mlops_async._api._headers import RequestHeaders
 from datarobot_mlops_async._api._hooks import Hooks, RequestInfo
 from datarobot_mlops_async._api._lifetime import Lifetime
@@ -44,19 +43,48 @@ from datarobot_mlops_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from datarobot_mlops_async._api._credentials import Credentials
     from datarobot_mlops_async._api._options import Options
     from datarobot_mlops_async._config import Settings
-    from datarobot_mlops_async._decoding import Decoder
+    from datarobot_mlops_async._counting import RequestCounter
+    from datarobot_mlops_async._decoding import Decoder, RawPage
     from datarobot_mlops_async._redaction import Redactor
     from datarobot_mlops_async._transport import HTTPClient
 
 T = TypeVar("T")
+D = TypeVar("D")
 _NO_BODY: Any = object()
 _METHOD = re.compile(r"[A-Za-z]+")
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
+
+
+@define(kw_only=True, eq=False)
+class _Call:
+    """A request on its way: what each attempt sends, and what is known after those before."""
+
+    method: str
+    url: str
+    operation: str
+    headers: Mapping[str, str]
+    content: bytes
+    retries: Retries
+    counter: RequestCounter | None
+    authorization: str
+    answer_lost: bool = False
+    renewed: bool = False
+
+    @property
+    def number(self) -> int:
+        """Number of the attempt, from 1."""
+        return self.retries.failures + 1
+
+    def failed(self, error: MLOpsError, *, answer_lost: bool) -> None:
+        """Note that an attempt failed after it was sent, or on the way."""
+        self.answer_lost = self.answer_lost or answer_lost
+        if self.counter is not None:
+            self.counter.failed(self.method, error)
 
 
 @frozen(kw_only=True)
@@ -131,7 +159,7 @@ class Api:
     ) -> T:
         """GET a documented route and decode its answer."""
         response = await self.send("GET", route, query=query, ids=ids)
-        return self._decode(response, type_, f"GET /{route}")
+        return self.decode(response, type_, f"GET /{route}")
 
     async def call(self, method: str, path: str, type_: type[T], *, query: object, json: object) -> T:
         """Send a request to any path and decode its answer; ``Response`` gives the answer itself.
@@ -153,7 +181,7 @@ class Api:
             return cast("T", response)
         if type_ is Any and not response.content and response.status < 300:
             return cast("T", None)
-        return self._decode(response, type_, operation)
+        return self.decode(response, type_, operation)
 
     def url_of(self, path: str) -> str:
         """Return the URL of a path and query that are relative to the API's root."""
@@ -170,13 +198,26 @@ class Api:
 
     async def headers_for_bytes(self) -> dict[str, str]:
         """Return the header fields of a request for an artifact from our own origin, the token among them."""
-        authorization = self.credentials.known or await self.credentials.get()
+        authorization = self.credentials.known or await self.credentials.get(self.options.timeout)
         return {**self._headers.for_bytes(authorization), **self.telemetry.headers()}
 
-    def _decode(self, response: Response, type_: type[T], operation: str) -> T:
+    def decode(self, response: Response, type_: type[T], operation: str) -> T:
+        """Decode an answer's body.
+
+        Raises:
+            ProtocolError: The answer is a redirect.
+            DecodeError: The body is not what the API page promises.
+        """
+        return self._decode(self.decoder.decode, response, type_, operation)  # type: ignore[no-any-return] # of type_
+
+    def decode_page(self, response: Response, item_type: type[T], operation: str) -> RawPage[T]:
+        """Decode one page of a list, as `decode` does."""
+        return self._decode(self.decoder.decode_page, response, item_type, operation)
+
+    def _decode(self, decode: Callable[..., D], response: Response, type_: Any, operation: str) -> D:
         self.require_ok(response, operation)
         try:
-            return self.decoder.decode(response.content, type_, operation=operation)
+            return decode(response.content, type_, operation=operation)
         except DecodeError as error:
             error.method, _, error.route = operation.partition(" ")
             error.request_id = response.request_id
@@ -204,8 +245,8 @@ class Api:
         has_body = json is not _NO_BODY
         if (counter := current_counter()) is not None:
             counter.plan(method, path, json if has_body else None)
-        authorization = self.credentials.known or await self.credentials.get()
-        call = Call(
+        authorization = self.credentials.known or await self.credentials.get(self.options.timeout)
+        call = _Call(
             method=method,
             url=self.url_of(path),
             operation=operation,
@@ -223,7 +264,7 @@ class Api:
             error.method, error.route = method, operation.partition(" ")[2]
             raise
 
-    async def _attempt(self, call: Call) -> Response:
+    async def _attempt(self, call: _Call) -> Response:
         queued = time.monotonic()
         slot = self.limiter.slot(budget=call.retries.budget_left)
         try:
@@ -246,7 +287,7 @@ class Api:
             return await self._attempt(call)
         raise failure
 
-    def _failure(self, call: Call, response: Response) -> APIStatusError:
+    def _failure(self, call: _Call, response: Response) -> APIStatusError:
         return status_error(
             status=response.status,
             headers=response.headers,
@@ -257,16 +298,16 @@ class Api:
             redactor=self.redactor,
         )
 
-    async def _renew_token(self, call: Call) -> bool:
+    async def _renew_token(self, call: _Call) -> bool:
         """Give a refused request another token, once; ``False`` where that is no use."""
-        if call.renewed or not await self.credentials.renew(call.authorization):
+        if call.renewed or not await self.credentials.renew(call.authorization, self.options.timeout):
             return False
         call.renewed = True
-        call.authorization = await self.credentials.get()
+        call.authorization = await self.credentials.get(self.options.timeout)
         call.headers = self._headers.get(call.authorization, has_body="content-type" in call.headers)
         return True
 
-    async def _exchange(self, call: Call) -> Response:
+    async def _exchange(self, call: _Call) -> Response:
         if not self.hooks.heard:
             return await self._send_once(call)
         route = call.operation.partition(" ")[2]
@@ -275,7 +316,7 @@ class Api:
         )
         return await self.hooks.watch(request, partial(self._send_once, call))
 
-    async def _send_once(self, call: Call) -> Response:
+    async def _send_once(self, call: _Call) -> Response:
         try:
             with self.telemetry.request(call.operation, url=call.url, attempt=call.number) as watch:
                 headers = call.headers
@@ -293,7 +334,7 @@ class Api:
             self._warn_once(call.operation, response.headers["deprecation"])
         return response
 
-    def _not_sent(self, call: Call, remaining: float) -> RateLimitError:
+    def _not_sent(self, call: _Call, remaining: float) -> RateLimitError:
         return RateLimitError(
             f"not sent: the server asked this session to wait, for another {remaining:.0f} s, which "
             f"is beyond the retry budget of {self.options.retry.budget:g} s",

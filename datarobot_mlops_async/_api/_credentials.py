@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import math
 import time
@@ -12,7 +13,7 @@ import anyio
 
 from datarobot_mlops_async._config import check_token
 from datarobot_mlops_async._telemetry import logger
-from datarobot_mlops_async.errors import ConfigError, MLOpsError
+from datarobot_mlops_async.errors import ConfigError, MLOpsError, TimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,35 +54,49 @@ class Credentials:
         """The value, if it need not be asked for."""
         return self._value if self._clock() < self._renew_at else None
 
-    async def get(self) -> str:
+    async def get(self, timeout: float) -> str:
         """Return the value, asked for where there is none that is good for a while.
+
+        Args:
+            timeout: Seconds to wait for the source, and for whoever asks it already.
 
         Raises:
             ConfigError: The source has failed, or gave no token.
+            TimeoutError: It gave none in time.
         """
-        async with self._lock:
-            if self.known is None:
-                try:
-                    await self._ask()
-                except MLOpsError as error:
-                    if self._clock() >= self._expires_at:
-                        raise
-                    logger.warning("the token was not renewed, the old one is still good: %s", error.message)
-                    self._renew_at = min(self._clock() + _TRY_AGAIN, self._expires_at)
+        try:
+            await self._ask_in_turn(lambda: self.known is None, timeout)
+        except MLOpsError as error:
+            if self._clock() >= self._expires_at:
+                raise
+            logger.warning("the token was not renewed, the old one is still good: %s", error.message)
+            self._renew_at = min(self._clock() + _TRY_AGAIN, self._expires_at)
         return self._value
 
-    async def renew(self, refused: str) -> bool:
+    async def renew(self, refused: str, timeout: float) -> bool:
         """Ask for another token after one was refused; ``False`` where there is nobody to ask.
 
         Args:
             refused: The value that was refused; if another is known by now, nobody is asked.
+            timeout: As for `get`.
         """
         if self._source is None:
             return False
-        async with self._lock:
-            if self._value == refused:
-                await self._ask()
+        await self._ask_in_turn(lambda: self._value == refused, timeout)
         return True
+
+    async def _ask_in_turn(self, is_needed: Callable[[], bool], timeout: float) -> None:
+        try:
+            with anyio.fail_after(timeout):
+                async with self._lock:
+                    if is_needed():
+                        await self._ask()
+        except builtins.TimeoutError:
+            name = getattr(self._source, "what", "the callable given as token=")
+            raise TimeoutError(
+                f"{name} gave no token within {timeout:g} s, the request's timeout: run it by itself to see what it "
+                "waits for, or give requests a longer timeout"
+            ) from None
 
     async def _ask(self) -> None:
         assert self._source is not None  # the only one who has no moment to renew

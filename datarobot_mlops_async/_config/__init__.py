@@ -1,14 +1,14 @@
 """Settings: validated, frozen, and read from every source that DataRobot users already have."""
 
-from datarobot_mlops_async._config._settings import Settings
-from datarobot_mlops_async._config._tokens import TokenCommand, TokenFile, TokenSource, check_token
-from datarobot_mlops_async._config._urls import (
+from datarobot_mlops_async._config._places import (
     API_ROOT,
     ascii_host,
     check_proxy,
     normalize_endpoint,
     origin_of,
 )
+from datarobot_mlops_async._config._settings import Settings
+from datarobot_mlops_async._config._tokens import TokenCommand, TokenFile, TokenSource, check_token
 from datarobot_mlops_async._config._values import Certificate
 
 __all__ = [

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from attrs import evolve, field, fields, frozen
 
-from datarobot_mlops_async._config._sources import find_values
-from datarobot_mlops_async._config._urls import check_proxy, is_loopback, origin_of
-from datarobot_mlops_async._config._values import validated
+from datarobot_mlops_async._config._places import check_proxy, is_loopback, origin_of
+from datarobot_mlops_async._config._values import find_values, validated
 from datarobot_mlops_async.errors import ConfigError, InsecureConnectionWarning
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ import os
 import shlex
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from subprocess import CalledProcessError
+from typing import ClassVar
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 from attrs import frozen
 
+from datarobot_mlops_async._config._places import home_path
 from datarobot_mlops_async.errors import ConfigError
 
 Token = str | tuple[str, float | datetime]
@@ -51,24 +51,25 @@ class TokenFile:
 
     path: str
 
+    @property
+    def what(self) -> str:
+        """What messages call it."""
+        return f"the token file {self.path}"
+
     async def __call__(self) -> tuple[str, float]:
         try:
-            text = await to_thread.run_sync(_read, self.path, limiter=CapacityLimiter(1))
+            # A file that cannot be read to its end, such as a pipe, keeps its thread and nobody else.
+            text = await to_thread.run_sync(
+                _read, self.path, limiter=CapacityLimiter(1), abandon_on_cancel=True
+            )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise ConfigError(f"the token file {self.path} cannot be read: {reason}") from None
+            raise ConfigError(f"{self.what} cannot be read: {reason}") from None
         return text.strip(), time.time() + _LOOK_AGAIN
 
 
 def _read(path: str) -> str:
     return home_path(path).read_text("utf-8")
-
-
-def home_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path with `~` replaced; that of a user who is not there stays, as in a shell."""
-    with suppress(RuntimeError):
-        return Path(path).expanduser()
-    return Path(path)
 
 
 @frozen
@@ -79,16 +80,17 @@ class TokenCommand:
     """
 
     command: str
+    what: ClassVar[str] = "the token command"
 
     async def __call__(self) -> str:
         command = self.command if os.name == "nt" else shlex.split(self.command)
         try:
             result = await anyio.run_process(command, stderr=None)
         except CalledProcessError as error:
-            raise ConfigError(f"the token command ended with status {error.returncode}") from None
+            raise ConfigError(f"{self.what} ended with status {error.returncode}") from None
         except OSError as error:
-            raise ConfigError(f"the token command cannot be run: {error.strerror}") from None
+            raise ConfigError(f"{self.what} cannot be run: {error.strerror}") from None
         token = result.stdout.decode("utf-8", "replace").strip()
         if not token:
-            raise ConfigError("the token command printed nothing")
+            raise ConfigError(f"{self.what} printed nothing")
         return token

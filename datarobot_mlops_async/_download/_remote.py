@@ -130,7 +130,9 @@ class RemoteObject:
             return await self._send(url, fields)
         ours = await self._api.headers_for_bytes()
         response = await self._send(url, {**fields, **ours})
-        if response.status == 401 and await self._api.credentials.renew(ours["authorization"]):
+        if response.status == 401 and await self._api.credentials.renew(
+            ours["authorization"], self._api.options.timeout
+        ):
             await response.aclose()
             response = await self._send(url, {**fields, **await self._api.headers_for_bytes()})
         return response

@@ -1,13 +1,18 @@
-"""Addresses in settings: the endpoint, its origin, hosts and proxies."""
+"""Places that settings name: the endpoint and its origin, hosts, proxies, and files."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from datarobot_mlops_async.errors import ConfigError
+
+if TYPE_CHECKING:
+    import os
 
 API_ROOT = "/api/v2"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -91,3 +96,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def home_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path with `~` replaced; that of a user who is not there stays, as in a shell."""
+    with suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)
