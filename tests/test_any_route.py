@@ -64,6 +64,20 @@ async def test_any_route_decodes_into_what_the_caller_wants():
     assert server.asked[2].target == "/api/v2/version/?a=b&c=1&c=true"
 
 
+async def test_answer_of_a_list_that_does_not_decode_names_its_request():
+    with ScriptedServer(Answer(body=b'{"data": 1}', headers={"x-request-id": "r-1"})) as server:
+        async with session_for(server) as session:
+            for read in (
+                session.deployments.list().first_page,
+                session.deployments.list().collect,
+                lambda: session.deployments.capabilities("d1"),
+            ):
+                with pytest.raises(DecodeError) as caught:
+                    await read()
+                assert (caught.value.method, caught.value.request_id) == ("GET", "r-1")
+                assert caught.value.operation == f"GET {caught.value.route}"
+
+
 async def test_any_route_takes_a_body_and_repeats_only_what_it_may():
     lost = Answer(status=502)
     with ScriptedServer(Answer(status=204, body=b""), lost, Answer(), lost) as server:

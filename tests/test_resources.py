@@ -15,7 +15,7 @@ from datarobot_mlops_async import UNSET, AsyncSession, RawValue, RetryPolicy, re
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import OperationError, PermissionDeniedError, ProtocolError
 from datarobot_mlops_async.models import Deployment, DeploymentStatus, HealthStatus, Importance, Role
-from datarobot_mlops_async.resources._arguments import choice, query_of
+from datarobot_mlops_async.resources._arguments import choice, query_from, texts
 from tests.scripted import Answer, ScriptedServer
 from tests.servers.clients import path_of
 
@@ -102,7 +102,9 @@ def test_unknown_enum_text_is_refused_with_a_suggestion(text):
 
 
 def test_query_leaves_none_out_and_keeps_order():
-    assert query_of(b="1", a=None, c=["x", "y"]) == (("b", "1"), ("c", "x"), ("c", "y"))
+    arguments = {"c_d": ["x", "y"], "a": None, "b": "1", "other": 3}
+    query = query_from(arguments, dict.fromkeys(["b", "a", "c_d"], texts))
+    assert query == (("b", "1"), ("cD", "x"), ("cD", "y"))
 
 
 async def test_custom_model_pages_may_be_larger():

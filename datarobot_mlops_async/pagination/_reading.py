@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 import anyio
 from attrs import frozen
@@ -14,8 +14,7 @@ from datarobot_mlops_async.pagination._plan import ListQuery, ListRequest, Plan
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from datarobot_mlops_async._api import Api
-    from datarobot_mlops_async._decoding import RawPage
+    from datarobot_mlops_async._api import Api, Response
 
 T = TypeVar("T")
 
@@ -33,14 +32,8 @@ class Page(Generic[T]):
     total_count: int | None
 
 
-async def _fetch(api: Api, request: ListRequest[T], query: ListQuery) -> bytes:
-    response = await api.send("GET", request.route, ids=request.ids, query=query)
-    api.require_ok(response, request.operation)
-    return response.content
-
-
-def _decode(api: Api, request: ListRequest[T], body: bytes) -> RawPage[T]:
-    return api.decoder.decode_page(body, request.item_type, operation=request.operation)
+async def _fetch(api: Api, request: ListRequest[T], query: ListQuery) -> Response:
+    return await api.send("GET", request.route, ids=request.ids, query=query)
 
 
 class PageIterator(AsyncIterator[Page[T]]):
@@ -56,7 +49,8 @@ class PageIterator(AsyncIterator[Page[T]]):
         if self._plan.next is None:
             raise StopAsyncIteration
         # A page whose request failed or was cancelled may be asked for again.
-        page = _decode(self._api, self._request, await _fetch(self._api, self._request, self._plan.next))
+        answer = await _fetch(self._api, self._request, self._plan.next)
+        page = self._api.decode_page(answer, self._request.item_type, self._request.operation)
         return Page(items=tuple(self._plan.take(page)), total_count=page.total_count)
 
 
@@ -73,12 +67,12 @@ class ItemIterator(AsyncIterator[T]):
 
 
 class _Slot:
-    """A page on its way. Its body waits undecoded for its turn: it may not be wanted after all."""
+    """A page on its way. Its answer waits undecoded for its turn: it may not be wanted after all."""
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
         self.arrived = anyio.Event()
-        self.body = b""
+        self.answer: Response | None = None
         self.failure: Exception | None = None
 
 
@@ -145,9 +139,10 @@ class Prefetch(AsyncIterator[T]):
             if self._slots.get(query) is not slot:
                 return  # another task that reads from here has taken it
             del self._slots[query]
-            if slot.failure is not None:
-                raise slot.failure
-            self._items = iter(self._plan.take(_decode(self._api, self._request, slot.body)))
+            if slot.answer is None:
+                raise cast("Exception", slot.failure)
+            page = self._api.decode_page(slot.answer, self._request.item_type, self._request.operation)
+            self._items = iter(self._plan.take(page))
         except Exception:
             # As in a generator: what failed is over, and no page is skipped.
             self._plan.stop()
@@ -167,7 +162,7 @@ class Prefetch(AsyncIterator[T]):
     async def _fetch_into(self, slot: _Slot, query: ListQuery) -> None:
         with slot.scope:
             try:
-                slot.body = await _fetch(self._api, self._request, query)
+                slot.answer = await _fetch(self._api, self._request, query)
             except Exception as error:  # noqa: BLE001 - raised where the consumer waits for the page
                 slot.failure = error
             slot.arrived.set()

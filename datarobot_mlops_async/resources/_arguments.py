@@ -8,14 +8,15 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
+from datarobot_mlops_async._api import query_pairs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from datarobot_mlops_async._api import Query
 
-T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
-Writer: TypeAlias = "Callable[[str, Any], str | Iterable[str] | None]"
+Check: TypeAlias = "Callable[[str, Any], Any]"
 
 
 class RawValue(str):
@@ -37,38 +38,28 @@ UNSET: Final[Literal[Unset.UNSET]] = Unset.UNSET
 """Not passed, and so not sent; ``None`` is sent as null."""
 
 
-def query_of(**values: str | Iterable[str] | None) -> Query:
-    """Return names and values to send: ``None`` is left out, a list repeats its name.
-
-    The names are given in the page's own spelling.
-    """
-    pairs: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, str):
-            pairs.append((name, value))
-        elif value is not None:
-            pairs.extend((name, each) for each in value)
-    return tuple(pairs)
-
-
-def query_from(arguments: Mapping[str, Any], writers: Mapping[str, Writer]) -> Query:
-    """Return the query of a method's arguments, each checked and written as its parameter wants it.
+def checked(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:
+    """Return a method's arguments by the page's names, each checked and written as its parameter wants it.
 
     Args:
-        arguments: Values by the parameters' names, which are the page's in snake_case. ``None`` is left out,
-            and so are those that have no writer.
-        writers: Functions of a name and a value, by name, in the order in which they go out.
+        arguments: Values by the parameters' names, which are the page's in snake_case. ``None`` stays, what is
+            `UNSET` is left out, and so is what has no check.
+        checks: Functions of a name and a value, by name, in the order in which they go out.
 
     Raises:
         ValueError: A value is out of the API's bounds.
         TypeError: A value is of another type.
     """
-    return query_of(
-        **{
-            page_name(name): None if arguments[name] is None else write(name, arguments[name])
-            for name, write in writers.items()
-        }
-    )
+    return {
+        page_name(name): None if arguments[name] is None else check(name, arguments[name])
+        for name, check in checks.items()
+        if arguments[name] is not UNSET
+    }
+
+
+def query_from(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> Query:
+    """Return the query of a method's arguments; see `checked`. ``None`` is left out, a list repeats its name."""
+    return query_pairs(checked(arguments, checks))
 
 
 def page_name(name: str) -> str:
@@ -77,13 +68,13 @@ def page_name(name: str) -> str:
     return first + "".join(map(str.capitalize, rest))
 
 
-def choice(name: str, value: str | None, enum: type[E]) -> str | None:
+def choice(name: str, value: str, enum: type[E]) -> str:
     """Return an enum parameter's text.
 
     Raises:
         ValueError: A string that the API page does not know and that is no `RawValue`.
     """
-    if value is None or isinstance(value, RawValue):
+    if isinstance(value, RawValue):
         return value
     known = [str(member.value) for member in enum]
     text = value.value if isinstance(value, Enum) else value
@@ -107,7 +98,7 @@ def choices(name: str, values: str | Iterable[str], enum: type[E]) -> str:
 
 def repeated_choices(name: str, values: str | Iterable[str], enum: type[E]) -> list[str]:
     """Return an enum list's texts: the parameter's name is repeated for each."""
-    return texts(name, [choice(name, each, enum) or "" for each in _several(name, values)])
+    return texts(name, [choice(name, each, enum) for each in _several(name, values)])
 
 
 def joined(name: str, values: str | Iterable[str]) -> str:
@@ -141,13 +132,11 @@ def texts(name: str, values: str | Iterable[str]) -> list[str]:
     return several
 
 
-def flag(name: str, value: bool | None) -> str | None:
-    """Return a boolean as the lower-case text that the API takes."""
-    if value is None:
-        return None
+def flag(name: str, value: bool) -> bool:
+    """Return a boolean; nothing else is taken for one."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
-    return "true" if value else "false"
+    return value
 
 
 def moment(name: str, value: datetime) -> str:
@@ -163,30 +152,26 @@ def moment(name: str, value: datetime) -> str:
     return value.isoformat()
 
 
-def whole(name: str, value: int | None, *, lowest: int = 0, highest: int | None = None) -> str | None:
-    """Return a whole number's text.
+def whole(name: str, value: int, *, lowest: int = 0, highest: int | None = None) -> int:
+    """Return a whole number.
 
     Raises:
         ValueError: It is out of the page's bounds.
     """
-    if value is None:
-        return None
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if value < lowest or (highest is not None and value > highest):
         bounds = f"at least {lowest}" if highest is None else f"from {lowest} to {highest}"
         raise ValueError(f"{name} must be {bounds}, not {value}")
-    return str(value)
+    return value
 
 
-def fraction(name: str, value: float | None) -> float | None:
+def fraction(name: str, value: float) -> float:
     """Return a number from 0 to 1.
 
     Raises:
         ValueError: It is out of these bounds.
     """
-    if value is None:
-        return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     # Not "value < 0 or value > 1": that lets NaN through.
@@ -199,23 +184,13 @@ def text(name: str, value: str, *, longest: int | None = None) -> str:
     """Return a string that the page bounds in length.
 
     Raises:
-        ValueError: It is longer than the page allows, or empty where there is no bound.
+        ValueError: It is longer than the page allows.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     if longest is not None and len(value) > longest:
         raise ValueError(f"{name} must have at most {longest} characters, not {len(value)}: {value[:40]!r}…")
     return value
-
-
-def body_of(**values: Any) -> dict[str, Any]:
-    """Return a JSON body: what is `UNSET` is left out. The names are given in the page's own spelling."""
-    return {name: value for name, value in values.items() if value is not UNSET}
-
-
-def unless_unset(check: Callable[[str, Any], T], name: str, value: Any) -> T | Unset | None:
-    """Return ``UNSET`` and ``None`` as they are, all else checked."""
-    return value if value is UNSET or value is None else check(name, value)
 
 
 def _several(name: str, values: str | Iterable[str]) -> list[str]:

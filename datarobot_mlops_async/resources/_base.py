@@ -1,22 +1,66 @@
-"""What resources are made of."""
+"""What resources are made of: requests that begin operations, lists, and the results of both."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from attrs import frozen
+
 from datarobot_mlops_async._api import rebase
+from datarobot_mlops_async.errors import ProtocolError
+from datarobot_mlops_async.models import Deployment
 from datarobot_mlops_async.operations import Operation
 from datarobot_mlops_async.pagination import ListRequest, Paginator
 from datarobot_mlops_async.resources._arguments import whole
-from datarobot_mlops_async.resources._results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping
 
     from datarobot_mlops_async._api import Api, Query, Response
+    from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.operations import Poller
 
 T = TypeVar("T")
+_DEPLOYMENT = re.compile(r"deployments/[^/?]+/?")
+_SCORING_CODE = re.compile(r"deployments/[^/?]+/scoringCode.*")
+_LOG = re.compile(r"customModelDeployments/[^/?]+/logs/.*")
+
+
+@frozen
+class Results:
+    """Makes results from paths that are relative to the API's root."""
+
+    api: Api
+
+    async def deployment(self, resource: str | None) -> Deployment:
+        """Read the deployment at a path."""
+        if resource is None:
+            raise ProtocolError("the server did not say which deployment it created: list the deployments")
+        return self.api.decode(await self.api.follow(resource), Deployment, f"GET /{resource}")
+
+    def jar(self, path: str) -> Artifact:
+        """Return the JAR at a path."""
+        return self._artifact(path, "jar")
+
+    def log(self, path: str) -> Artifact:
+        """Return the log at a path."""
+        return self._artifact(path, "text")
+
+    async def any(self, resource: str | None) -> Deployment | Artifact | None:
+        """Return what a path names; ``None`` for none and for kinds this library does not read."""
+        if resource is None:
+            return None
+        if _DEPLOYMENT.fullmatch(resource):
+            return await self.deployment(resource)
+        if _SCORING_CODE.fullmatch(resource):
+            return self.jar(resource)
+        return self.log(resource) if _LOG.fullmatch(resource) else None
+
+    def _artifact(self, path: str, kind: str) -> Artifact:
+        from datarobot_mlops_async.artifacts import Artifact  # with the engine behind it
+
+        return Artifact(self.api, path, kind=kind)
 
 
 class Resource:
@@ -59,7 +103,8 @@ class Resource:
         largest_page: int = 100,
     ) -> Paginator[T]:
         whole("page_size", page_size, lowest=1, highest=largest_page)
-        whole("limit", limit)
+        if limit is not None:
+            whole("limit", limit)
         return Paginator(
             self._api,
             ListRequest(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from inspect import isfunction
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from datarobot_mlops_async.models import (
     CreatedDeployment,
@@ -11,11 +11,11 @@ from datarobot_mlops_async.models import (
     DeploymentOrder,
     Feature,
     FeatureOrder,
-    Importance,
     ModelHistory,
     TargetDeploymentStatus,
 )
 from datarobot_mlops_async.resources._arguments import (
+    checked,
     choice,
     flag,
     fraction,
@@ -24,16 +24,17 @@ from datarobot_mlops_async.resources._arguments import (
 )
 from datarobot_mlops_async.resources._base import by_id
 from datarobot_mlops_async.resources._filters import DEPLOYMENT_FILTERS, FEATURE_FILTERS
-from datarobot_mlops_async.resources._one_deployment import OneDeployment, description_text, label_text
+from datarobot_mlops_async.resources._one_deployment import ATTRIBUTES, OneDeployment
 from datarobot_mlops_async.resources._watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.pagination import Paginator
+    from datarobot_mlops_async.resources._arguments import Check
     from datarobot_mlops_async.resources._words import (
         BuildEnvironmentTypeWord,
         DeploymentOrderWord,
@@ -49,8 +50,14 @@ if TYPE_CHECKING:
         TargetDeploymentStatusWord,
     )
 
-_LABEL_LIMIT = 512
-_DESCRIPTION_LIMIT = 10_000
+_CREATION: Final[Mapping[str, Check]] = {
+    "model_id": text,
+    **ATTRIBUTES,
+    "default_prediction_server_id": text,
+    "grant_initial_deployment_roles_from_project": flag,
+    "prediction_threshold": fraction,
+    "status": partial(choice, enum=TargetDeploymentStatus),
+}
 
 
 class Deployments(OneDeployment):
@@ -227,19 +234,10 @@ class Deployments(OneDeployment):
             ConflictError: The organisation has as many deployments as it may.
             ValueError: An argument is out of the API's bounds. Nothing was sent.
         """
-        flag("grant_initial_deployment_roles_from_project", grant_initial_deployment_roles_from_project)
-        optional = {
-            "defaultPredictionServerId": default_prediction_server_id,
-            "grantInitialDeploymentRolesFromProject": grant_initial_deployment_roles_from_project,
-            "importance": choice("importance", importance, Importance),
-            "predictionThreshold": fraction("prediction_threshold", prediction_threshold),
-            "status": choice("status", status, TargetDeploymentStatus),
-        }
         body = {
-            "modelId": text("model_id", model_id),
-            "label": label_text("label", label),
-            "description": None if description is None else description_text("description", description),
-            **{name: value for name, value in optional.items() if value is not None},
+            name: value
+            for name, value in checked(locals(), _CREATION).items()
+            if value is not None or name == "description"
         }
         route = "deployments/fromLearningModel/"
         response = await self._api.send("POST", route, json=body)
@@ -312,9 +310,3 @@ class Deployments(OneDeployment):
 
 def _by_name(feature: Feature) -> str:
     return feature.name
-
-
-for _function in vars(OneDeployment).values():
-    if isfunction(_function):
-        # Journals of bulk runs name what a caller calls.
-        _function.__qualname__ = f"{Deployments.__name__}.{_function.__name__}"

@@ -31,9 +31,9 @@ from datarobot_mlops_async.resources._arguments import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from datarobot_mlops_async.resources._arguments import Writer
+    from datarobot_mlops_async.resources._arguments import Check
 
-DEPLOYMENT_FILTERS: Final[Mapping[str, Writer]] = {
+DEPLOYMENT_FILTERS: Final[Mapping[str, Check]] = {
     "order_by": partial(choice, enum=DeploymentOrder),
     "search": text,
     "service_health": partial(choices, enum=HealthFilter),
@@ -57,7 +57,7 @@ DEPLOYMENT_FILTERS: Final[Mapping[str, Writer]] = {
     "tag_keys": texts,
     "tag_values": texts,
 }
-FEATURE_FILTERS: Final[Mapping[str, Writer]] = {
+FEATURE_FILTERS: Final[Mapping[str, Check]] = {
     "include_non_prediction_features": flag,
     "for_segmented_analysis": flag,
     "search": text,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from datarobot_mlops_async._api import route_path
 from datarobot_mlops_async.models import (
@@ -14,14 +15,12 @@ from datarobot_mlops_async.models import (
 from datarobot_mlops_async.resources._arguments import (
     UNSET,
     Unset,
-    body_of,
+    checked,
     choice,
     flag,
     page_name,
     query_from,
-    query_of,
     text,
-    unless_unset,
 )
 from datarobot_mlops_async.resources._base import Resource, nothing
 
@@ -30,10 +29,14 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.operations import Operation
+    from datarobot_mlops_async.resources._arguments import Check
     from datarobot_mlops_async.resources._words import ImportanceWord, TargetDeploymentStatusWord
 
-_LABEL_LIMIT = 512
-_DESCRIPTION_LIMIT = 10_000
+ATTRIBUTES: Final[Mapping[str, Check]] = {
+    "label": partial(text, longest=512),
+    "description": partial(text, longest=10_000),
+    "importance": partial(choice, enum=Importance),
+}
 
 
 class OneDeployment(Resource):
@@ -67,11 +70,7 @@ class OneDeployment(Resource):
         Raises:
             ValueError: Nothing to change was passed, or a value is out of bounds. Nothing was sent.
         """
-        body = body_of(
-            label=unless_unset(label_text, "label", label),
-            description=unless_unset(description_text, "description", description),
-            importance=unless_unset(_importance, "importance", importance),
-        )
+        body = checked({"label": label, "description": description, "importance": importance}, ATTRIBUTES)
         if not body:
             raise ValueError("update() needs at least one of label, description and importance")
         await self._api.send(
@@ -95,7 +94,7 @@ class OneDeployment(Resource):
             "DELETE",
             "deployments/{deployment_id}/",
             ids={"deployment_id": deployment_id},
-            query=query_of(ignoreManagementAgent=flag("ignore_management_agent", ignore_management_agent)),
+            query=query_from(locals(), {"ignore_management_agent": flag}),
             gone_is_done=True,
         )
 
@@ -142,11 +141,7 @@ class OneDeployment(Resource):
         """
         route = "deployments/{deployment_id}/capabilities/"
         response = await self._api.send("GET", route, ids={"deployment_id": deployment_id})
-        self._api.require_ok(response, f"GET /{route}")
-        page = self._api.decoder.decode_page(
-            response.content, DeploymentCapability, operation=f"GET /{route}"
-        )
-        return tuple(page.items)
+        return self._api.decode_page(response, DeploymentCapability, f"GET /{route}").items
 
     async def begin_report(self, deployment_id: str, report_id: str) -> Operation[None]:
         """Run a scheduled report now. Implements ``POST /deployments/{deploymentId}/onDemandReports/``.
@@ -256,20 +251,6 @@ class OneDeployment(Resource):
             "include_prediction_intervals": include_prediction_intervals,
         }
         return self._results.jar(_scoring_code_path(deployment_id, asked))
-
-
-def label_text(name: str, value: Any) -> str:
-    """Return a label of allowed length."""
-    return text(name, value, longest=_LABEL_LIMIT)
-
-
-def description_text(name: str, value: Any) -> str:
-    """Return a description of allowed length."""
-    return text(name, value, longest=_DESCRIPTION_LIMIT)
-
-
-def _importance(name: str, value: Any) -> str | None:
-    return choice(name, value, Importance)
 
 
 def _scoring_code_path(deployment_id: str, flags: Mapping[str, bool | None]) -> str:
