@@ -108,6 +108,33 @@ async def test_journal_says_what_it_is_and_beforehand_what_is_about_to_be_done(j
     assert before_request == [head, outcomes[0]]
 
 
+class Custom:
+    class Routes:
+        async def get(self, item):
+            return item
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        (lambda session: session.deployments.get, "Deployments.get"),
+        (lambda session: session.deployments.begin_create_from_learning_model,
+         "Deployments.begin_create_from_learning_model"),
+        (lambda session: session.resource_bundles.get, "ResourceBundles.get"),
+        (lambda session: session.operation, "SessionView.operation"),
+        (lambda session: partial(session.with_options().request, "GET"), "SessionView.request('GET')"),
+        (lambda session: Custom.Routes().get, "Custom.Routes.get"),
+    ],
+)  # fmt: skip
+async def test_action_is_named_as_earlier_releases_named_it(journal, method, name):
+    session = offline()
+    write(journal, action=name)
+    assert await session.bulk(method(session), [], resume_from=journal) == []
+    journal.unlink()
+    await session.bulk(method(session), [], journal=journal)
+    assert lines_of(journal)[0]["action"] == name
+
+
 @on_asyncio
 @pytest.mark.parametrize(
     ("function", "options", "name"),

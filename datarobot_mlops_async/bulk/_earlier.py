@@ -46,8 +46,8 @@ class Earlier:
         if run.record is not None:
             journal = await run_interruptible(partial(_open, run, writer))
             return cls(journal.outcomes, is_record=True)
-        lines: Any = run.resume_from or ()
-        known = journal_of(lines, Path("resume_from"))
+        lines: Any = run.options.get("resume_from")
+        known = journal_of(lines or (), Path("resume_from"))
         if writer is not None:
             await run_interruptible(partial(_open, run, writer))
         return cls(known.outcomes)
@@ -70,12 +70,12 @@ def location_of(earlier: Outcome[Any, Any] | None) -> str | None:
     return earlier.location if earlier is not None and earlier.state is OutcomeState.UNKNOWN else None
 
 
-def is_settled(earlier: Outcome[Any, Any], *, asked_for: bool, repeat_unknown: bool) -> bool:
+def is_settled(run: Run[Any], earlier: Outcome[Any, Any], *, asked_for: bool) -> bool:
     """Tell whether nothing is left to do for an item, or may be done."""
     if location_of(earlier) is not None:
         return False
     if earlier.state is OutcomeState.UNKNOWN:
-        return not (asked_for and repeat_unknown)
+        return not (asked_for and run.options.get("repeat_unknown"))
     return earlier.state is OutcomeState.SUCCEEDED or not asked_for
 
 

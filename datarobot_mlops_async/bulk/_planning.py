@@ -52,7 +52,7 @@ async def planned_requests(run: Run[Item]) -> list[PlannedRequest[Item]]:
     async with aclosing(Source(run.items)) as source:
         async for item in source:
             known = earlier.of(item)
-            if known is None or not is_settled(known, asked_for=True, repeat_unknown=run.repeat_unknown):
+            if known is None or not is_settled(run, known, asked_for=True):
                 planned += await _requests_of(run, index, item, location_of(known))
             index += 1
     for known in earlier.unnamed():

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.operations import Operation
 
 Item = TypeVar("Item")
-DEFAULT_CONCURRENCY = 16
+# Halves of classes that are split over two modules, and how the whole is called, in journals too.
+_WHOLES = {"OneDeployment": "Deployments", "Routes": "SessionView"}
 
 
 class BulkOptions(TypedDict, total=False):
@@ -37,29 +38,25 @@ class BulkOptions(TypedDict, total=False):
 
 @frozen(kw_only=True)
 class Run(Generic[Item]):
-    """A run over many items; see `BulkOptions`.
+    """A run over many items.
 
     Attributes:
         function: What to do with each item.
         items: They.
         open_operation: Gives the operation at a location.
         endpoint: The session's.
+        options: How to do it.
     """
 
     function: Callable[[Item], Any]
     items: Iterable[Item] | AsyncIterable[Item]
     open_operation: Callable[[str], Operation[Any]]
     endpoint: str
-    max_concurrency: int = DEFAULT_CONCURRENCY
-    on_outcome: Callable[[Outcome[Item, Any]], object] | None = None
-    stop_on_error: bool = False
-    resume_from: str | os.PathLike[str] | Iterable[Outcome[Any, Any] | str] | None = None
-    repeat_unknown: bool = False
-    journal: str | os.PathLike[str] | None = None
-    operation_timeout: float | None = DEFAULT_WAIT
-    action: str | None = None
+    options: BulkOptions
 
     def __attrs_post_init__(self) -> None:
+        if unknown := self.options.keys() - BulkOptions.__annotations__.keys():
+            raise TypeError(f"bulk work has no option {', '.join(sorted(unknown))}")
         if self.max_concurrency < 1:
             raise ValueError(f"max_concurrency must be at least 1, not {self.max_concurrency}")
         if self.operation_timeout is not None and not self.operation_timeout >= 0:
@@ -67,19 +64,31 @@ class Run(Generic[Item]):
         check_items(self.items)
 
     @property
+    def max_concurrency(self) -> int:
+        """Items on their way at a time."""
+        return self.options.get("max_concurrency", 16)
+
+    @property
+    def operation_timeout(self) -> float | None:
+        """Seconds to wait for each operation; ``None`` for no end."""
+        return self.options.get("operation_timeout", DEFAULT_WAIT)
+
+    @property
     def record(self) -> str | os.PathLike[str] | None:
         """The file of an earlier run, which this one resumes."""
-        return self.resume_from if isinstance(self.resume_from, (str, os.PathLike)) else None
+        given = self.options.get("resume_from")
+        return given if isinstance(given, (str, os.PathLike)) else None
 
     @property
     def journal_path(self) -> str | os.PathLike[str] | None:
         """The file to write to: that of the run which goes on, unless another one is named."""
-        return self.record if self.journal is None else self.journal
+        journal = self.options.get("journal")
+        return self.record if journal is None else journal
 
     @property
     def action_name(self) -> str:
         """What the journal calls the action: as the caller says, else as the function is called."""
-        return self.action or _name_of(self.function)
+        return self.options.get("action") or _name_of(self.function)
 
 
 def _name_of(function: Any) -> str:
@@ -88,6 +97,9 @@ def _name_of(function: Any) -> str:
         words += [f"{name}={_word(each)}" for name, each in sorted(function.keywords.items())]
         return f"{_name_of(function.func)}({', '.join(words)})"
     name: str = getattr(function, "__qualname__", type(function).__qualname__)
+    if str(getattr(function, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]:
+        half, dot, method = name.partition(".")
+        return f"{_WHOLES.get(half, half)}{dot}{method}"
     return name.rpartition("<locals>.")[2]
 
 

@@ -152,8 +152,7 @@ class BulkStream(AsyncIterator[Outcome[Item, T]]):
     def _begin(
         self, index: int, item: Item, earlier: Outcome[Any, Any] | None, group: TaskGroup, *, asked_for: bool
     ) -> None:
-        repeat = self._run.repeat_unknown
-        if earlier is not None and is_settled(earlier, asked_for=asked_for, repeat_unknown=repeat):
+        if earlier is not None and is_settled(self._run, earlier, asked_for=asked_for):
             self._deliver(evolve(earlier, index=index, item=item))
             return
         work = Work[Item, T](
@@ -178,13 +177,13 @@ class BulkStream(AsyncIterator[Outcome[Item, T]]):
     def _report(self, outcome: Outcome[Item, T]) -> None:
         self._deliver(outcome)
         try:
-            if self._run.on_outcome is not None:
-                self._run.on_outcome(outcome)
+            if (on_outcome := self._run.options.get("on_outcome")) is not None:
+                on_outcome(outcome)
         except Exception as error:  # noqa: BLE001 - raised to the reader, when all that was begun is over
             self._fail(error)
         if self._writer is not None and self._writer.failure is not None:
             self._fail(self._writer.failure)
-        if self._run.stop_on_error and outcome.state is not OutcomeState.SUCCEEDED:
+        if self._run.options.get("stop_on_error") and outcome.state is not OutcomeState.SUCCEEDED:
             self.stop()
 
     def _deliver(self, outcome: Outcome[Item, T]) -> None:

@@ -53,7 +53,7 @@ class Work(Generic[Item, T]):
         self._earlier_attempts = earlier.attempts if earlier else 0
         self._location = earlier.location if earlier and earlier.state is OutcomeState.UNKNOWN else None
         self._writer = writer
-        self._may_begin_again = asked_for and run.repeat_unknown
+        self._may_begin_again = asked_for and run.options.get("repeat_unknown", False)
         self._counter = RequestCounter(before_change=None if writer is None else self._announce)
         self._started = time.monotonic()
 

@@ -9,6 +9,3 @@ __all__ = ["Activity", "AsyncSession", "Routes", "SessionView"]
 for _class in (Activity, AsyncSession, Routes, SessionView):
     # As users import them.
     _class.__module__ = __name__
-for _function in (Routes.request, Routes.paginate, Routes.begin, Routes.artifact, Routes.operation):
-    # Journals of bulk runs name what a caller calls.
-    _function.__qualname__ = f"{SessionView.__name__}.{_function.__name__}"

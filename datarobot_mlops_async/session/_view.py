@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from attrs import frozen
@@ -46,6 +47,14 @@ class Activity:
     timers: int = 0
 
 
+def _resource(name: str, what: str) -> cached_property[Any]:
+    def make(self: Routes) -> object:
+        return getattr(import_module("datarobot_mlops_async.resources"), name)(self._api, self._poller)
+
+    make.__doc__ = what
+    return cached_property(make)
+
+
 class SessionView(Routes):
     """What can be done with a session. `AsyncSession` is one; `with_options` gives others.
 
@@ -55,40 +64,17 @@ class SessionView(Routes):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self.settings.endpoint}>"
 
-    @cached_property
-    def deployments(self) -> Deployments:
-        """Routes under ``/deployments/``."""
-        from datarobot_mlops_async.resources import Deployments
-
-        return Deployments(self._api, self._poller)
-
-    @cached_property
-    def deleted_deployments(self) -> DeletedDeployments:
-        """Routes under ``/deletedDeployments/``."""
-        from datarobot_mlops_async.resources import DeletedDeployments
-
-        return DeletedDeployments(self._api, self._poller)
-
-    @cached_property
-    def custom_model_deployments(self) -> CustomModelDeployments:
-        """Routes under ``/customModelDeployments/``."""
-        from datarobot_mlops_async.resources import CustomModelDeployments
-
-        return CustomModelDeployments(self._api, self._poller)
-
-    @cached_property
-    def resource_bundles(self) -> ResourceBundles:
-        """Routes under ``/mlops/compute/bundles/``."""
-        from datarobot_mlops_async.resources import ResourceBundles
-
-        return ResourceBundles(self._api, self._poller)
-
-    @cached_property
-    def pps_image(self) -> PPSImage:
-        """The Portable Prediction Server's image."""
-        from datarobot_mlops_async.resources import PPSImage
-
-        return PPSImage(self._api, self._poller)
+    deployments: cached_property[Deployments] = _resource("Deployments", "Routes under ``/deployments/``.")
+    deleted_deployments: cached_property[DeletedDeployments] = _resource(
+        "DeletedDeployments", "Routes under ``/deletedDeployments/``."
+    )
+    custom_model_deployments: cached_property[CustomModelDeployments] = _resource(
+        "CustomModelDeployments", "Routes under ``/customModelDeployments/``."
+    )
+    resource_bundles: cached_property[ResourceBundles] = _resource(
+        "ResourceBundles", "Routes under ``/mlops/compute/bundles/``."
+    )
+    pps_image: cached_property[PPSImage] = _resource("PPSImage", "The Portable Prediction Server's image.")
 
     @property
     def settings(self) -> Settings:
@@ -280,5 +266,5 @@ class SessionView(Routes):
             items=items,
             open_operation=self.operation,
             endpoint=self.settings.endpoint,
-            **options,
+            options=options,
         )
