@@ -13,9 +13,8 @@ from attrs import frozen
 
 from datarobot_mlops_async._decoding._body import fast_parser, parse
 from datarobot_mlops_async._decoding._converter import hooks
-from datarobot_mlops_async._decoding._encoding import encode
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
-from datarobot_mlops_async._decoding._records import array_hook
+from datarobot_mlops_async._decoding._records import array_hook, encode
 from datarobot_mlops_async._record import REQUIRED, Record
 from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async.errors import DecodeError, Hint

@@ -26,7 +26,7 @@ import attrs
 
 from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._values import open_enums
-from datarobot_mlops_async._record import SHARED, Record
+from datarobot_mlops_async._record import SHARED, Record, extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +46,20 @@ def json_name(attribute: str) -> str:
     """Return the JSON name of an attribute: ``createdAt`` for ``created_at``."""
     first, *rest = attribute.split("_")
     return _JSON_NAMES.get(attribute) or first + "".join(map(str.capitalize, rest))
+
+
+def encode(value: Any) -> Any:
+    """Return plain data in the API page's names. What is ``None`` is left out, unknown fields are kept."""
+    if isinstance(value, Record):
+        known = {
+            json_name(field.name): encode(content)
+            for field in attrs.fields(type(value))
+            if field.name != "_extra" and (content := getattr(value, field.name)) is not None
+        }
+        return known | dict(extra(value))
+    if isinstance(value, tuple):
+        return [encode(each) for each in value]
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def record_hook(cls: type[attrs.AttrsInstance], find_hook: FindHook, *, strict: bool) -> Hook:

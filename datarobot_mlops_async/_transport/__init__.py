@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from datarobot_mlops_async._transport._certificates import tls_context
@@ -14,13 +15,11 @@ from datarobot_mlops_async._transport._failures import (
     without_query,
     without_quotes,
 )
-from datarobot_mlops_async._transport._proxies import proxy_for
-from datarobot_mlops_async._transport._route import Address, Route
+from datarobot_mlops_async._transport._route import Address, Route, proxy_for
 from datarobot_mlops_async._transport._tunnel import Handshake
 
 if TYPE_CHECKING:
-    from datarobot_mlops_async._transport._quiet import quiet
-    from datarobot_mlops_async._transport._translate import translate_error
+    from datarobot_mlops_async._transport._translate import quiet, translate_error
 
 __all__ = [
     "Address",
@@ -43,12 +42,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # They bring httpx, which only its own transports need.
-    if name == "quiet":
-        from datarobot_mlops_async._transport._quiet import quiet
-
-        return quiet
-    if name == "translate_error":
-        from datarobot_mlops_async._transport._translate import translate_error
-
-        return translate_error
+    if name in {"quiet", "translate_error"}:
+        return getattr(import_module(f"{__name__}._translate"), name)
     raise AttributeError(name)

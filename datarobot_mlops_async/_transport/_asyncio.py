@@ -12,8 +12,7 @@ import httpx
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._pool import ConnectionPool
-from datarobot_mlops_async._transport._proxies import proxy_for
-from datarobot_mlops_async._transport._route import Address, Route
+from datarobot_mlops_async._transport._route import Address, Route, proxy_for
 from datarobot_mlops_async.errors import ConfigError, ProtocolError
 
 if TYPE_CHECKING:

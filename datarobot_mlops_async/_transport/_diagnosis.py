@@ -19,8 +19,7 @@ from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._dialing import dial_route
 from datarobot_mlops_async._transport._failures import refused_certificate
-from datarobot_mlops_async._transport._proxies import proxy_for
-from datarobot_mlops_async._transport._route import Route
+from datarobot_mlops_async._transport._route import Route, proxy_for
 from datarobot_mlops_async.errors import ConnectError, Hint, TransportError
 
 if TYPE_CHECKING:

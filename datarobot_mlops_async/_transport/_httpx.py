@@ -20,10 +20,8 @@ from datarobot_mlops_async._transport._answer import AnswerReader
 from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._failures import UnansweredError
 from datarobot_mlops_async._transport._pool import KEEP_IDLE
-from datarobot_mlops_async._transport._proxies import proxy_for
-from datarobot_mlops_async._transport._quiet import quiet
-from datarobot_mlops_async._transport._route import Route
-from datarobot_mlops_async._transport._translate import translate_error
+from datarobot_mlops_async._transport._route import Route, proxy_for
+from datarobot_mlops_async._transport._translate import quiet, translate_error
 from datarobot_mlops_async._transport._tunnel import Handshake
 from datarobot_mlops_async.errors import (
     ConnectTimeoutError,
