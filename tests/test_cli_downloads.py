@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from datarobot_mlops_async.artifacts import DownloadResult, Progress
-from datarobot_mlops_async.cli import _progress
+from datarobot_mlops_async.cli._invocation import DownloadView, verdict
 from datarobot_mlops_async.cli._terminal import CleanLines, Terminal
 from tests.command_line import Here
 from tests.scripted import Answer, ScriptedServer
@@ -259,20 +259,20 @@ def result(**more):
     ],
 )
 def test_progress_in_a_log_is_a_line_now_and_then(at, words, capfd):
-    with _progress.DownloadView(Terminal().err, live=False) as view:
+    with DownloadView(Terminal().err, live=False) as view:
         view.show(at)
     assert capfd.readouterr().err == f"{words}\n"
 
 
 def test_wait_for_another_process_is_said_once(capfd):
-    with _progress.DownloadView(Terminal().err, live=False) as view:
+    with DownloadView(Terminal().err, live=False) as view:
         for _ in range(3):
             view.show(progress(is_waiting=True))
     assert capfd.readouterr().err == "waiting for another process that downloads to the same place\n"
 
 
 def test_progress_in_a_log_is_silent_at_first(capfd):
-    with _progress.DownloadView(Terminal().err, live=False) as view:
+    with DownloadView(Terminal().err, live=False) as view:
         view.show(progress())
         view.finish(result())
     assert capfd.readouterr() == ("", "")
@@ -289,4 +289,4 @@ def test_progress_in_a_log_is_silent_at_first(capfd):
     ],
 )
 def test_verdict_promises_no_more_than_was_checked(brought, words):
-    assert _progress.verdict(brought) == words
+    assert verdict(brought) == words

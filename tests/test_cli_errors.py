@@ -12,7 +12,7 @@ import trustme
 
 from datarobot_mlops_async import Hint
 from datarobot_mlops_async.cli import _app, main
-from datarobot_mlops_async.cli._exits import ExitCode, failure_of
+from datarobot_mlops_async.cli._messages import ExitCode, failure_of
 from datarobot_mlops_async.errors import ConnectError, OperationTimeoutError
 from tests.command_line import Here, there
 from tests.scripted import Answer, ScriptedServer

@@ -7,32 +7,30 @@ import shlex
 import sys
 import traceback
 import warnings
-from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from datarobot_mlops_async import __version__
-from datarobot_mlops_async.cli._command import Group, colours, flag, option
-from datarobot_mlops_async.cli._completion import completion_options
-from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, is_expected, usage
+from datarobot_mlops_async.cli._command import Group, completion_option, flag, option
+from datarobot_mlops_async.cli._messages import ExitCode, Failure, failure_of, is_expected, usage
 from datarobot_mlops_async.cli._options import FILE
 from datarobot_mlops_async.errors import InsecureConnectionWarning, ServerDeprecationWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 _COMMANDS = {
     "deployments": ("_deployments", "List, read and change deployments."),
-    "deleted": ("_lists", "Deleted deployments: list them, erase them."),
-    "custom-models": ("_lists", "Deployments of custom models."),
-    "bundles": ("_lists", "Resource bundles: the sizes of machine to choose from."),
+    "deleted": ("_resources", "Deleted deployments: list them, erase them."),
+    "custom-models": ("_resources", "Deployments of custom models."),
+    "bundles": ("_resources", "Resource bundles: the sizes of machine to choose from."),
     "pps-image": ("_pps_image", "The Portable Prediction Server's image: look at it, download it, load it."),
-    "scoring-code": ("_artifacts", "Models as JARs, for predictions elsewhere."),
-    "logs": ("_artifacts", "Logs of custom model deployments."),
-    "reports": ("_operations", "Scheduled reports, run now."),
-    "operations": ("_operations", "Long-running operations: look at one, wait for one."),
+    "scoring-code": ("_resources", "Models as JARs, for predictions elsewhere."),
+    "logs": ("_resources", "Logs of custom model deployments."),
+    "reports": ("_resources", "Scheduled reports, run now."),
+    "operations": ("_resources", "Long-running operations: look at one, wait for one."),
     "emulator": ("_emulator", "Serve an emulated DataRobot, to try things on."),
     "demo": ("_demo", "See it work, against an emulator in this process: no account, no network."),
 }
@@ -40,15 +38,13 @@ _COMMANDS = {
 
 
 class _Root(Group):
-    """Knows the names of all commands, imports the one that is used, and says how it ended."""
+    """Knows the names of all commands and imports the one that is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
         del ctx
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, imported."""
         del ctx
         if cmd_name not in _COMMANDS:
             return None
@@ -57,40 +53,31 @@ class _Root(Group):
         return command
 
     def sentence(self, ctx: click.Context, name: str) -> str:
-        """Return what stands beside a command's name; nothing is imported for it."""
         del ctx
         return _COMMANDS[name][1]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Carry out the command. Here, because click has words of its own for what comes further up."""
-        error: BaseException
+        # Not in `run`: click has words of its own for what comes further up.
         try:
             return super().invoke(ctx)
-        except BaseExceptionGroup as group:
-            error = group
-            while isinstance(error, BaseExceptionGroup):
-                error = error.exceptions[0]
-        except (KeyboardInterrupt, click.Abort, BrokenPipeError) as end:
-            error = end
-        if isinstance(error, (KeyboardInterrupt, click.Abort)):
-            raise Failure("interrupted", ExitCode.INTERRUPTED)
-        raise Failure("", ExitCode.BROKEN_PIPE) if isinstance(error, BrokenPipeError) else error
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            raise failure_of(error) from None
 
 
-def _command_line(_ctx: object, _parameter: object, text: str | None) -> str | None:
+def _token_command(text: str) -> str:
     try:
-        if text is not None and not shlex.split(text):
-            raise usage("--token-command is empty")
+        if shlex.split(text):
+            return text
     except ValueError as error:
-        raise usage(f"--token-command: {error}") from None
-    return text
+        raise click.BadParameter(str(error)) from None
+    raise usage("--token-command is empty")
 
 
-def _headers(_ctx: object, _parameter: object, given: tuple[str, ...]) -> dict[str, str] | None:
-    pairs = [each.partition(":") for each in given]
-    if wrong := [name for name, colon, _ in pairs if not colon]:
-        raise usage(f"--header: {wrong[0]!r} is not 'NAME: VALUE'")
-    return {name.strip(): value.strip() for name, _, value in pairs} or None
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise click.BadParameter(f"{text!r} is not 'NAME: VALUE'")
+    return name.strip(), value.strip()
 
 
 @click.command(
@@ -111,7 +98,7 @@ def _headers(_ctx: object, _parameter: object, given: tuple[str, ...]) -> dict[s
     "--token-command",
     "Command that prints the token, for example 'vault read -field=token secret/datarobot'.",
     metavar="COMMAND",
-    callback=_command_line,
+    type=_token_command,
 )
 @option("--config-file", "A drconfig.yaml to read.", **FILE)
 @option("--verify/--insecure", "Check the server's certificate, or trust any server.", default=None)
@@ -128,14 +115,15 @@ def _headers(_ctx: object, _parameter: object, given: tuple[str, ...]) -> dict[s
     "Header for every request to DataRobot, as a gateway may want it; repeatable.",
     multiple=True,
     metavar="'NAME: VALUE'",
-    callback=_headers,
+    type=_header,
 )
 @option("--timeout", "For one attempt of a request.", type=float, metavar="SECONDS")
 @option("--retries retry", "Attempts after a request's first.", type=int, metavar="N")
 @flag("--strict", "Fail on answers that are not as the API's page promises.")
 @flag("--verbose -v", "Log every request on stderr; never a token.")
 @click.version_option(__version__, prog_name="dr-mlops", message="%(prog)s %(version)s")
-@completion_options
+@completion_option("show")
+@completion_option("install")
 @click.pass_context
 def app(ctx: click.Context, /, **given: Any) -> None:
     """DataRobot's deployments from the command line.
@@ -151,14 +139,25 @@ def app(ctx: click.Context, /, **given: Any) -> None:
     if key is not None and given["cert"] is None:
         raise usage("--cert-key wants --cert")
     certificate = (str(given["cert"]), str(key)) if key else given["cert"]
-    ctx.obj = {**given, "verify": ca_file or given["verify"], "cert": certificate}
+    changed = {
+        "verify": ca_file or given["verify"],
+        "cert": certificate,
+        "headers": dict(given["headers"]) or None,
+    }
+    ctx.obj = {**given, **changed}
 
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out a command line and return the exit code. Whatever goes wrong is said in one line on stderr."""
-    with _warnings_shown():
+    # Colours never where the environment says so, else wherever there is a terminal.
+    color = False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+    with warnings.catch_warnings():
+        for category in (InsecureConnectionWarning, ServerDeprecationWarning):
+            warnings.simplefilter("always", category)
+        # One line each, without the place in the library's source that raised them.
+        warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {message}")
         try:
-            code = app.main(list(arguments), prog_name="dr-mlops", standalone_mode=False, color=colours())
+            code = app.main(list(arguments), prog_name="dr-mlops", standalone_mode=False, color=color)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             return error.exit_code
@@ -166,7 +165,7 @@ def run(arguments: Sequence[str]) -> int:
             command = error.ctx.command_path if error.ctx else "dr-mlops"
             return _report(usage(f"{error.format_message().rstrip('.')} (see {command} --help)"))
         except click.ClickException as error:
-            return _report(Failure(error.format_message(), ExitCode.FAILED))
+            return _report(Failure(error.format_message()))
         except Exception as error:  # noqa: BLE001 - the last resort before a traceback
             if {"-v", "--verbose"} & {*arguments} and not is_expected(error):
                 traceback.print_exception(error)
@@ -188,13 +187,3 @@ def _say(message: str) -> None:
     from datarobot_mlops_async.cli._terminal import Terminal
 
     Terminal().say(f"dr-mlops: {message}")
-
-
-@contextmanager
-def _warnings_shown() -> Iterator[None]:
-    """Show the library's warnings in one line each, without the place in its source that raised them."""
-    with warnings.catch_warnings():
-        for category in (InsecureConnectionWarning, ServerDeprecationWarning):
-            warnings.simplefilter("always", category)
-        warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"warning: {message}")
-        yield

@@ -13,10 +13,18 @@ from attrs import define, field
 from rich import progress as bars
 
 from datarobot_mlops_async.artifacts import RateLimit
-from datarobot_mlops_async.bulk import Journal, Outcome, OutcomeState, read_journal
-from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._exits import ExitCode, Failure, failure_of, usage
-from datarobot_mlops_async.cli._messages import clean, escaped
+from datarobot_mlops_async.bulk import Outcome, OutcomeState, read_journal
+from datarobot_mlops_async.cli._messages import (
+    GO_ON,
+    ExitCode,
+    Failure,
+    clean,
+    count,
+    escaped,
+    failure_of,
+    size,
+    usage,
+)
 from datarobot_mlops_async.cli._options import OutputFormat
 from datarobot_mlops_async.cli._printing import table_of
 from datarobot_mlops_async.cli._views import DEPLOYMENTS
@@ -58,27 +66,25 @@ class BulkAction:
         Raises:
             Failure: Some of it did not succeed, or nothing was named.
         """
-        terminal, verb = self.cli.terminal, self.verb
+        terminal, options, verb = self.cli.terminal, self.options, self.verb
         found = await self._find()
-        left = self._choose(found, self._earlier())
+        left = self._choose(found)
         # A thing that another run chose may not be among them any more.
         shown = [each for each in found if each.id in left]
         done = f" ({self._done:,} more are done)" if self._done else ""
-        counted = messages.count(len(left), "deployment") + done
+        counted = count(len(left), "deployment") + done
         if not left:
             terminal.say(f"no deployments to {verb}{done}")
-        elif self.options.dry_run:
+        elif options.dry_run:
             if len(shown) == len(left):
-                output = OutputFormat(as_lines=self.options.as_lines)
-                self.cli.printer("deployments.list", output).several(shown)
+                self.cli.printer("deployments.list", OutputFormat(as_lines=options.as_lines)).several(shown)
             else:
-                for each in left:
-                    terminal.write(clean(each))
+                terminal.write("\n".join(map(clean, left)))
             terminal.say(f"would {verb} {counted}")
         else:
-            if terminal.can_ask and not self.options.yes:
+            if terminal.can_ask and not options.yes:
                 await self._name(left, shown)
-            await terminal.confirm(f"{verb.capitalize()} {counted}?", yes=self.options.yes)
+            await terminal.confirm(f"{verb.capitalize()} {counted}?", yes=options.yes)
             self.cli.go_on = self._how_to_go_on
             await self._act()
             self._sum_up()
@@ -94,23 +100,23 @@ class BulkAction:
         with self.cli.terminal.status.busy("looking for deployments"):
             return await self.cli.session.deployments.list(limit=options.limit, **options.filters).collect()
 
-    def _earlier(self) -> Journal | None:
+    def _earlier(self) -> Sequence[Outcome[str, Any]]:
         if self.options.resume is None or not self.options.resume.exists():
-            return None
+            return ()
         try:
             journal = read_journal(self.options.resume)
             journal.require(action=self._action, endpoint=self.cli.session.settings.endpoint)
         except JournalError as error:
             raise usage(f"--resume: {error}") from None
-        return journal
+        return journal.outcomes
 
-    def _choose(self, found: Sequence[Deployment], journal: Journal | None) -> list[str]:
+    def _choose(self, found: Sequence[Deployment]) -> list[str]:
         """Settle what is asked for, and return what of it is left to do."""
-        earlier = journal.outcomes if journal else ()
-        self._asked = self.options.ids or [each.id for each in found]
-        if not self.options.ids:
+        options, earlier = self.options, self._earlier()
+        self._asked = options.ids or [each.id for each in found]
+        if not options.ids:
             # A filter for what is active does not find again what was deactivated without our hearing of it.
-            by_filter = self.options.filters or self.options.everything
+            by_filter = options.filters or options.everything
             again = [each.item for each in earlier if each.state is OutcomeState.UNKNOWN or not by_filter]
             self._asked = list(dict.fromkeys([*again, *self._asked]))
         self._chosen = list(dict.fromkeys([*(each.item for each in earlier), *self._asked]))
@@ -216,33 +222,21 @@ async def download_many(
     max_rate: float | None = None,
     **how: Any,
 ) -> None:
-    """Download one artifact of each of many deployments that is not here yet.
+    """Download one artifact of each of many deployments that is not here yet, as ``directory/ID + suffix``.
 
-    A file appears under its name when it is verified and not before, so what is there is done.
-
-    Args:
-        cli: The command.
-        ids: The deployments.
-        directory: Where the files go; made if it is not there.
-        suffix: What a file's name has behind the deployment's id.
-        artifact_of: Returns a deployment's artifact, given its id.
-        max_connections: The bound over all of them.
-        max_rate: Bytes a second, of all of them.
-        how: Further arguments of `Artifact.download`.
-
-    Raises:
-        Failure: Some of it could not be downloaded.
+    A file appears under its name when it is verified and not before, so what is there is done. ``max_connections``
+    and ``max_rate`` are the bounds over all of them; ``how`` are further arguments of `Artifact.download`.
     """
     terminal, reached = cli.terminal, dict.fromkeys(ids, 0)
     limit = None if max_rate is None else RateLimit(max_rate)
-    cli.go_on = lambda: messages.GO_ON
+    cli.go_on = lambda: GO_ON
     here = await anyio.to_thread.run_sync(_names_in, directory)
     left = [each for each in ids if how["overwrite"] or f"{each}{suffix}" not in here]
     if len(left) < len(ids):
         terminal.say(f"{len(ids) - len(left):,} of {len(ids):,} are here already")
 
     def amount() -> str:
-        return messages.size(sum(reached.values()))
+        return size(sum(reached.values()))
 
     async def download(deployment_id: str) -> DownloadResult:
         def show(progress: Progress) -> None:
@@ -266,7 +260,7 @@ async def download_many(
     if any(each.state is not OutcomeState.SUCCEEDED for each in outcomes):
         sum_up(terminal, outcomes, len(left))
         raise Failure("the same command tries again what is missing", ExitCode.PARTIAL)
-    terminal.say(f"{messages.count(len(left), 'file')}, {amount()}")
+    terminal.say(f"{count(len(left), 'file')}, {amount()}")
 
 
 def _names_in(directory: Path) -> set[str]:
@@ -318,12 +312,12 @@ def reason_of(outcome: Outcome[str, Any]) -> str:
 
 def sum_up(terminal: Terminal, outcomes: Sequence[Outcome[str, Any]], chosen: int) -> None:
     """Tell how many outcomes there are of each kind and why, the most frequent first."""
-    counts = Counter((outcome.state.value, reason_of(outcome)) for outcome in outcomes)
+    kinds = Counter((outcome.state.value, reason_of(outcome)) for outcome in outcomes)
     if not_begun := chosen - len(outcomes):
-        counts["not begun", ""] = not_begun
-    width = max((len(f"{count:,}") for count in counts.values()), default=0)
-    for (state, reason), count in counts.most_common():
-        terminal.say(f"{count:>{width},} {state}{f': {reason}' if reason else ''}")
+        kinds["not begun", ""] = not_begun
+    width = max((len(f"{number:,}") for number in kinds.values()), default=0)
+    for (state, reason), number in kinds.most_common():
+        terminal.say(f"{number:>{width},} {state}{f': {reason}' if reason else ''}")
 
 
 def _new_journal(verb: str) -> Path:

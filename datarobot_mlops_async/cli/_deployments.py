@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datarobot_mlops_async.cli._command import Group, flag, one_of, option, together, with_session
-from datarobot_mlops_async.cli._exits import usage
+from datarobot_mlops_async.cli._messages import usage
 from datarobot_mlops_async.cli._options import (
     COUNT,
     FILE,

@@ -17,13 +17,23 @@ import anyio
 from attrs import define, field
 
 from datarobot_mlops_async._config import TokenCommand
+from datarobot_mlops_async._progress.rich_bars import RichBars
+from datarobot_mlops_async._progress.words import LogLines
 from datarobot_mlops_async.artifacts import verify_file
-from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk import BulkAction
-from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
+from datarobot_mlops_async.cli._messages import (
+    GO_ON,
+    ExitCode,
+    Failure,
+    clean,
+    duration,
+    failure_of,
+    rate,
+    size,
+    usage,
+)
 from datarobot_mlops_async.cli._options import STDIN, STDOUT, BulkOptions, OutputFormat
-from datarobot_mlops_async.cli._printing import Printer, to_json
-from datarobot_mlops_async.cli._progress import DownloadView, verdict
+from datarobot_mlops_async.cli._printing import Printer, show
 from datarobot_mlops_async.cli._terminal import CleanLines, LogHandler, Terminal, WaitingHandler, can_redraw
 from datarobot_mlops_async.cli._views import VIEWS
 from datarobot_mlops_async.cli._watch import watch_deployments
@@ -33,11 +43,16 @@ from datarobot_mlops_async.session import AsyncSession
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, VerifiedFile
+    from rich.console import Console
+
+    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress, VerifiedFile
     from datarobot_mlops_async.operations import Operation, OperationStatus
+
+    R = TypeVar("R", DownloadResult, VerifiedFile)
 
 T = TypeVar("T")
 _LOGGER = logging.getLogger("datarobot_mlops_async")
+_VARIABLES = {"--endpoint": "DATAROBOT_ENDPOINT", "--token-file": "DATAROBOT_API_TOKEN"}
 
 
 @define
@@ -52,11 +67,11 @@ class Invocation:
     """
 
     given: dict[str, Any]
-    terminal: Terminal = field(factory=Terminal)
+    terminal: Terminal = field(init=False, factory=Terminal)
     session: AsyncSession = field(init=False)
     go_on: Callable[[], str] = field(init=False, default=lambda: "")
 
-    def run(self, work: Callable[[Self], Awaitable[None]], *, with_session: bool = True) -> None:
+    def run(self, work: Callable[[Self], Awaitable[T]], *, with_session: bool = True) -> T:
         """Open a session if the work needs one, await the work, close the session.
 
         On asyncio alone: a program has one event loop and nobody to choose another, and Ctrl-C is asyncio's
@@ -66,26 +81,18 @@ class Invocation:
             Failure: It was interrupted.
         """
 
-        async def main() -> None:
+        async def main() -> T:
             if not with_session:
-                await work(self)
-                return
+                return await work(self)
             async with self._session() as self.session:
-                server = urlsplit(self.session.settings.endpoint).netloc
-                handlers: list[logging.Handler] = [WaitingHandler(self.terminal.status, server)]
-                if self.given["verbose"]:
-                    handlers.append(LogHandler(self.terminal))
-                with _log_shown(*handlers):
-                    await work(self)
+                with self._log_shown():
+                    return await work(self)
 
         try:
-            anyio.run(main)
-        except BrokenPipeError:
-            raise Failure(self.go_on(), ExitCode.BROKEN_PIPE) from None
-        except KeyboardInterrupt:
-            raise Failure(
-                "; ".join(filter(None, ("interrupted", self.go_on()))), ExitCode.INTERRUPTED
-            ) from None
+            return anyio.run(main)
+        except (BrokenPipeError, KeyboardInterrupt) as error:
+            end = failure_of(error)
+            raise Failure("; ".join(filter(None, (end.message, self.go_on()))), end.code) from None
 
     def _session(self) -> AsyncSession:
         options = {name: value for name, value in self.given.items() if value is not None}
@@ -94,13 +101,31 @@ class Invocation:
         endpoint, token = _credentials(*(options.pop(name, None) for name in names))
         return AsyncSession(endpoint, token, **options)
 
+    @contextmanager
+    def _log_shown(self) -> Iterator[None]:
+        """Show the library's log: why it waits, and all of it where that is asked for."""
+        server = urlsplit(self.session.settings.endpoint).netloc
+        handlers: list[logging.Handler] = [WaitingHandler(self.terminal.status, server)]
+        if self.given["verbose"]:
+            handlers.append(LogHandler(self.terminal))
+        for handler in handlers:
+            _LOGGER.addHandler(handler)
+        _LOGGER.setLevel(handlers[-1].level)
+        try:
+            yield
+        finally:
+            for handler in handlers:
+                _LOGGER.removeHandler(handler)
+                handler.close()
+            _LOGGER.setLevel(logging.NOTSET)
+
     def printer(self, method: str, output: OutputFormat) -> Printer:
-        """Return what prints what a method returns; see `VIEWS`."""
+        """Return what prints the list that a method returns; see `VIEWS`."""
         return Printer(self.terminal, VIEWS[method], output)
 
-    def write_json(self, thing: object) -> None:
-        """Print one thing as a JSON document."""
-        self.terminal.write(to_json(thing, indent=2))
+    def show(self, thing: object, *, as_json: bool) -> None:
+        """Print one thing with everything there is of it."""
+        show(self.terminal, thing, as_json=as_json)
 
     async def follow(self, operation: Operation[T], what: str, patience: float) -> T:
         """Wait for an operation, in seconds, and return its result; meanwhile the server's word is shown."""
@@ -114,11 +139,13 @@ class Invocation:
                 say(f"{what}: {word}")
 
         if operation.location is not None:
-            self.go_on = partial(_how_to_wait_again, operation.location)
+            # It is the server's text, and will be pasted into a shell.
+            again = f"dr-mlops operations wait {shlex.quote(clean(operation.location))}"
+            self.go_on = lambda: f"the server goes on with it; to wait again: {again}"
         with self.terminal.status.busy(what):
             result = await operation.wait(timeout=patience, on_update=update)
         self.go_on = lambda: ""
-        self.terminal.say(f"{what}: done in {messages.duration(time.monotonic() - started)}")
+        self.terminal.say(f"{what}: done in {duration(time.monotonic() - started)}")
         return result
 
     async def finish(self, operation: Operation[Any], what: str, *, wait: bool, patience: float) -> None:
@@ -128,49 +155,44 @@ class Invocation:
         elif operation.location is None:
             self.terminal.say("done: the server had finished at once")
         else:
-            self.terminal.write(messages.clean(operation.location))
+            self.terminal.write(clean(operation.location))
 
-    async def download(self, artifact: Artifact, destination: str, **how: Any) -> DownloadResult | None:
-        """Download to where the user says, show how far it is, and print the file's path as the result.
-
-        Stdout gets the bytes in order, and there is no result then: verification comes with the last byte, and
-        the exit code tells the reader whether to keep what it got.
-
-        Raises:
-            Failure: Stdout is a terminal or closed, or the bytes are wrong.
-        """
-        if destination == STDOUT:
-            await self._stream(artifact, **how)
-            return None
-        if how.get("resume"):
-            self.go_on = lambda: messages.GO_ON
+    async def download(self, artifact: Artifact, destination: str, **how: Any) -> DownloadResult:
+        """Download to where the user says, show how far it is, and print the file's path as the result."""
         terminal = self.terminal
+        if destination == STDOUT:
+            return await self._stream(artifact, **how)
+        if how.get("resume"):
+            self.go_on = lambda: GO_ON
         if artifact.filename:
-            terminal.say(artifact.filename + (f", {messages.size(artifact.size)}" if artifact.size else ""))
-        with DownloadView(terminal.err, live=terminal.live) as view:
-            result = await artifact.download(destination, on_progress=view.show, **how)
-            view.finish(result)
+            terminal.say(artifact.filename + (f", {size(artifact.size)}" if artifact.size else ""))
+        result = await self._drawn(partial(artifact.download, destination, **how), live=terminal.live)
         terminal.say(verdict(result))
         # A pipe or a device has the bytes, and no path worth telling.
         if result.path is not None:
             terminal.write_path(result.path)
         return result
 
-    async def _stream(self, artifact: Artifact, **how: Any) -> None:
+    async def _stream(self, artifact: Artifact, **how: Any) -> DownloadResult:
+        """Download to stdout.
+
+        It gets the bytes in order: verification comes with the last one, and the exit code tells the reader
+        whether to keep what it got.
+        """
         terminal = self.terminal
         if terminal.is_closed or terminal.for_people:
             state = "closed" if terminal.is_closed else "a terminal"
             raise usage(f"stdout is {state}: redirect it, or name a file")
-        with DownloadView(terminal.err, live=can_redraw(terminal.err)) as view:
-            try:
-                result = await artifact.download(sys.stdout.buffer, on_progress=view.show, **how)
-            except (IntegrityError, ObjectChangedError) as error:
-                raise Failure(
-                    f"{error.summary}; what was written to stdout is wrong: throw it away", ExitCode.DOWNLOAD
-                ) from error
-            sys.stdout.buffer.flush()
-            view.finish(result)
+        fetch = partial(artifact.download, sys.stdout.buffer, **how)
+        try:
+            result = await self._drawn(fetch, live=can_redraw(terminal.err))
+        except (IntegrityError, ObjectChangedError) as error:
+            raise Failure(
+                f"{error.summary}; what was written to stdout is wrong: throw it away", ExitCode.DOWNLOAD
+            ) from error
+        sys.stdout.buffer.flush()
         terminal.say(verdict(result))
+        return result
 
     async def deliver_log(self, log: Artifact, destination: str, *, overwrite: bool) -> None:
         """Download a log to a file, or show it: as it is in a pipe, and made harmless on a terminal."""
@@ -186,12 +208,17 @@ class Invocation:
 
     async def verify_file(self, path: Path, **what: Any) -> VerifiedFile:
         """Check a file again, show how far it is, and print its path; ``what`` are arguments of `verify_file`."""
-        with DownloadView(self.terminal.err, live=self.terminal.live) as view:
-            verified = await verify_file(path, on_progress=view.show, **what)
-            view.finish(verified)
+        verified = await self._drawn(partial(verify_file, path, **what), live=self.terminal.live)
         self.terminal.say(f"SHA-256 verified by {', '.join(verified.verified_by)}: {verified.sha256}")
         self.terminal.write_path(path)
         return verified
+
+    async def _drawn(self, work: Callable[..., Awaitable[R]], *, live: bool) -> R:
+        """Await what takes an ``on_progress``, and show how far it is."""
+        with DownloadView(self.terminal.err, live=live) as view:
+            result = await work(on_progress=view.show)
+            view.finish(result)
+        return result
 
     async def watch(self, **options: Any) -> None:
         """Print changes of deployments as they come; see `watch_deployments`."""
@@ -202,26 +229,39 @@ class Invocation:
         await BulkAction(self, verb, call, options).run()
 
 
-@contextmanager
-def _log_shown(*handlers: logging.Handler) -> Iterator[None]:
-    """Show the library's log."""
-    for handler in handlers:
-        _LOGGER.addHandler(handler)
-    _LOGGER.setLevel(min(handler.level for handler in handlers))
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            _LOGGER.removeHandler(handler)
-            handler.close()
-        _LOGGER.setLevel(logging.NOTSET)
+class DownloadView(RichBars):
+    """Shows one download while its ``with`` is open; `show` is the download's ``on_progress``.
+
+    A bar for a person; where nothing may be redrawn a line every 10 seconds.
+    """
+
+    def __init__(self, console: Console, *, live: bool) -> None:
+        super().__init__(console=console, disable=not live)
+        self._lines = LogLines(lambda line: console.print(line, soft_wrap=True))
+        self._bar = self.add_bar()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far the download is."""
+        if self.disable:
+            self._lines.show(progress)
+        else:
+            self.draw_progress(self._bar, progress)
+
+    def finish(self, result: DownloadResult | VerifiedFile) -> None:
+        """Show that it is done, and whether what came was compared with what was promised."""
+        rest = "[good]✓ verified[/]" if result.verified_by else "[fair]done[/]"
+        self.update(self._bar, completed=result.size, total=result.size, rest=rest, refresh=True)
 
 
-def _how_to_wait_again(location: str) -> str:
-    """Word how to go on after an interrupted wait."""
-    # It is the server's text, and will be pasted into a shell.
-    safe = shlex.quote(messages.clean(location))
-    return f"the server goes on with it; to wait again: dr-mlops operations wait {safe}"
+def verdict(result: DownloadResult) -> str:
+    """Word in one line what a download brought."""
+    if result.already_present:
+        return f"already here, SHA-256 verified: {result.sha256}"
+    checked = f"SHA-256 verified: {result.sha256}" if result.verified_by else f"SHA-256 {result.sha256}"
+    resumed = f" after {size(result.resumed_from)} from before" if result.resumed_from else ""
+    fetched = result.size - result.resumed_from
+    speed = f" ({rate(fetched / result.elapsed)})" if result.elapsed > 0 else ""
+    return f"{size(result.size)} in {duration(result.elapsed)}{resumed}{speed}, {checked}"
 
 
 def _credentials(
@@ -231,23 +271,18 @@ def _credentials(
 
     The environment may complete one given half, but never with half of its own pair: that token belongs
     to that endpoint.
-
-    Raises:
-        ConfigError: One half is missing, or there is no token where it was said to be.
     """
     token = TokenCommand(token_command) if token_command else _read_token(token_file)
     if (endpoint is None) == (token is None):
         return endpoint, token
-    here = {name: os.environ.get(name) for name in ("DATAROBOT_ENDPOINT", "DATAROBOT_API_TOKEN")}
-    ours, theirs = here if endpoint is None else reversed(here)
-    if all(here.values()) or not here[ours]:
-        options = ("--endpoint", "--token-file")
-        missing, present = options if endpoint is None else reversed(options)
+    present, missing = _VARIABLES if token is None else reversed(_VARIABLES)
+    here = os.environ.get(_VARIABLES[missing])
+    if not here or os.environ.get(_VARIABLES[present]):
         raise ConfigError(
             f"{present} is given and {missing} is not: give both, so that a token never travels to another "
-            f"source's endpoint (or set {ours} and not {theirs})"
+            f"source's endpoint (or set {_VARIABLES[missing]} and not {_VARIABLES[present]})"
         )
-    return (here[ours], token) if endpoint is None else (endpoint, here[ours])
+    return endpoint or here, token or here
 
 
 def _read_token(token_file: str | None) -> str | None:

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import field, fields, frozen
 
-from datarobot_mlops_async.cli._command import argument, flag, option, together, with_session
-from datarobot_mlops_async.cli._completion import recent
-from datarobot_mlops_async.cli._exits import usage
+from datarobot_mlops_async.cli._command import argument, flag, option, recent, together, with_session
+from datarobot_mlops_async.cli._messages import usage
 from datarobot_mlops_async.models import enums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from datarobot_mlops_async.cli._command import Declaration
     from datarobot_mlops_async.cli._invocation import Invocation
-
-    Declaration = Callable[[Any], Any]
 
 STDIN = STDOUT = "-"
 FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
@@ -92,13 +90,13 @@ def ids_in(lines: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(each[0] for each in split if each))
 
 
-def _moment(_ctx: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
+def _moment(text: str) -> datetime:
     """Return a moment; without an offset it is meant in this machine's time zone."""
     try:
-        return None if text is None else datetime.fromisoformat(text).astimezone()
+        return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         examples = "2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00+01:00"
-        raise usage(f"{parameter.opts[0]}: {text!r} is no moment such as {examples}") from None
+        raise click.BadParameter(f"{text!r} is no moment such as {examples}") from None
 
 
 def _filter(name: str, metavar: str, help_: str, enum: Any = None, **more: Any) -> Declaration:
@@ -124,8 +122,8 @@ _FILTERS = (
     _filter("--created-by-me/--created-by-others", "", "Only your own, or only those of others.", default=None),
     _filter("--created-by", "ID", "By the user with this id."),
     _filter("--last-prediction-timestamp-start", "MOMENT",
-            "Last prediction at or after this moment, for example 2026-01-31T12:00+01:00.", callback=_moment),
-    _filter("--last-prediction-timestamp-end", "MOMENT", "Last prediction before this moment.", callback=_moment),
+            "Last prediction at or after this moment, for example 2026-01-31T12:00+01:00.", type=_moment),
+    _filter("--last-prediction-timestamp-end", "MOMENT", "Last prediction before this moment.", type=_moment),
     _filter("--prediction-usage-daily-avg-greater-than", "N", "More predictions a day than this.", type=int),
     _filter("--prediction-usage-daily-avg-less-than", "N", "Fewer predictions a day than this.", type=int),
     _several("--default-prediction-server-id", "ID", "On the prediction server with this id."),
@@ -158,7 +156,7 @@ class OutputFormat:
             raise usage("--columns is for tables: with --json and --jsonl every attribute is there")
 
 
-def _paths(_ctx: object, _parameter: object, text: str) -> tuple[str, ...]:
+def _paths(text: str) -> tuple[str, ...]:
     return tuple(filter(None, map(str.strip, text.split(","))))
 
 
@@ -177,7 +175,7 @@ def output_format(view: str) -> Declaration:
         "output",
         OutputFormat,
         option("--limit -n", "At most so many.", **COUNT),
-        option("--columns", example, default="", metavar="A,B.C", shell_complete=complete, callback=_paths),
+        option("--columns", example, default="", metavar="A,B.C", shell_complete=complete, type=_paths),
         as_json,
         flag("--jsonl as_lines", "JSON, one object a line, as pages arrive."),
     )
@@ -238,12 +236,10 @@ bulk_options = together(
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?(?:/s)?")
 
 
-def _rate(_ctx: object, _parameter: object, text: str | None) -> float | None:
-    if text is None:
-        return None
+def _rate(text: str) -> float:
     match = _RATE.fullmatch(text.strip())
     if match is None or not float(match[1]):
-        raise usage(f"--max-rate: {text!r} is no rate such as 500kB, 50MB or 20MiB (a second)")
+        raise click.BadParameter(f"{text!r} is no rate such as 500kB, 50MB or 20MiB (a second)")
     unit = 1024.0 if match[3] else 1000.0
     return float(match[1]) * float(unit ** " kMG".index(match[2] or " "))
 
@@ -258,7 +254,7 @@ DOWNLOAD = (
     option(
         "--max-connections", "At most so many at a time.", type=click.IntRange(1, 64), default=8, metavar="N"
     ),
-    option("--max-rate", "At most so fast, for example 50MB (a second).", metavar="RATE", callback=_rate),
+    option("--max-rate", "At most so fast, for example 50MB (a second).", metavar="RATE", type=_rate),
     option("--mirror mirrors", "Ask there first; never with the token.", multiple=True, metavar="URL"),
 )
 download_options = together("how", given, *DOWNLOAD)
@@ -299,7 +295,7 @@ def showing(group: click.Group, name: str, method: str, *options: Declaration, a
 
     @with_session
     async def command(cli: Invocation, *, as_json: bool, **given: Any) -> None:
-        cli.printer(method, OutputFormat(as_json=as_json)).one(await attrgetter(method)(cli.session)(**given))
+        cli.show(await attrgetter(method)(cli.session)(**given), as_json=as_json)
 
     _add(group, name, command, (*options, as_json), about)
 

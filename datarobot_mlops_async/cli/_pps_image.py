@@ -1,13 +1,26 @@
-"""``dr-mlops pps-image``: the Portable Prediction Server's image."""
+"""``dr-mlops pps-image``: the Portable Prediction Server's image, and the programs that it is handed to.
+
+Those are a container engine, or a tool that pushes to a registry. They get what is verified, and nothing else.
+"""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+import gzip
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import zlib
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import anyio
+from anyio import to_thread
 
 from datarobot_mlops_async.cli._command import Group, argument, flag, option, together, with_session
-from datarobot_mlops_async.cli._containers import find_engine, find_tool, load_image, push_image
-from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
+from datarobot_mlops_async.cli._messages import ExitCode, Failure, clean, usage
 from datarobot_mlops_async.cli._options import (
     DOWNLOAD,
     FILE,
@@ -19,12 +32,17 @@ from datarobot_mlops_async.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
+    from collections.abc import AsyncIterator
+    from subprocess import CompletedProcess
 
     from datarobot_mlops_async.artifacts import Artifact
+    from datarobot_mlops_async.cli._command import Declaration
     from datarobot_mlops_async.cli._invocation import Invocation
+    from datarobot_mlops_async.cli._terminal import Terminal
 
+_GZIP = b"\x1f\x8b"
+_BLOCK = 1024 * 1024
+_TOOLS = ("skopeo", "crane")
 
 command = Group("pps-image", help="The Portable Prediction Server's image.")
 showing(
@@ -36,13 +54,13 @@ showing(
 @destination(made=" (made if it ends in /)")
 @artifact_options
 @with_session
-async def download(cli: Invocation, destination: str, how: dict[str, Any]) -> None:
+async def download(cli: Invocation, destination: str, how: dict[str, Any]) -> Path | None:
     """Download the latest image. It appears at DEST when it is whole and its SHA-256 is right, not before.
 
     With - the bytes go to stdout as they come, and are verified with the last one: whoever reads them must
     look at the exit code before using them. (dr-mlops pps-image load does.)
     """
-    await cli.download(await _artifact(cli), destination, **how)
+    return (await cli.download(await _artifact(cli), destination, **how)).path
 
 
 @command.command()
@@ -61,7 +79,7 @@ async def verify(
     await cli.verify_file(path, against=artifact or against, expected_sha256=sha256)
 
 
-def _source(purpose: str) -> Callable[[Any], Any]:
+def _source(purpose: str) -> Declaration:
     """Declare where the image comes from that a program is to get; the command gets it as ``source``."""
     return together(
         "source",
@@ -96,17 +114,38 @@ async def _image(
         yield file, (await cli.verify_file(file)).docker_image_id
         return
     result = await cli.download(await _artifact(cli), f"{directory}/", **how)
-    # A directory's download always has a path.
-    assert result is not None and result.path is not None  # noqa: PT018 - for the type checker
+    assert result.path is not None  # a directory's download has one
     yield result.path, result.docker_image_id
     if not keep:
         result.path.unlink()
 
 
+def _find_engine(*, engine: str, patience: float) -> str:
+    """Return the path of a container engine's program, having asked for so many seconds whether it answers."""
+    program = shutil.which(engine)
+    if program is None:
+        raise Failure(
+            f"there is no {engine} here: install it, or 'dr-mlops pps-image download' the image and load it "
+            "where there is one"
+        )
+    # 'info' and not 'version': it fails without an engine for docker and podman alike.
+    asking = [program, "info"]
+    try:
+        asked = subprocess.run(  # noqa: S603 - the user's own program
+            asking, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, check=False
+        )
+        reason = _last_line(asked.stderr) if asked.returncode else None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = clean(error)
+    if reason is not None:
+        raise Failure(f"no container engine answers {engine}: {reason}")
+    return program
+
+
 @command.command()
 @together(
     "engine",
-    find_engine,
+    _find_engine,
     option(
         "--engine",
         "docker, podman, or the path of one that takes 'load'.",
@@ -125,14 +164,44 @@ async def load(cli: Invocation, engine: str, source: dict[str, Any]) -> None:
     engine answers is asked before anything is downloaded.
     """
     async with _image(cli, **source) as (image, _):
-        await load_image(cli.terminal, engine, image)
+        with cli.terminal.status.busy(f"loading {image.name}"):
+            if Path(engine).name.startswith("docker") or not _is_packed(image):
+                with image.open("rb") as file:
+                    loading = await _run(engine, "load", stdin=file)
+            else:
+                # podman reads no compressed archives.
+                loading = await _load_unpacked(engine, image)
+        _require_success(cli.terminal, loading, image, "the container engine refused the image")
+        _show(cli.terminal, loading.stdout)
+
+
+async def _load_unpacked(engine: str, image: Path) -> CompletedProcess[bytes]:
+    reading, writing = os.pipe()
+    async with anyio.create_task_group() as group:
+        group.start_soon(_unpack, image, os.fdopen(writing, "wb"))
+        # When the engine has ended, a writer that goes on gets an error.
+        with os.fdopen(reading, "rb") as source:
+            return await _run(engine, "load", stdin=source)
+    raise AssertionError("unreachable: nothing in the group is cancelled")  # pragma: no cover - as said
+
+
+def _find_tool(*, tool: str | None) -> str:
+    """Return the path of the registry tool that is asked for, or of the first one that is here."""
+    names = (tool,) if tool else _TOOLS
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        raise Failure(
+            f"there is no {' and no '.join(names)} here: install {' or '.join(names)} "
+            "(Debian and Fedora: the package skopeo)"
+        )
+    return program
 
 
 @command.command()
 @argument("reference", "Where the image goes.", metavar="REGISTRY/NAME:TAG")
 @together(
     "tool",
-    find_tool,
+    _find_tool,
     option("--tool", "skopeo or crane; by default the first that is here.", metavar="COMMAND"),
 )
 @_source("pushed")
@@ -147,9 +216,89 @@ async def push(
     the registry has then has the Docker image id that the service names.
     """
     async with _image(cli, **source) as (image, image_id):
-        pushed = await push_image(cli.terminal, tool, image, reference, insecure=insecure_registry)
+        pushed = await _push_image(cli.terminal, tool, image, reference, insecure=insecure_registry)
         if image_id is None:
             cli.terminal.say("nobody says what the Docker image id should be: it was not compared")
         elif pushed.removeprefix("sha256:") != image_id.removeprefix("sha256:"):
             raise Failure(f"{reference} has the image {pushed} and should have {image_id}", ExitCode.DOWNLOAD)
         cli.terminal.write(f"{reference} {pushed}")
+
+
+async def _push_image(terminal: Terminal, tool: str, image: Path, reference: str, *, insecure: bool) -> str:
+    """Push an image's file to a registry, and return the id of the image that the registry has then."""
+    async with _unpacked(terminal, image) as archive:
+        push, inspect = _commands(tool, archive, reference, insecure=insecure)
+        with terminal.status.busy(f"pushing {image.name}"):
+            pushing = await _run(tool, *push)
+    _require_success(terminal, pushing, image, f"{reference} was not pushed")
+    asking = await _run(tool, *inspect)
+    _require_success(terminal, asking, image, f"{reference} was pushed and cannot be read")
+    try:
+        return str(json.loads(asking.stdout)["config"]["digest"])
+    except (ValueError, KeyError, TypeError):
+        raise Failure(f"{reference} was pushed, and its manifest does not name an image") from None
+
+
+def _commands(tool: str, archive: Path, reference: str, *, insecure: bool) -> tuple[list[str], list[str]]:
+    """Return the arguments that push an archive, and those that print the manifest that the registry has then."""
+    if Path(tool).name.startswith("crane"):
+        options = ["--insecure"] if insecure else []
+        return ["push", *options, os.fspath(archive), reference], ["manifest", *options, reference]
+    verify = f"tls-verify={str(not insecure).lower()}"
+    return (
+        ["copy", f"--dest-{verify}", f"docker-archive:{archive}", f"docker://{reference}"],
+        ["inspect", "--raw", f"--{verify}", f"docker://{reference}"],
+    )
+
+
+@asynccontextmanager
+async def _unpacked(terminal: Terminal, image: Path) -> AsyncIterator[Path]:
+    """Give an archive that is not compressed: the file itself, or an unpacked copy beside it for a while."""
+    if not _is_packed(image):
+        yield image
+        return
+    copy = image.with_name(f".{image.name}.{secrets.token_hex(4)}.tar")
+    try:
+        with terminal.status.busy(f"unpacking {image.name}"):
+            await _unpack(image, copy.open("xb"))
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _is_packed(image: Path) -> bool:
+    with image.open("rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
+
+
+async def _unpack(image: Path, target: IO[bytes]) -> None:
+    # What is broken, or not wanted any more, ends early: whoever reads it says so.
+    with suppress(EOFError, OSError, zlib.error), gzip.open(image) as source, target:
+        while await to_thread.run_sync(_copy_block, source, target):
+            pass
+
+
+def _copy_block(source: gzip.GzipFile, target: IO[bytes]) -> int:
+    return target.write(source.read(_BLOCK))
+
+
+async def _run(*command: str, stdin: IO[bytes] | int | None = None) -> CompletedProcess[bytes]:
+    return await anyio.run_process(command, stdin=stdin, check=False)
+
+
+def _require_success(terminal: Terminal, ran: CompletedProcess[bytes], image: Path, what: str) -> None:
+    if ran.returncode:
+        _show(terminal, ran.stdout + ran.stderr)
+        raise Failure(
+            f"{what}: {_last_line(ran.stderr)}; the file was kept: {image} (--file {image} takes it up again)"
+        )
+
+
+def _show(terminal: Terminal, output: bytes) -> None:
+    for line in output.decode("utf-8", "replace").splitlines():
+        terminal.say(line)
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    return clean(lines[-1]) if lines else "it said nothing"

@@ -13,9 +13,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._completion import remember
-from datarobot_mlops_async.cli._messages import clean, escaped
+from datarobot_mlops_async.cli._command import remember
+from datarobot_mlops_async.cli._messages import ago, clean, count, escaped, size
 from datarobot_mlops_async.cli._terminal import plain
 from datarobot_mlops_async.models import Record, extra
 
@@ -72,7 +71,7 @@ class Printer:
         """Print things that are all here."""
         shown = things[: self.output.limit]
         if self.output.as_json:
-            self.terminal.write(to_json(tuple(shown), indent=2))
+            show(self.terminal, tuple(shown), as_json=True)
         elif self._is_streamed:
             for thing in shown:
                 self._write(thing)
@@ -83,16 +82,6 @@ class Printer:
     def _is_streamed(self) -> bool:
         return not self.output.as_json and (self.output.as_lines or not self.terminal.for_people)
 
-    def one(self, thing: Record) -> None:
-        """Print one thing with everything there is of it."""
-        if self.output.as_json:
-            self.terminal.write(to_json(thing, indent=2))
-        elif not self.terminal.for_people:
-            for name, value in _flat(thing):
-                self.terminal.write(f"{name}\t{field_text(value)}")
-        else:
-            self.terminal.print(_described(_flat(thing), self.terminal.out.width))
-
     def _table(self, things: Sequence[object], total: int | None) -> None:
         """Print a table, and how many rows it has, of how many."""
         remember(self.view.noun, things)
@@ -100,7 +89,7 @@ class Printer:
             columns, chosen = self.view.choose(self.output.columns).columns, bool(self.output.columns)
             self.terminal.print(table_of(columns, things, self.terminal.out.width, fit=not chosen))
         of = f"{len(things):,} of " if total is not None and total > len(things) else ""
-        self.terminal.say(of + messages.count(total if of and total else len(things), self.view.noun))
+        self.terminal.say(of + count(total if of and total else len(things), self.view.noun))
 
     def _write(self, thing: object) -> None:
         if self.output.as_lines:
@@ -108,6 +97,17 @@ class Printer:
         else:
             paths = self.view.choose(self.output.columns).fields
             self.terminal.write("\t".join(field_text(value_at(thing, path)) for path in paths))
+
+
+def show(terminal: Terminal, thing: Any, *, as_json: bool) -> None:
+    """Print one thing with everything there is of it."""
+    if as_json:
+        terminal.write(to_json(thing, indent=2))
+    elif not terminal.for_people:
+        for name, value in _flat(thing):
+            terminal.write(f"{name}\t{field_text(value)}")
+    else:
+        terminal.print(_described(_flat(thing), terminal.out.width))
 
 
 def table_of(columns: Sequence[Column], things: Sequence[object], width: int, *, fit: bool = True) -> Group:
@@ -164,7 +164,7 @@ def cell(value: object) -> Text:
     if value is None or value == ():
         return Text("-", style="quiet")
     if isinstance(value, datetime):
-        return Text(messages.ago(value))
+        return Text(ago(value))
     text = field_text(value)
     return plain(text, style_of(text))
 
@@ -188,7 +188,7 @@ def _explained(name: str, value: object) -> Text:
     if isinstance(value, datetime):
         return Text(f"{value:%Y-%m-%d %H:%M:%S %Z} ({text})")
     if isinstance(value, int) and name.endswith(("_size", "_bytes")):
-        text.append(f" ({messages.size(value)})", style="quiet")
+        text.append(f" ({size(value)})", style="quiet")
     return text
 
 

@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
-from datarobot_mlops_async.cli._exits import ExitCode, Failure, usage
-from datarobot_mlops_async.cli._messages import UNSAFE, clean
+from datarobot_mlops_async.cli._messages import UNSAFE, Failure, clean, usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,15 +89,15 @@ class StatusLine:
             self._spinner = None
 
     def _draw(self) -> None:
-        text = self._why or self._what
-        self.is_blank = self.is_blank and not text
+        text = plain(self._why or self._what)
+        self.is_blank = False
         if not self.live or not text:
             self.hide()
         elif self._spinner is None:
-            self._spinner = self.console.status(plain(text))
+            self._spinner = self.console.status(text)
             self._spinner.start()
         else:
-            self._spinner.update(plain(text))
+            self._spinner.update(text)
 
 
 @frozen
@@ -162,7 +161,7 @@ class Terminal:
                 self.err.print()
                 raise
         if answer.strip().lower() not in {"y", "yes"}:
-            raise Failure("nothing was done", ExitCode.FAILED)
+            raise Failure("nothing was done")
 
     def write(self, line: str) -> None:
         """Write a line of results for machines, as it is and at once."""

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from rich.text import Text
 
 from datarobot_mlops_async import models
-from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._messages import size
 from datarobot_mlops_async.cli._printing import field_text, names_of, style_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,14 @@ class Column:
 
 @frozen
 class View:
-    """How one kind of thing is printed; as fields like its columns, unless told otherwise."""
+    """How one kind of thing is printed: as columns for people, as fields for programs.
+
+    Attributes:
+        noun: What one is called.
+        record: Its class.
+        columns: The table.
+        told: The fields, where they are not those of the columns.
+    """
 
     noun: str
     record: type[Record]
@@ -85,7 +92,6 @@ HEALTH_LEGEND = Text("health: service, model, accuracy\n", style="quiet").append
     for status, sign in _SIGNS.items()
     for part in ((sign, style_of(status)), (f" {status.replace('notS', 'not s')}  ", "quiet"))
 )
-"""What the signs of `health_signs` mean."""
 
 
 def health_signs(deployment: Deployment) -> Text:
@@ -187,7 +193,7 @@ BUNDLES = View(
         Column("Id", "id"),
         Column("Name", "name"),
         Column("CPUs", "cpu_count", right=True),
-        Column("Memory", lambda bundle: messages.size(bundle.memory_bytes or 0), right=True),
+        Column("Memory", lambda bundle: size(bundle.memory_bytes or 0), right=True),
         Column("GPUs", _gpu),
         Column("Use cases", "use_cases", wide=True),
     ),
@@ -196,14 +202,11 @@ BUNDLES = View(
 
 VIEWS = {
     "deployments.list": DEPLOYMENTS,
-    "deployments.get": DEPLOYMENTS,
     "deployments.features": FEATURES,
     "deployments.model_history": HISTORY,
     "deployments.capabilities": CAPABILITIES,
     "deleted_deployments.list": DELETED,
     "custom_model_deployments.list": CUSTOM_MODELS,
     "resource_bundles.list": BUNDLES,
-    "resource_bundles.get": BUNDLES,
-    "pps_image.metadata": View("image", models.PPSImageMetadata, ()),
 }
 """By the methods that return them, as their paths from a session."""

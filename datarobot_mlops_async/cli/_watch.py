@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from datarobot_mlops_async.cli import _messages as messages
+from datarobot_mlops_async.cli._messages import count, duration
 from datarobot_mlops_async.cli._printing import field_text, style_of, table_of, to_json
 from datarobot_mlops_async.cli._terminal import plain
 from datarobot_mlops_async.cli._views import Column
@@ -60,7 +60,7 @@ def _word(value: Any) -> str:
 
 
 def _since(seconds: float) -> str:
-    return messages.duration(seconds) if seconds >= 60 else f"{seconds:.0f} s"
+    return duration(seconds) if seconds >= 60 else f"{seconds:.0f} s"
 
 
 _COLUMNS = (
@@ -98,7 +98,7 @@ async def watch_deployments(
         with view.shown() if live else nullcontext():
             view.count = len(await watch.snapshot())
             if not live:
-                terminal.say(f"watching {messages.count(view.count, 'deployment')}")
+                terminal.say(f"watching {count(view.count, 'deployment')}")
             for _ in iter(int, 1) if limit is None else range(limit):
                 change = await anext(watch)
                 now = datetime.now(UTC)
@@ -138,7 +138,7 @@ class _View:
         age = self._watch.stale_for
         caption = Text("reading the list", style="quiet")
         if age is not None:
-            caption = Text(f"{messages.count(self.count, 'deployment')}, seen {_since(age)} ago")
+            caption = Text(f"{count(self.count, 'deployment')}, seen {_since(age)} ago")
         if self.trouble:
             caption = plain(f"{caption}; {self.trouble}", "bad")
         changes = tuple(self._changes)

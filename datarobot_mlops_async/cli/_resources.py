@@ -1,0 +1,245 @@
+"""The commands for all there is beside deployments and the image: other lists, files, operations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datarobot_mlops_async.cli._command import Group, argument, flag, option, together, with_session
+from datarobot_mlops_async.cli._messages import ExitCode, Failure, clean, count, usage
+from datarobot_mlops_async.cli._options import (
+    IDS,
+    STDOUT,
+    an_id,
+    artifact_options,
+    as_json,
+    deployment_filters,
+    deployment_id,
+    destination,
+    download_options,
+    dry_run,
+    given,
+    ids,
+    listing,
+    patience,
+    showing,
+    waiting,
+    yes,
+)
+from datarobot_mlops_async.models import Deployment, ResourceBundleUseCase
+
+if TYPE_CHECKING:
+    from datarobot_mlops_async.artifacts import Artifact
+    from datarobot_mlops_async.cli._invocation import Invocation
+
+bundles = Group("bundles", help="Resource bundles.")
+listing(
+    bundles,
+    "list",
+    "resource_bundles.list",
+    option(
+        "--use-case use_cases",
+        "For this; repeatable.",
+        multiple=True,
+        metavar="NAME",
+        enum=ResourceBundleUseCase,
+    ),
+    about="List the resource bundles that you may choose.",
+)
+showing(bundles, "get", "resource_bundles.get", an_id("bundle"), about="Show one resource bundle.")
+
+custom_models = Group(
+    "custom-models", help="Deployments of custom models; their logs are under dr-mlops logs."
+)
+listing(
+    custom_models,
+    "list",
+    "custom_model_deployments.list",
+    option("--custom-model-id custom_model_ids", "Of this custom model; repeatable.", **IDS),
+    option("--environment-id environment_ids", "In this execution environment; repeatable.", **IDS),
+    about="List deployments of custom models, newest first.",
+)
+
+deleted = Group("deleted", help="Deleted deployments: list them, erase them. On-premise only.")
+listing(
+    deleted, "list", "deleted_deployments.list", about="List deleted deployments whose data is still there."
+)
+
+
+def _named(*, ids: list[str] | None, everything: bool) -> list[str] | None:
+    if (ids is not None) == everything:
+        raise usage("name deleted deployments (or - for stdin), or say --all")
+    return ids
+
+
+@deleted.command()
+@together("named", _named, ids("deleted deployment"), flag("--all everything", "Every deleted deployment."))
+@yes
+@dry_run
+@waiting
+@with_session
+async def erase(
+    cli: Invocation, *, named: list[str] | None, yes: bool, dry_run: bool, waiting: dict[str, Any]
+) -> None:
+    """Erase all data of deleted deployments, for good."""
+    listed = cli.session.deleted_deployments
+    chosen = [each.id for each in await listed.list().collect()] if named is None else named
+    counted = count(len(chosen), "deleted deployment")
+    if not chosen:
+        cli.terminal.say("nothing to erase")
+    elif dry_run:
+        for each in chosen:
+            cli.terminal.write(clean(each))
+        cli.terminal.say(f"would erase {counted}")
+    else:
+        await cli.terminal.confirm(f"Erase all data of {counted}, for good?", yes=yes)
+        await cli.finish(await listed.begin_erase(chosen), f"erasing {counted}", **waiting)
+
+
+logs = Group("logs", help="Logs of custom model deployments.")
+_where = together(
+    "where", given, destination(default=STDOUT), flag("--overwrite", "Replace another file there.")
+)
+
+
+@logs.command()
+@deployment_id
+@_where
+@with_session
+async def deployment(cli: Invocation, deployment_id: str, where: dict[str, Any]) -> None:
+    """Show the log of a custom model's deployment."""
+    await cli.deliver_log(cli.session.custom_model_deployments.deployment_log(deployment_id), **where)
+
+
+@logs.command()
+@deployment_id
+@_where
+@option("--log-id", "One that was asked for before, instead of a new one.", metavar="ID")
+@patience
+@with_session
+async def prediction(
+    cli: Invocation, deployment_id: str, where: dict[str, Any], log_id: str | None, patience: float
+) -> None:
+    """Ask for the log of a custom model's predictions, wait for it and show it."""
+    resource = cli.session.custom_model_deployments
+    if log_id is not None:
+        log = resource.prediction_log(deployment_id, log_id)
+    else:
+        operation = await resource.begin_prediction_log(deployment_id)
+        log = await cli.follow(operation, "collecting the log", patience)
+    await cli.deliver_log(log, **where)
+
+
+scoring_code = Group("scoring-code", help="Models as JARs, for predictions outside of a prediction server.")
+
+
+@scoring_code.command()
+@deployment_id
+@destination(default="./")
+@flag("--source-code", "The source archive instead of the executable JAR.")
+@flag("--include-agent", "With the tracking agent.")
+@flag("--include-prediction-explanations", "With prediction explanations.")
+@flag("--include-prediction-intervals", "With prediction intervals.")
+@option("--build/--no-build", "Build first, or not; by default where an extra needs it.", default=None)
+@flag("--all everything", "Of every deployment you can see, into a directory.")
+@artifact_options
+@deployment_filters
+@with_session
+async def download(
+    cli: Invocation,
+    deployment_id: str,
+    destination: str,
+    *,
+    everything: bool,
+    filters: dict[str, Any],
+    build: bool | None,
+    how: dict[str, Any],
+    **which: bool,
+) -> None:
+    """Download the JAR of a deployment's current model. Extras are built by the server first, which takes time.
+
+    With a filter (or --all) the one argument is a directory, and the JARs of all deployments that are found go
+    there as DIR/ID.jar, --max-connections at a time: dr-mlops scoring-code download --search churn DIR/. What is
+    there is left alone, so the same command goes on after an interruption.
+    """
+    wanted = {name: value or None for name, value in which.items()}
+
+    async def artifact_of(deployment_id: str) -> Artifact:
+        return await cli.session.deployments.scoring_code(deployment_id, build=build, **wanted)
+
+    if not (everything or filters):
+        with cli.terminal.status.busy("asking for the JAR; with extras the server builds it first"):
+            artifact = await artifact_of(deployment_id)
+        await cli.download(artifact, destination, **how)
+        return
+    if destination != "./":
+        raise usage("with a filter there is one argument, the directory")
+    if "mirrors" in how:
+        raise usage("--mirror is for one file: with a filter there are many")
+    # Not at the top: only this needs it.
+    from datarobot_mlops_async.cli._bulk import download_many
+
+    with cli.terminal.status.busy("looking for deployments"):
+        found = await cli.session.deployments.list(**filters).collect()
+    suffix = "-source.jar" if which["source_code"] else ".jar"
+    await download_many(cli, [each.id for each in found], Path(deployment_id), suffix, artifact_of, **how)
+
+
+operations = Group("operations", help="Long-running operations, by their location.")
+_location = argument("location", "As --no-wait or an interrupted command told it.", metavar="LOCATION")
+
+
+@operations.command()
+@_location
+@as_json
+@with_session
+async def status(cli: Invocation, location: str, as_json: bool) -> None:
+    """Ask once how an operation is."""
+    found = await cli.session.operation(location).status()
+    if as_json:
+        cli.show(found, as_json=True)
+    else:
+        words = (clean(each or "") for each in (found.state.value, found.status, found.message))
+        cli.terminal.write("\t".join(filter(None, words)))
+    if found.state.value == "failed":
+        raise Failure("", ExitCode.OPERATION)
+
+
+@operations.command("wait")
+@_location
+@option("--download", "Where the result goes if it is a file: a file, a directory, or -.", metavar="DEST")
+@download_options
+@patience
+@as_json
+@with_session
+async def wait_(
+    cli: Invocation,
+    location: str,
+    download: str | None,
+    *,
+    as_json: bool,
+    patience: float,
+    how: dict[str, Any],
+) -> None:
+    """Wait for an operation, also one that another process began, and show its result."""
+    result = await cli.follow(cli.session.operation(location), "waiting for the operation", patience)
+    if isinstance(result, Deployment):
+        cli.show(result, as_json=as_json)
+    elif result is not None and download is None:
+        cli.terminal.say("its result is a file: the same command with --download DEST gets it")
+    elif result is not None and download is not None:
+        await cli.download(result, download, **how)
+
+
+reports = Group("reports", help="Scheduled reports of deployments.")
+
+
+@reports.command()
+@deployment_id
+@argument("report_id", "The scheduled report's id.", metavar="REPORT")
+@waiting
+@with_session
+async def run(cli: Invocation, deployment_id: str, report_id: str, waiting: dict[str, Any]) -> None:
+    """Run a scheduled report of a deployment now."""
+    operation = await cli.session.deployments.begin_report(deployment_id, report_id)
+    await cli.finish(operation, "running the report", **waiting)
