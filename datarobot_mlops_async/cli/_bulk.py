@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio.to_thread
+import anyio
 from attrs import define, field
 from rich import progress as bars
 
@@ -230,7 +230,8 @@ async def download_many(
     terminal, reached = cli.terminal, dict.fromkeys(ids, 0)
     limit = None if max_rate is None else RateLimit(max_rate)
     cli.go_on = lambda: GO_ON
-    here = await anyio.to_thread.run_sync(_names_in, directory)
+    await anyio.Path(directory).mkdir(parents=True, exist_ok=True)
+    here = {each.name async for each in anyio.Path(directory).iterdir() if await each.is_file()}
     left = [each for each in ids if how["overwrite"] or f"{each}{suffix}" not in here]
     if len(left) < len(ids):
         terminal.say(f"{len(ids) - len(left):,} of {len(ids):,} are here already")
@@ -261,11 +262,6 @@ async def download_many(
         sum_up(terminal, outcomes, len(left))
         raise Failure("the same command tries again what is missing", ExitCode.PARTIAL)
     terminal.say(f"{count(len(left), 'file')}, {amount()}")
-
-
-def _names_in(directory: Path) -> set[str]:
-    directory.mkdir(parents=True, exist_ok=True)
-    return {each.name for each in directory.iterdir() if each.is_file()}
 
 
 class ManyView(bars.Progress):

@@ -9,7 +9,6 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack, chdir, redirect_stderr
-from pathlib import Path
 
 import click
 
@@ -70,7 +69,7 @@ def command(deployments: int, image_size: int, keep: bool) -> None:
         )
         for typed, called in _SCENES:
             path = _play(typed, called)
-        click.echo(f"kept: {Path.cwd() / path}" if keep else "the image was removed again (--keep keeps it)")
+        click.echo(f"kept: {path}" if keep else "the image was removed again (--keep keeps it)")
 
 
 def _point_at(endpoint: str, token: str) -> None:

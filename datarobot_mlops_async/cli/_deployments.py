@@ -7,21 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from datarobot_mlops_async.cli import _options as shared
 from datarobot_mlops_async.cli._command import Group, flag, one_of, option, together, with_session
 from datarobot_mlops_async.cli._messages import usage
-from datarobot_mlops_async.cli._options import (
-    COUNT,
-    FILE,
-    BulkOptions,
-    OutputFormat,
-    bulk_options,
-    deployment_filters,
-    deployment_id,
-    given,
-    listing,
-    output_format,
-    showing,
-)
 from datarobot_mlops_async.errors import ConflictError
 from datarobot_mlops_async.models import DeploymentOrder, FeatureOrder, Importance
 
@@ -35,7 +23,7 @@ if TYPE_CHECKING:
 _SERVERS_OWN = "server"
 
 command = Group("deployments", help="List, read and change deployments.")
-listing(
+shared.listing(
     command,
     "list",
     "deployments.list",
@@ -48,15 +36,21 @@ listing(
         shell_complete=one_of(DeploymentOrder),
         callback=lambda _ctx, _parameter, order: None if order == _SERVERS_OWN else order,
     ),
-    deployment_filters,
+    shared.deployment_filters,
     about="List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id.",
 )
-showing(command, "get", "deployments.get", deployment_id, about="Show everything there is of one deployment.")
-listing(
+shared.showing(
+    command,
+    "get",
+    "deployments.get",
+    shared.deployment_id,
+    about="Show everything there is of one deployment.",
+)
+shared.listing(
     command,
     "features",
     "deployments.features",
-    deployment_id,
+    shared.deployment_id,
     option("--search", "In the name, in any case."),
     option(
         "--order-by",
@@ -69,11 +63,11 @@ listing(
     flag("--for-segmented-analysis", "Only those that segmented analysis can use."),
     about="List the features of the data that a deployment predicts from.",
 )
-listing(
+shared.listing(
     command,
     "history",
     "deployments.model_history",
-    deployment_id,
+    shared.deployment_id,
     about="List the models that have been a deployment's champion.",
 )
 
@@ -92,10 +86,10 @@ listing(
     multiple=True,
     metavar="NAME",
 )
-@option("--state", "Go on from what it holds, if it is there, and keep it up to date.", **FILE)
-@option("--limit -n", "End after so many changes.", **COUNT)
+@option("--state", "Go on from what it holds, if it is there, and keep it up to date.", **shared.FILE)
+@option("--limit -n", "End after so many changes.", **shared.COUNT)
 @flag("--jsonl as_lines", "JSON, one change a line.")
-@deployment_filters
+@shared.deployment_filters
 @with_session
 async def watch(cli: Invocation, *, fields: tuple[str, ...], filters: dict[str, Any], **options: Any) -> None:
     """Print what changes, as it does: deployments that come, go and differ."""
@@ -103,10 +97,10 @@ async def watch(cli: Invocation, *, fields: tuple[str, ...], filters: dict[str, 
 
 
 @command.command()
-@deployment_id
-@output_format("deployments.capabilities")
+@shared.deployment_id
+@shared.output_format("deployments.capabilities")
 @with_session
-async def capabilities(cli: Invocation, deployment_id: str, output: OutputFormat) -> None:
+async def capabilities(cli: Invocation, deployment_id: str, output: shared.OutputFormat) -> None:
     """Show what a deployment supports, and why not."""
     cli.printer("deployments.capabilities", output).several(
         await cli.session.deployments.capabilities(deployment_id)
@@ -114,44 +108,42 @@ async def capabilities(cli: Invocation, deployment_id: str, output: OutputFormat
 
 
 @command.command()
-@bulk_options
+@shared.bulk_options
 @with_session
-async def deactivate(cli: Invocation, options: BulkOptions) -> None:
+async def deactivate(cli: Invocation, options: shared.BulkOptions) -> None:
     """Deactivate deployments and wait until they are inactive."""
-    await cli.bulk("deactivate", _setting("inactive", cli.session, options), options)
+    await cli.bulk("deactivate", partial(_set_status, cli.session, "inactive", options), options)
 
 
 @command.command()
-@bulk_options
+@shared.bulk_options
 @with_session
-async def activate(cli: Invocation, options: BulkOptions) -> None:
+async def activate(cli: Invocation, options: shared.BulkOptions) -> None:
     """Activate deployments and wait until they are active."""
-    await cli.bulk("activate", _setting("active", cli.session, options), options)
+    await cli.bulk("activate", partial(_set_status, cli.session, "active", options), options)
 
 
-def _setting(status: TargetDeploymentStatusWord, session: AsyncSession, options: BulkOptions) -> Any:
-    if options.repeat_unknown:
-        return partial(_set_status_again, session, status)
-    return partial(session.deployments.begin_set_status, status=status)
-
-
-async def _set_status_again(
-    session: AsyncSession, status: TargetDeploymentStatusWord, deployment_id: str
+async def _set_status(
+    session: AsyncSession,
+    status: TargetDeploymentStatusWord,
+    options: shared.BulkOptions,
+    deployment_id: str,
 ) -> Operation[Deployment] | Deployment:
-    """Change a status; what has it already, from the run that was cut off, counts as changed."""
     try:
         return await session.deployments.begin_set_status(deployment_id, status)
     except ConflictError:
-        deployment = await session.deployments.get(deployment_id)
-        if deployment.status != status:
-            raise
-        return deployment
+        # What has it already, from a run that was cut off, counts as changed.
+        if options.repeat_unknown:
+            deployment = await session.deployments.get(deployment_id)
+            if deployment.status == status:
+                return deployment
+        raise
 
 
 def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any]:
     if clear_description and changes["set_description"] is not None:
         raise usage("--set-description and --clear-description exclude each other")
-    chosen = {name.removeprefix("set_"): value for name, value in given(**changes).items()}
+    chosen = {name.removeprefix("set_"): value for name, value in shared.given(**changes).items()}
     if clear_description:
         chosen["description"] = None
     if not chosen:
@@ -170,18 +162,18 @@ def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any
     flag("--clear-description", "No description any more."),
     option("--set-importance", "The new importance.", metavar="LEVEL", enum=Importance),
 )
-@bulk_options
+@shared.bulk_options
 @with_session
-async def update(cli: Invocation, changes: dict[str, Any], options: BulkOptions) -> None:
+async def update(cli: Invocation, changes: dict[str, Any], options: shared.BulkOptions) -> None:
     """Change the label, description or importance of deployments."""
     await cli.bulk("update", partial(cli.session.deployments.update, **changes), options)
 
 
 @command.command()
 @flag("--ignore-management-agent", "Do not wait for a management agent.")
-@bulk_options
+@shared.bulk_options
 @with_session
-async def delete(cli: Invocation, ignore_management_agent: bool, options: BulkOptions) -> None:
+async def delete(cli: Invocation, ignore_management_agent: bool, options: shared.BulkOptions) -> None:
     """Delete deployments. Their data stays until dr-mlops deleted erase."""
     call = partial(cli.session.deployments.delete, ignore_management_agent=ignore_management_agent or None)
     await cli.bulk("delete", call, options)

@@ -34,7 +34,7 @@ from datarobot_mlops_async.cli._messages import (
 )
 from datarobot_mlops_async.cli._options import STDIN, STDOUT, BulkOptions, OutputFormat
 from datarobot_mlops_async.cli._printing import Printer, show
-from datarobot_mlops_async.cli._terminal import CleanLines, LogHandler, Terminal, WaitingHandler, can_redraw
+from datarobot_mlops_async.cli._terminal import CleanLines, LogHandler, Terminal, can_redraw
 from datarobot_mlops_async.cli._views import VIEWS
 from datarobot_mlops_async.cli._watch import watch_deployments
 from datarobot_mlops_async.errors import ConfigError, IntegrityError, ObjectChangedError
@@ -105,23 +105,19 @@ class Invocation:
     def _log_shown(self) -> Iterator[None]:
         """Show the library's log: why it waits, and all of it where that is asked for."""
         server = urlsplit(self.session.settings.endpoint).netloc
-        handlers: list[logging.Handler] = [WaitingHandler(self.terminal.status, server)]
-        if self.given["verbose"]:
-            handlers.append(LogHandler(self.terminal))
-        for handler in handlers:
-            _LOGGER.addHandler(handler)
-        _LOGGER.setLevel(handlers[-1].level)
+        handler = LogHandler(self.terminal, server, verbose=self.given["verbose"])
+        _LOGGER.addHandler(handler)
+        _LOGGER.setLevel(handler.level)
         try:
             yield
         finally:
-            for handler in handlers:
-                _LOGGER.removeHandler(handler)
-                handler.close()
+            _LOGGER.removeHandler(handler)
             _LOGGER.setLevel(logging.NOTSET)
+            handler.close()
 
     def printer(self, method: str, output: OutputFormat) -> Printer:
         """Return what prints the list that a method returns; see `VIEWS`."""
-        return Printer(self.terminal, VIEWS[method], output)
+        return Printer(self.terminal, VIEWS[method].choose(output.columns), output)
 
     def show(self, thing: object, *, as_json: bool) -> None:
         """Print one thing with everything there is of it."""

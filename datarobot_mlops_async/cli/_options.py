@@ -165,10 +165,11 @@ def output_format(view: str) -> Declaration:
 
     def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
         # Not at the top: what draws is not needed for help.
-        from datarobot_mlops_async.cli._views import VIEWS
+        from datarobot_mlops_async.cli._views import VIEWS, paths_of
 
         chosen, comma, begun = incomplete.rpartition(",")
-        return [f"{chosen}{comma}{path}" for path in VIEWS[view].every_path() if path.startswith(begun)]
+        paths = paths_of(VIEWS[view].record)
+        return [f"{chosen}{comma}{path}" for path in paths if path.startswith(begun)]
 
     example = "Attributes to show, for example id,model.type,service_health.status."
     return together(

@@ -19,17 +19,9 @@ from typing import IO, TYPE_CHECKING, Any
 import anyio
 from anyio import to_thread
 
+from datarobot_mlops_async.cli import _options as shared
 from datarobot_mlops_async.cli._command import Group, argument, flag, option, together, with_session
 from datarobot_mlops_async.cli._messages import ExitCode, Failure, clean, usage
-from datarobot_mlops_async.cli._options import (
-    DOWNLOAD,
-    FILE,
-    SECONDS,
-    artifact_options,
-    destination,
-    given,
-    showing,
-)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,14 +37,14 @@ _BLOCK = 1024 * 1024
 _TOOLS = ("skopeo", "crane")
 
 command = Group("pps-image", help="The Portable Prediction Server's image.")
-showing(
+shared.showing(
     command, "metadata", "pps_image.metadata", about="Show the latest image's file name, size and SHA-256."
 )
 
 
 @command.command()
-@destination(made=" (made if it ends in /)")
-@artifact_options
+@shared.destination(made=" (made if it ends in /)")
+@shared.artifact_options
 @with_session
 async def download(cli: Invocation, destination: str, how: dict[str, Any]) -> Path | None:
     """Download the latest image. It appears at DEST when it is whole and its SHA-256 is right, not before.
@@ -64,8 +56,8 @@ async def download(cli: Invocation, destination: str, how: dict[str, Any]) -> Pa
 
 
 @command.command()
-@argument("path", "The image's file.", **FILE)
-@option("--against", "A sidecar (sha256sum) or manifest that lies elsewhere.", **FILE)
+@argument("path", "The image's file.", **shared.FILE)
+@option("--against", "A sidecar (sha256sum) or manifest that lies elsewhere.", **shared.FILE)
 @option("--sha256", "What the SHA-256 should be.", metavar="HEX")
 @flag("--service", "Ask the service what the latest image should be.")
 @with_session(when=lambda options: options["service"])
@@ -83,7 +75,7 @@ def _source(purpose: str) -> Declaration:
     """Declare where the image comes from that a program is to get; the command gets it as ``source``."""
     return together(
         "source",
-        given,
+        shared.given,
         option(
             "--directory",
             "Where the image's file goes first; it needs the room.",
@@ -91,8 +83,8 @@ def _source(purpose: str) -> Declaration:
             metavar="DIR",
         ),
         flag("--keep", f"Keep the file when it is {purpose}."),
-        option("--file", "Take this file, verified as by 'verify', and download nothing.", **FILE),
-        *DOWNLOAD,
+        option("--file", "Take this file, verified as by 'verify', and download nothing.", **shared.FILE),
+        *shared.DOWNLOAD,
     )
 
 
@@ -152,7 +144,9 @@ def _find_engine(*, engine: str, patience: float) -> str:
         default="docker",
         metavar="COMMAND",
     ),
-    option("--patience", "How long the engine may take to say that it is there.", default=30.0, **SECONDS),
+    option(
+        "--patience", "How long the engine may take to say that it is there.", default=30.0, **shared.SECONDS
+    ),
 )
 @_source("loaded")
 @with_session(when=_is_downloaded)
@@ -274,12 +268,8 @@ def _is_packed(image: Path) -> bool:
 async def _unpack(image: Path, target: IO[bytes]) -> None:
     # What is broken, or not wanted any more, ends early: whoever reads it says so.
     with suppress(EOFError, OSError, zlib.error), gzip.open(image) as source, target:
-        while await to_thread.run_sync(_copy_block, source, target):
-            pass
-
-
-def _copy_block(source: gzip.GzipFile, target: IO[bytes]) -> int:
-    return target.write(source.read(_BLOCK))
+        while block := await to_thread.run_sync(source.read, _BLOCK):
+            await to_thread.run_sync(target.write, block)
 
 
 async def _run(*command: str, stdin: IO[bytes] | int | None = None) -> CompletedProcess[bytes]:

@@ -86,8 +86,8 @@ class Printer:
         """Print a table, and how many rows it has, of how many."""
         remember(self.view.noun, things)
         if things:
-            columns, chosen = self.view.choose(self.output.columns).columns, bool(self.output.columns)
-            self.terminal.print(table_of(columns, things, self.terminal.out.width, fit=not chosen))
+            width, fit = self.terminal.out.width, not self.output.columns
+            self.terminal.print(table_of(self.view.columns, things, width, fit=fit))
         of = f"{len(things):,} of " if total is not None and total > len(things) else ""
         self.terminal.say(of + count(total if of and total else len(things), self.view.noun))
 
@@ -95,8 +95,7 @@ class Printer:
         if self.output.as_lines:
             self.terminal.write(to_json(thing))
         else:
-            paths = self.view.choose(self.output.columns).fields
-            self.terminal.write("\t".join(field_text(value_at(thing, path)) for path in paths))
+            self.terminal.write("\t".join(field_text(value_at(thing, path)) for path in self.view.fields))
 
 
 def show(terminal: Terminal, thing: Any, *, as_json: bool) -> None:

@@ -5,27 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datarobot_mlops_async.cli import _options as shared
 from datarobot_mlops_async.cli._command import Group, argument, flag, option, together, with_session
 from datarobot_mlops_async.cli._messages import ExitCode, Failure, clean, count, usage
-from datarobot_mlops_async.cli._options import (
-    IDS,
-    STDOUT,
-    an_id,
-    artifact_options,
-    as_json,
-    deployment_filters,
-    deployment_id,
-    destination,
-    download_options,
-    dry_run,
-    given,
-    ids,
-    listing,
-    patience,
-    showing,
-    waiting,
-    yes,
-)
 from datarobot_mlops_async.models import Deployment, ResourceBundleUseCase
 
 if TYPE_CHECKING:
@@ -33,7 +15,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.cli._invocation import Invocation
 
 bundles = Group("bundles", help="Resource bundles.")
-listing(
+shared.listing(
     bundles,
     "list",
     "resource_bundles.list",
@@ -46,22 +28,24 @@ listing(
     ),
     about="List the resource bundles that you may choose.",
 )
-showing(bundles, "get", "resource_bundles.get", an_id("bundle"), about="Show one resource bundle.")
+shared.showing(
+    bundles, "get", "resource_bundles.get", shared.an_id("bundle"), about="Show one resource bundle."
+)
 
 custom_models = Group(
     "custom-models", help="Deployments of custom models; their logs are under dr-mlops logs."
 )
-listing(
+shared.listing(
     custom_models,
     "list",
     "custom_model_deployments.list",
-    option("--custom-model-id custom_model_ids", "Of this custom model; repeatable.", **IDS),
-    option("--environment-id environment_ids", "In this execution environment; repeatable.", **IDS),
+    option("--custom-model-id custom_model_ids", "Of this custom model; repeatable.", **shared.IDS),
+    option("--environment-id environment_ids", "In this execution environment; repeatable.", **shared.IDS),
     about="List deployments of custom models, newest first.",
 )
 
 deleted = Group("deleted", help="Deleted deployments: list them, erase them. On-premise only.")
-listing(
+shared.listing(
     deleted, "list", "deleted_deployments.list", about="List deleted deployments whose data is still there."
 )
 
@@ -73,10 +57,12 @@ def _named(*, ids: list[str] | None, everything: bool) -> list[str] | None:
 
 
 @deleted.command()
-@together("named", _named, ids("deleted deployment"), flag("--all everything", "Every deleted deployment."))
-@yes
-@dry_run
-@waiting
+@together(
+    "named", _named, shared.ids("deleted deployment"), flag("--all everything", "Every deleted deployment.")
+)
+@shared.yes
+@shared.dry_run
+@shared.waiting
 @with_session
 async def erase(
     cli: Invocation, *, named: list[str] | None, yes: bool, dry_run: bool, waiting: dict[str, Any]
@@ -98,12 +84,15 @@ async def erase(
 
 logs = Group("logs", help="Logs of custom model deployments.")
 _where = together(
-    "where", given, destination(default=STDOUT), flag("--overwrite", "Replace another file there.")
+    "where",
+    shared.given,
+    shared.destination(default=shared.STDOUT),
+    flag("--overwrite", "Replace another file there."),
 )
 
 
 @logs.command()
-@deployment_id
+@shared.deployment_id
 @_where
 @with_session
 async def deployment(cli: Invocation, deployment_id: str, where: dict[str, Any]) -> None:
@@ -112,10 +101,10 @@ async def deployment(cli: Invocation, deployment_id: str, where: dict[str, Any])
 
 
 @logs.command()
-@deployment_id
+@shared.deployment_id
 @_where
 @option("--log-id", "One that was asked for before, instead of a new one.", metavar="ID")
-@patience
+@shared.patience
 @with_session
 async def prediction(
     cli: Invocation, deployment_id: str, where: dict[str, Any], log_id: str | None, patience: float
@@ -134,16 +123,16 @@ scoring_code = Group("scoring-code", help="Models as JARs, for predictions outsi
 
 
 @scoring_code.command()
-@deployment_id
-@destination(default="./")
+@shared.deployment_id
+@shared.destination(default="./")
 @flag("--source-code", "The source archive instead of the executable JAR.")
 @flag("--include-agent", "With the tracking agent.")
 @flag("--include-prediction-explanations", "With prediction explanations.")
 @flag("--include-prediction-intervals", "With prediction intervals.")
 @option("--build/--no-build", "Build first, or not; by default where an extra needs it.", default=None)
 @flag("--all everything", "Of every deployment you can see, into a directory.")
-@artifact_options
-@deployment_filters
+@shared.artifact_options
+@shared.deployment_filters
 @with_session
 async def download(
     cli: Invocation,
@@ -191,7 +180,7 @@ _location = argument("location", "As --no-wait or an interrupted command told it
 
 @operations.command()
 @_location
-@as_json
+@shared.as_json
 @with_session
 async def status(cli: Invocation, location: str, as_json: bool) -> None:
     """Ask once how an operation is."""
@@ -208,9 +197,9 @@ async def status(cli: Invocation, location: str, as_json: bool) -> None:
 @operations.command("wait")
 @_location
 @option("--download", "Where the result goes if it is a file: a file, a directory, or -.", metavar="DEST")
-@download_options
-@patience
-@as_json
+@shared.download_options
+@shared.patience
+@shared.as_json
 @with_session
 async def wait_(
     cli: Invocation,
@@ -235,9 +224,9 @@ reports = Group("reports", help="Scheduled reports of deployments.")
 
 
 @reports.command()
-@deployment_id
+@shared.deployment_id
 @argument("report_id", "The scheduled report's id.", metavar="REPORT")
-@waiting
+@shared.waiting
 @with_session
 async def run(cli: Invocation, deployment_id: str, report_id: str, waiting: dict[str, Any]) -> None:
     """Run a scheduled report of a deployment now."""

@@ -150,16 +150,19 @@ class Terminal:
             return
         if not self.can_ask:
             raise usage("nobody can be asked, because stdin is not a terminal: say --yes (or --dry-run)")
-        with _interruptible():
-            # A Ctrl-C that asyncio has taken note of before counts here.
+        # Ctrl-C ends a blocking read at once: asyncio's own handler waits for the event loop, which waits here.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            # One that asyncio has taken note of before counts here.
             await anyio.lowlevel.checkpoint()
             self.status.hide()
             self.err.print(f"{clean(question)} [y/N] ", end="", markup=False)
-            try:
-                answer = sys.stdin.readline()
-            except KeyboardInterrupt:
-                self.err.print()
-                raise
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            self.err.print()
+            raise
+        finally:
+            signal.signal(signal.SIGINT, before)
         if answer.strip().lower() not in {"y", "yes"}:
             raise Failure("nothing was done")
 
@@ -202,31 +205,25 @@ def _console(*, stderr: bool) -> Console:
     return _Console(stderr=stderr, theme=_THEME, highlight=False, markup=True, emoji=False)
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a blocking read at once: asyncio's own handler waits for the event loop, which waits here."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+class LogHandler(logging.Handler):
+    """Shows what the library logs: on the status line why it waits, and where that is asked for all of it above.
 
-
-class WaitingHandler(logging.Handler):
-    """Shows on the status line what the library logs of waiting: records with a ``delay`` and a ``reason``.
-
-    Before any of them it says that the server is waited for, when the screen has been blank for a while.
+    Records of waiting have a ``delay`` and a ``reason``. Before any of them it says that the server is waited for,
+    when the screen has been blank for a while.
     """
 
-    def __init__(self, status: StatusLine, server: str) -> None:
-        super().__init__(logging.INFO)
-        self._status = status
+    def __init__(self, terminal: Terminal, server: str, *, verbose: bool) -> None:
+        super().__init__(logging.DEBUG if verbose else logging.INFO)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._terminal = terminal
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_BLANK_SECONDS, self._end_silence, f"waiting for {server}")
         self._until = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show one record until its delay is over."""
+        """Show one record; of waiting until its delay is over."""
+        if self.level == logging.DEBUG:
+            self._terminal.err.print(plain(self.format(record), "quiet"), soft_wrap=True)
         if (delay := getattr(record, "delay", None)) is not None:
             # The library's threads log too.
             self._loop.call_soon_threadsafe(self._wait, delay, getattr(record, "reason", ""))
@@ -234,33 +231,20 @@ class WaitingHandler(logging.Handler):
     def close(self) -> None:
         """Leave the screen as it was."""
         self._timer.cancel()
-        self._status.hide()
+        self._terminal.status.hide()
         super().close()
 
     def _end_silence(self, what: str) -> None:
-        if self._status.is_blank:
-            self._status.say_what(what)
+        if self._terminal.status.is_blank:
+            self._terminal.status.say_what(what)
 
     def _wait(self, delay: float, reason: str) -> None:
-        self._status.say_why(reason)
+        self._terminal.status.say_why(reason)
         end = self._loop.time() + delay
         if end > self._until:
             self._until = end
             self._timer.cancel()
-            self._timer = self._loop.call_later(delay, self._status.say_why, "")
-
-
-class LogHandler(logging.Handler):
-    """Log records on stderr, above whatever is drawn there."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        super().__init__(logging.DEBUG)
-        self._terminal = terminal
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one record on one line."""
-        self._terminal.err.print(plain(self.format(record), "quiet"), soft_wrap=True)
+            self._timer = self._loop.call_later(delay, self._terminal.status.say_why, "")
 
 
 class CleanLines:

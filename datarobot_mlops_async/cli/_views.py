@@ -40,14 +40,7 @@ class Column:
 
 @frozen
 class View:
-    """How one kind of thing is printed: as columns for people, as fields for programs.
-
-    Attributes:
-        noun: What one is called.
-        record: Its class.
-        columns: The table.
-        told: The fields, where they are not those of the columns.
-    """
+    """How one kind of thing is printed; as fields like its columns, unless told otherwise."""
 
     noun: str
     record: type[Record]
@@ -64,18 +57,15 @@ class View:
         columns = tuple(Column(path, path, wide=path in {"label", "description"}) for path in paths)
         return evolve(self, columns=columns, told="") if paths else self
 
-    def every_path(self) -> list[str]:
-        """Return the paths of all attributes that can be shown."""
-        return list(_paths(self.record))
 
-
-def _paths(record: type[Record], prefix: str = "") -> Iterator[str]:
+def paths_of(record: type[Record], prefix: str = "") -> Iterator[str]:
+    """Yield the paths of all attributes that can be shown."""
     types = get_type_hints(record)
     for name in names_of(record):
         yield prefix + name
         for each in (types[name], *get_args(types[name])):
             if isinstance(each, type) and issubclass(each, models.Record):
-                yield from _paths(each, f"{prefix}{name}.")
+                yield from paths_of(each, f"{prefix}{name}.")
 
 
 # The shape says it too, for those who see no colours.

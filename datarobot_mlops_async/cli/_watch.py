@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from attrs import frozen
 from rich.console import Group
 from rich.live import Live
@@ -18,7 +19,6 @@ from datarobot_mlops_async.cli._terminal import plain
 from datarobot_mlops_async.cli._views import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from datarobot_mlops_async.cli._terminal import Terminal
@@ -90,12 +90,17 @@ async def watch_deployments(
         if not live:
             terminal.say(f"last seen {_since(watch.stale_for or 0.0)} ago: {error.summary}")
 
-    saved = None if state is None else _load(state)
+    file = None if state is None else anyio.Path(state)
+    saved = await file.read_text("ascii") if file is not None and await file.exists() else None
     watch = session.deployments.watch(state=saved, on_outage=tell, **options)
     live = terminal.live and not as_lines
     view = _View(terminal, watch)
     try:
-        with view.shown() if live else nullcontext():
+        if live:
+            # Two lines that are drawn over would draw over each other.
+            terminal.status.hide()
+            terminal.status.live = False
+        with Live(view, console=terminal.out, refresh_per_second=2) if live else nullcontext():
             view.count = len(await watch.snapshot())
             if not live:
                 terminal.say(f"watching {count(view.count, 'deployment')}")
@@ -121,20 +126,12 @@ class _View:
         self._watch = watch
         self._changes: deque[Seen] = deque(maxlen=max(1, terminal.out.height - _LINES_BELOW))
 
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        # Two lines that are drawn over would draw over each other.
-        self._terminal.status.hide()
-        self._terminal.status.live = False
-        with Live(get_renderable=self._drawn, console=self._terminal.out, refresh_per_second=2):
-            yield
-
     def add(self, seen: Seen) -> None:
         self.trouble = ""
         self.count += (seen.kind == "added") - (seen.kind == "removed")
         self._changes.append(seen)
 
-    def _drawn(self) -> Group:
+    def __rich__(self) -> Group:
         age = self._watch.stale_for
         caption = Text("reading the list", style="quiet")
         if age is not None:
@@ -151,12 +148,6 @@ def _line(seen: Seen) -> str:
         for name in seen.fields
     )
     return "\t".join(map(field_text, (seen.kind, seen.deployment.id, seen.deployment.label, what)))
-
-
-def _load(path: Path) -> str | None:
-    with suppress(FileNotFoundError):
-        return path.read_text("ascii")
-    return None
 
 
 def _save(path: Path, state: str) -> None:
