@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._messages import clean
 from datarobot_mlops_async.cli._printing import cell, cell_of, field_text, to_json, value_at
-from datarobot_mlops_async.cli._views import BUNDLES, DEPLOYMENTS, HISTORY, Column
+from datarobot_mlops_async.cli._views import VIEWS, Column
 from datarobot_mlops_async.models import (
     Deployment,
     DeploymentModel,
@@ -24,6 +24,9 @@ from datarobot_mlops_async.models import (
     ServiceHealth,
 )
 
+DEPLOYMENTS, HISTORY, BUNDLES = (
+    VIEWS[each] for each in ("deployments.list", "deployments.model_history", "resource_bundles.list")
+)
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 

@@ -27,7 +27,7 @@ from datarobot_mlops_async.cli._messages import (
 )
 from datarobot_mlops_async.cli._options import OutputFormat
 from datarobot_mlops_async.cli._printing import table_of
-from datarobot_mlops_async.cli._views import DEPLOYMENTS
+from datarobot_mlops_async.cli._views import VIEWS
 from datarobot_mlops_async.errors import JournalError
 from datarobot_mlops_async.models import Deployment
 
@@ -133,7 +133,7 @@ class BulkAction:
             outcomes = await session.bulk(session.deployments.get, left[:_MOST_NAMED])
             shown = [each.value or Deployment(id=each.item) for each in outcomes]
         terminal.status.hide()
-        terminal.err.print(table_of(DEPLOYMENTS.columns[:3], shown, terminal.err.width))
+        terminal.err.print(table_of(VIEWS["deployments.list"].columns[:3], shown, terminal.err.width))
         if more := len(left) - len(shown):
             terminal.say(f"and {more:,} more")
 

@@ -44,12 +44,6 @@ class _Context(click.Context):
     formatter_class = _Formatter
 
 
-class _Option(click.Option):
-    def __init__(self, *arguments: Any, section: str = "Options", **attributes: Any) -> None:
-        super().__init__(*arguments, **attributes)
-        self.section = section
-
-
 class _Argument(click.Argument):
     section = "Arguments"
 
@@ -112,14 +106,14 @@ def option(names: str, about: str, *, enum: type[StrEnum] | None = None, **attri
         names: As click takes them, with blanks between them.
         about: Its line of help.
         enum: Its values are told in the help and completed; others are taken too, for a server that knows more.
-        attributes: As click takes them, and ``section``, the heading in the help that it stands under.
+        attributes: As click takes them. With a ``cls`` that has a ``section`` it stands under that heading.
     """
     if enum is not None:
         about += f" One of {', '.join(each.value for each in enum)}."
         attributes["shell_complete"] = one_of(enum)
     if not isinstance(attributes.get("default"), bool):
         attributes.setdefault("show_default", bool(attributes.get("default")))
-    return click.option(*names.split(" "), cls=_Option, help=about, **attributes)
+    return click.option(*names.split(" "), help=about, **attributes)
 
 
 def flag(names: str, about: str, **attributes: Any) -> Declaration:

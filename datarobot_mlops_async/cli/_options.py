@@ -99,9 +99,12 @@ def _moment(text: str) -> datetime:
         raise click.BadParameter(f"{text!r} is no moment such as {examples}") from None
 
 
-def _filter(name: str, metavar: str, help_: str, enum: Any = None, **more: Any) -> Declaration:
+class _Filter(click.Option):
     section = "Filters (together they narrow; one that is repeated widens)"
-    return option(name, help_, metavar=metavar, enum=enum, section=section, **more)
+
+
+def _filter(name: str, metavar: str, help_: str, enum: Any = None, **more: Any) -> Declaration:
+    return option(name, help_, metavar=metavar, enum=enum, cls=_Filter, **more)
 
 
 def _several(*arguments: Any) -> Declaration:

@@ -97,77 +97,9 @@ def daily_predictions(deployment: Deployment) -> str:
     return f"{sum(rates) / len(rates):,.0f}" if rates else "-"
 
 
-DEPLOYMENTS = View(
-    "deployment",
-    models.Deployment,
-    (
-        Column("Id", "id"),
-        Column("Label", "label", wide=True),
-        Column("Status", "status"),
-        Column("Health", health_signs, legend=HEALTH_LEGEND),
-        Column("Importance", "importance", from_width=100),
-        Column("Predictions/day", daily_predictions, from_width=120, right=True),
-        Column("Last prediction", "prediction_usage.last_timestamp", from_width=100),
-    ),
-    "id label status service_health.status model_health.status accuracy_health.status importance "
-    "prediction_usage.last_timestamp",
-)
-
-DELETED = View(
-    "deleted deployment",
-    models.DeletedDeployment,
-    (Column("Id", "id"), Column("Label", "label", wide=True), Column("Deleted", "deleted_at")),
-)
-
-CUSTOM_MODELS = View(
-    "custom model deployment",
-    models.CustomModelDeployment,
-    (
-        Column("Id", "id"),
-        Column("Label", "label", wide=True),
-        Column("Status", "status"),
-        Column("Tests", "testing_status", from_width=90),
-        Column("Environment", "execution_environment.name", from_width=130),
-        Column("Deployed", "deployed"),
-    ),
-    "id label status testing_status custom_model.name execution_environment.name deployed deployed_by",
-)
-
-FEATURES = View(
-    "feature",
-    models.Feature,
-    (
-        Column("Name", "name", wide=True),
-        Column("Type", "feature_type"),
-        Column("Importance", "importance", right=True),
-        Column("Known in advance", "known_in_advance", from_width=100),
-        Column("Date format", "date_format", from_width=100),
-    ),
-)
-
-
 def _span(entry: ModelHistory) -> str:
     start, end = field_text(entry.start_date)[:10], field_text(entry.end_date)[:10]
     return f"{start or '?'} to {end or 'now'}"
-
-
-HISTORY = View(
-    "champion",
-    models.ModelHistory,
-    (
-        Column("Model package", "model_package.name", wide=True),
-        Column("Champion", _span),
-        Column("Replaced because", "replacement_reason"),
-        Column("Package id", "model_package.id", from_width=110),
-    ),
-    "model_package.id model_package.name start_date end_date replacement_reason",
-)
-
-CAPABILITIES = View(
-    "capability",
-    models.DeploymentCapability,
-    (Column("Name", "name"), Column("Supported", "supported"), Column("Why", "messages", wide=True)),
-)
 
 
 def _gpu(bundle: ResourceBundle) -> str | None:
@@ -176,27 +108,79 @@ def _gpu(bundle: ResourceBundle) -> str | None:
     return f"{field_text(bundle.gpu_count) or '?'} x {field_text(bundle.gpu_maker) or 'GPU'}"
 
 
-BUNDLES = View(
-    "bundle",
-    models.ResourceBundle,
-    (
-        Column("Id", "id"),
-        Column("Name", "name"),
-        Column("CPUs", "cpu_count", right=True),
-        Column("Memory", lambda bundle: size(bundle.memory_bytes or 0), right=True),
-        Column("GPUs", _gpu),
-        Column("Use cases", "use_cases", wide=True),
-    ),
-    "id name cpu_count memory_bytes gpu_count gpu_maker use_cases",
-)
-
 VIEWS = {
-    "deployments.list": DEPLOYMENTS,
-    "deployments.features": FEATURES,
-    "deployments.model_history": HISTORY,
-    "deployments.capabilities": CAPABILITIES,
-    "deleted_deployments.list": DELETED,
-    "custom_model_deployments.list": CUSTOM_MODELS,
-    "resource_bundles.list": BUNDLES,
+    "deployments.list": View(
+        "deployment",
+        models.Deployment,
+        (
+            Column("Id", "id"),
+            Column("Label", "label", wide=True),
+            Column("Status", "status"),
+            Column("Health", health_signs, legend=HEALTH_LEGEND),
+            Column("Importance", "importance", from_width=100),
+            Column("Predictions/day", daily_predictions, from_width=120, right=True),
+            Column("Last prediction", "prediction_usage.last_timestamp", from_width=100),
+        ),
+        "id label status service_health.status model_health.status accuracy_health.status importance "
+        "prediction_usage.last_timestamp",
+    ),
+    "deployments.features": View(
+        "feature",
+        models.Feature,
+        (
+            Column("Name", "name", wide=True),
+            Column("Type", "feature_type"),
+            Column("Importance", "importance", right=True),
+            Column("Known in advance", "known_in_advance", from_width=100),
+            Column("Date format", "date_format", from_width=100),
+        ),
+    ),
+    "deployments.model_history": View(
+        "champion",
+        models.ModelHistory,
+        (
+            Column("Model package", "model_package.name", wide=True),
+            Column("Champion", _span),
+            Column("Replaced because", "replacement_reason"),
+            Column("Package id", "model_package.id", from_width=110),
+        ),
+        "model_package.id model_package.name start_date end_date replacement_reason",
+    ),
+    "deployments.capabilities": View(
+        "capability",
+        models.DeploymentCapability,
+        (Column("Name", "name"), Column("Supported", "supported"), Column("Why", "messages", wide=True)),
+    ),
+    "deleted_deployments.list": View(
+        "deleted deployment",
+        models.DeletedDeployment,
+        (Column("Id", "id"), Column("Label", "label", wide=True), Column("Deleted", "deleted_at")),
+    ),
+    "custom_model_deployments.list": View(
+        "custom model deployment",
+        models.CustomModelDeployment,
+        (
+            Column("Id", "id"),
+            Column("Label", "label", wide=True),
+            Column("Status", "status"),
+            Column("Tests", "testing_status", from_width=90),
+            Column("Environment", "execution_environment.name", from_width=130),
+            Column("Deployed", "deployed"),
+        ),
+        "id label status testing_status custom_model.name execution_environment.name deployed deployed_by",
+    ),
+    "resource_bundles.list": View(
+        "bundle",
+        models.ResourceBundle,
+        (
+            Column("Id", "id"),
+            Column("Name", "name"),
+            Column("CPUs", "cpu_count", right=True),
+            Column("Memory", lambda bundle: size(bundle.memory_bytes or 0), right=True),
+            Column("GPUs", _gpu),
+            Column("Use cases", "use_cases", wide=True),
+        ),
+        "id name cpu_count memory_bytes gpu_count gpu_maker use_cases",
+    ),
 }
 """By the methods that return them, as their paths from a session."""
