@@ -67,8 +67,7 @@ def command(deployments: int, image_size: int, keep: bool) -> None:
             f"An emulator in this process serves {count(deployments, 'deployment')} and an image of "
             f"{size(image_size)}\nat {emulator.endpoint}"
         )
-        for typed, called in _SCENES:
-            path = _play(typed, called)
+        *_, path = [_play(typed, called) for typed, called in _SCENES]
         click.echo(f"kept: {path}" if keep else "the image was removed again (--keep keeps it)")
 
 
