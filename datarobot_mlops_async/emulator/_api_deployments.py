@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._emulator import Emulator
     from ._fleet import Fleet
-    from ._inputs import Body
+    from ._routing import Body
 
 _ON_THE_WAY = {"active": "launching", "inactive": "stopping"}
 _CHANGING = ("launching", "stopping", "replacingModel")

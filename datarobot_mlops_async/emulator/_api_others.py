@@ -59,18 +59,17 @@ def _check_may_erase(state: State) -> None:
 def _custom_models(call: Call) -> Answer:
     fleet, query = call.state.fleet, call.query
     query.status = 400
-    models, environments = query.repeated("customModelIds"), query.repeated("environmentIds")
+    wanted = {
+        "customModelId": query.repeated("customModelIds"),
+        "executionEnvironmentId": query.repeated("environmentIds"),
+    }
 
     def is_asked_for(row: Row) -> bool:
         image = row.body["model"].get("customModelImage")
-        return (
-            image is not None
-            and (models is None or image["customModelId"] in models)
-            and (environments is None or image["executionEnvironmentId"] in environments)
-        )
+        return image is not None and all(ids is None or image[name] in ids for name, ids in wanted.items())
 
     rows = fleet.select(
-        ("custom models", models, environments),
+        ("custom models", *wanted.values()),
         lambda: sorted(filter(is_asked_for, fleet), key=lambda row: row.created, reverse=True),
     )
     return call.page_of(rows, maximum=1000, encoded=_encode_custom, last="")

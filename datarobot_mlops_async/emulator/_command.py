@@ -85,7 +85,9 @@ def command(*, direct: bool, tls_cert: str | None, tls_key: str | None, **option
     if direct:
         settings["image_redirect"] = None
     try:
-        settings["tls"] = None if tls_cert is None else _tls(tls_cert, tls_key)
+        if tls_cert is not None:
+            settings["tls"] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            settings["tls"].load_cert_chain(tls_cert, tls_key)
         emulator = Emulator(**settings)
     except (ValueError, ssl.SSLError) as error:
         raise click.UsageError(str(error)) from None
@@ -96,12 +98,6 @@ def command(*, direct: bool, tls_cert: str | None, tls_key: str | None, **option
 
 
 command.params[:0] = [_option(each) for each in fields(Emulator) if each.metadata.get("option")]
-
-
-def _tls(certificates: str, key: str | None) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates, key)
-    return context
 
 
 def serve(

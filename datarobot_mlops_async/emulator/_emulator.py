@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from attrs import Attribute, Factory, define, field
-from attrs.validators import gt, instance_of, matches_re, optional
+from attrs.validators import and_, gt, instance_of, matches_re, optional
 
 from . import _api_deployments, _api_others  # noqa: F401 - they fill the table of routes
 from ._objects import ContentDiscardedError
@@ -27,37 +27,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _not_negative(wording: str, *kinds: Any) -> Any:
+def _check(is_fine: Callable[[Any], bool], wording: str, error: type[Exception] = ValueError) -> Any:
     def check(_instance: object, attribute: Attribute[Any], value: Any) -> None:
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise TypeError(f"{attribute.name} must be {wording}, got {value!r}")
-        if value is not None and not value >= 0:
-            raise ValueError(f"{attribute.name} must not be negative, got {value!r}")
+        if not is_fine(value):
+            raise error(f"{attribute.name} must {wording}, got {value!r}")
 
     return check
 
 
-_COUNT = _not_negative("a whole number", int)
-_COUNT_OR_NONE = _not_negative("a whole number or None", int, type(None))
-_SECONDS = _not_negative("a number", int, float)
-_TEXT = instance_of(str)
+def _number(wording: str, *kinds: type) -> Any:
+    """Check for a number from 0 up; booleans are integers only to Python."""
+    is_one = _check(lambda value: type(value) in kinds, wording, TypeError)
+    return and_(is_one, _check(lambda value: value >= 0, "not be negative"))
 
 
 def _one_of(*allowed: object) -> Any:
-    def check(_instance: object, attribute: Attribute[Any], value: object) -> None:
-        if value not in allowed:
-            raise ValueError(f"{attribute.name} must be one of {allowed}, got {value!r}")
-
-    return check
+    return _check(allowed.__contains__, f"be one of {allowed}")
 
 
-def _recent_minute() -> datetime:
-    return datetime.now(UTC).replace(second=0, microsecond=0)
-
-
-def _aware(_instance: object, attribute: Attribute[Any], value: datetime) -> None:
-    if value.tzinfo is None:
-        raise ValueError(f"{attribute.name} must carry a time zone, got {value!r}")
+_COUNT = _number("be a whole number", int)
+_SECONDS = _number("be a number", int, float)
+_TEXT = instance_of(str)
+_AWARE = _check(lambda moment: moment.tzinfo is not None, "carry a time zone")
 
 
 def _setting(meaning: str, default: Any = None, check: Any = None, option: str = "", **more: Any) -> Any:
@@ -85,7 +76,7 @@ class Emulator:
     deployments: int = _setting("How many deployments there are at the start (250). Fixed.", 250, _COUNT, "N")
     image_size: int | None = _setting(
         "Size of the image in bytes (64MiB), None for no image. Fixed, see replace_image.",
-        *(64 * 2**20, _COUNT_OR_NONE, "SIZE"),
+        *(64 * 2**20, optional(_COUNT), "SIZE"),
     )
     # It returns an attrs field, which ruff cannot see.
     image_file: str | Path | None = _setting("A file to serve as the image. Fixed.", option="FILE")  # noqa: RUF009
@@ -96,14 +87,12 @@ class Emulator:
     )
     epoch: datetime = _setting(  # noqa: RUF009
         "The moment that timestamps of the fleet lead up to, by default now. Fixed.",
-        *(Factory(_recent_minute), _aware),
+        *(Factory(lambda: datetime.now(UTC).replace(second=0, microsecond=0)), _AWARE),
     )
     host: str = _setting("Address to listen on (127.0.0.1). Fixed.", "127.0.0.1", _TEXT, "TEXT")
     port: int = _setting("Port of the API (any free one, of the command 8642). Fixed.", 0, _COUNT, "PORT")
     storage_port: int = _setting("Port of the object storage (any free one). Fixed.", 0, _COUNT, "PORT")
-    path_prefix: str = _setting(
-        "What stands before /api/v2, as on a server behind a gateway. Fixed.", "", _TEXT
-    )
+    path_prefix: str = _setting("What stands before /api/v2, as behind a gateway. Fixed.", "", _TEXT)
     tls: ssl.SSLContext | None = _setting("The servers' side of TLS, None for HTTP. Fixed.")  # noqa: RUF009
     token: str = _setting(
         "The API token that is accepted (emulator-token): setting another one revokes it.",
@@ -115,9 +104,7 @@ class Emulator:
     operation_seconds: float = _setting("How long operations take from now on (1s).", 1.0, _SECONDS, "TIME")
     drift_rate: float = _setting("Changes a second of the fleet by itself (0).", 0.0, _SECONDS, "RATE")
     deletion_lag: float = _setting("How long deleted deployments are still there (0).", 0.0, _SECONDS, "TIME")
-    signature_seconds: float = _setting(
-        "Life of a signed URL issued from now on (15m).", 900.0, _SECONDS, "TIME"
-    )
+    signature_seconds: float = _setting("Life of a signed URL from now on (15m).", 900.0, _SECONDS, "TIME")
     image_redirect: int | None = _setting(
         "Status with which the image's route points at the storage, None for the API serving it itself.",
         *(302, _one_of(None, 301, 302, 303, 307, 308)),
@@ -130,9 +117,7 @@ class Emulator:
     resource_bundles: bool = _setting("Whether the organization has resource bundles, 403 otherwise.", True)
     can_create: bool = _setting("Whether the user may create deployments, 403 otherwise.", True)
     can_erase: bool = _setting("Whether the user may see and erase deleted deployments, 403 otherwise.", True)
-    max_deployments: int | None = _setting(
-        "The organization's quota, 409 above it, None for no quota.", None, _COUNT_OR_NONE
-    )
+    max_deployments: int | None = _setting("The quota, 409 above it (none).", None, optional(_COUNT))
     dialect: Literal["page", "older", "newer"] = _setting(
         "Age of the server: like the page, older with fields missing, newer with more fields and values (page).",
         *("page", _one_of("page", "older", "newer"), "page|older|newer"),
@@ -306,7 +291,6 @@ class Emulator:
     @property
     def changes(self) -> tuple[FleetChange, ...]:
         """What has happened to the fleet, by requests and by drift, oldest first: the last 10,000."""
-
         self._call(self._state.settle)
         return self._call(lambda: tuple(self._state.fleet.changes))
 

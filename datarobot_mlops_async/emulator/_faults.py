@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 import re
 import shlex
-import sys
 import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,66 +67,63 @@ def parse_size(value: str | float) -> int:
 
 def _quantity(value: str | float, units: Mapping[str, float], expected: str) -> float:
     if not isinstance(value, str):
-        number: float = _number("a number from 0 up", 0, sys.float_info.max, float)(value)
-        return number
+        amount: float = _amount(value)
+        return amount
     matched = _QUANTITY.fullmatch(value.strip())
     if matched is None or matched[2].lower() not in units:
         raise ValueError(f"{value!r} is not {expected}")
     return float(matched[1]) * units[matched[2].lower()]
 
 
-def _flag(value: object) -> bool:
-    switched = _SWITCHED.get(str(value).lower())
-    if switched is None:
-        raise ValueError(f"{value!r} is neither true nor false")
-    return switched
-
-
-def _number(wording: str, lowest: float, highest: float, kind: type[int | float] = int) -> Any:
-    def convert(value: Any) -> float:
-        number = kind(value)
-        if number != float(value) or not lowest <= number <= highest:
-            raise ValueError(f"{value!r} is not {wording}")
-        return number
+def _reader(read: Callable[[Any], Any], is_fine: Callable[[Any], object], refusal: str) -> Any:
+    def convert(value: Any) -> Any:
+        result = read(value)
+        if not is_fine(result):
+            raise ValueError(f"{value!r} {refusal}")
+        return result
 
     return convert
 
 
-def _text(pattern: str, wording: str) -> Any:
-    def convert(value: object) -> str:
-        text = str(value)
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"{text!r} {wording}")
-        return text
-
-    return convert
+def _integer(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(value)
 
 
 def _one_of(*allowed: str) -> Any:
-    return _text("|".join(allowed), f"is not one of {', '.join(allowed)}")
+    return _reader(str, allowed.__contains__, f"is not one of {', '.join(allowed)}")
 
 
-_whole = _number("a whole number from 0 up", 0, math.inf)
-_status = _number("an HTTP status from 200 to 599", 200, 599)
-_share = _number("a probability from 0 to 1", 0, 1, float)
-_header_text = _text(r"[\t -~]*", "cannot stand in a header")
-_header = _text(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*", "is not a header such as 'X-Name: value'")
-_finite = _text(r"(?i)(?!(date:)?[+-]?(inf|infinity|nan)$).*", "is not a time that a server could ask for")
+_amount = _reader(float, lambda number: 0 <= number < math.inf, "is not a number from 0 up")
+_whole = _reader(_integer, lambda number: number >= 0, "is not a whole number from 0 up")
+_status = _reader(_integer, range(200, 600).__contains__, "is not an HTTP status from 200 to 599")
+_share = _reader(float, lambda number: 0 <= number <= 1, "is not a probability from 0 to 1")
+_flag = _reader(
+    lambda value: _SWITCHED.get(str(value).lower()),
+    lambda flag: flag is not None,
+    "is neither true nor false",
+)
+_rate = _reader(
+    lambda value: value if isinstance(value, float) else parse_size(value),
+    *(lambda rate: 0 < rate < math.inf, "is not a rate in bytes a second"),
+)
+_header_text = _reader(str, re.compile(r"[\t -~]*").fullmatch, "cannot stand in a header")
+_header = _reader(
+    str,
+    re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*").fullmatch,
+    "is not a header such as 'X-Name: value'",
+)
+_endless = re.compile(r"(date:)?[+-]?(inf|infinity|nan)", re.IGNORECASE).fullmatch
+_finite = _reader(_header_text, lambda text: not _endless(text), "is not a time that a server could ask for")
 
 
 def _offset(value: Any) -> int:
     return FIRST if value in ("first", FIRST) else parse_size(value)
 
 
-def _rate(value: Any) -> float:
-    rate = value if isinstance(value, float) else parse_size(value)
-    if not 0 < rate < math.inf:
-        raise ValueError(f"{value!r} is not a rate in bytes a second")
-    return rate
-
-
 def _retry_after(value: object) -> str:
-    text: str = _finite(_header_text(value))
+    text: str = _finite(value)
     _retry_after_value(text)
     return text
 
@@ -172,7 +168,7 @@ class Fault:
 
     latency: float = _word(parse_seconds, "answers this much later", default=0.0)
     status: int | None = _word(_status, "answers this status; the request has no effect")
-    body: str | bytes | None = _word(_body, "answers html, empty or any text, JSON too; as with status")
+    body: str | bytes | None = _word(_body, "answers html, empty or any text, JSON too; it has no effect")
     retry_after: str | None = _word(
         _retry_after, "adds Retry-After: seconds, date:SECONDS from now as a date, or any text"
     )

@@ -132,11 +132,9 @@ def draw_image(size: int, seed: int, release: int, modified: datetime) -> Image:
     )
 
 
-def given_image(path: Path, modified: datetime) -> Image:
-    return Image(content=_GivenArchive(path), filename=path.name, modified=modified)
+class GivenArchive(FileContent):
+    """Somebody's own image, from a file."""
 
-
-class _GivenArchive(FileContent):
     def image_id(self) -> str:
         """Return the digest of the configuration that the archive names; that of the file if it names none."""
         return _read_image_id(self.path, self.etag) or self.sha256()

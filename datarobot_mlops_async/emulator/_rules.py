@@ -14,7 +14,7 @@ from ._routing import route
 from ._samples import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from attrs import Attribute
 
@@ -24,13 +24,7 @@ _CONDITIONS = {"times", "after", "probability"}
 _METHODS = ("*", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-def parse_fault(
-    rule: str,
-    *,
-    when: Callable[[Request], bool] | None = None,
-    before: Callable[[], object] | None = None,
-    **words: Any,
-) -> Fault:
+def parse_fault(rule: str, *, when: Any = None, before: Any = None, **words: Any) -> Fault:
     """Read a rule; `words` add to what its text says."""
     try:
         method, path, *tokens = _split(rule)

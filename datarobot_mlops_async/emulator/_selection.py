@@ -6,7 +6,7 @@ from functools import reduce
 from operator import getitem
 from typing import TYPE_CHECKING, Any
 
-from ._inputs import Parameters
+from ._routing import Parameters
 from ._samples import HEALTHS, SAMPLES
 
 if TYPE_CHECKING:

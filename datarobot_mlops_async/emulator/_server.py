@@ -151,7 +151,6 @@ class ServerThread:
         self._thread.join()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
-
         async def run() -> T:
             return function(*arguments)
 
@@ -190,15 +189,11 @@ class ServerThread:
         task.add_done_callback(lambda _: connection.close())
 
     async def _converse(self, origin: Literal["api", "storage"], accepted: socket.socket) -> None:
-        try:
+        with suppress(OSError):  # the client went away; there is nobody to tell
             connection = await Connection.open(accepted, self._tls)
-        except OSError:
-            return
-        try:
-            while (request := await receive(connection, origin)) is not None:
-                if not await respond(self._state, request, connection):
-                    return
-        except OSError:
-            return  # the client went away; there is nobody to tell
-        finally:
-            connection.close()
+            try:
+                while (request := await receive(connection, origin)) is not None:
+                    if not await respond(self._state, request, connection):
+                        return
+            finally:
+                connection.close()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field, frozen
 
 from ._fleet import Drift, Fleet
-from ._image import Image, draw_image, given_image
+from ._image import GivenArchive, Image, draw_image
 from ._objects import FileContent, Signer, StoredObject, drawn_content, given_content
 from ._rules import FaultRegistry, parse_fault, parse_route
 from ._samples import Json, timestamp
@@ -142,7 +142,8 @@ class State:
         self.image: Image | None = None
         self.bytes_sent = 0
         if settings.image_file is not None:
-            self._publish(given_image(Path(settings.image_file), settings.epoch))
+            content = GivenArchive(Path(settings.image_file))
+            self._publish(Image(content=content, filename=content.path.name, modified=settings.epoch))
         elif settings.image_size is not None:
             self._publish(draw_image(settings.image_size, settings.seed, 0, settings.epoch))
 
