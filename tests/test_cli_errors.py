@@ -349,6 +349,11 @@ def test_error_of_the_system_is_words_and_no_number():
     assert failure_of(OSError(28, "No space left on device")).message == "No space left on device"
 
 
+def test_errors_that_came_together_are_told_by_the_first():
+    inner = ExceptionGroup("", [PermissionError(13, "Permission denied", "/x/y"), KeyError("other")])
+    assert failure_of(ExceptionGroup("", [inner])).message == "/x/y: Permission denied"
+
+
 def test_token_comes_from_a_command(dr, datarobot_emulator, monkeypatch):
     endpoint, token = datarobot_emulator.endpoint, datarobot_emulator.token
     for name in ("DATAROBOT_ENDPOINT", "DATAROBOT_API_TOKEN"):

@@ -14,17 +14,7 @@ from rich import progress as bars
 
 from datarobot_mlops_async.artifacts import RateLimit
 from datarobot_mlops_async.bulk import Outcome, OutcomeState, read_journal
-from datarobot_mlops_async.cli._messages import (
-    GO_ON,
-    ExitCode,
-    Failure,
-    clean,
-    count,
-    escaped,
-    failure_of,
-    size,
-    usage,
-)
+from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._options import OutputFormat
 from datarobot_mlops_async.cli._printing import table_of
 from datarobot_mlops_async.cli._views import VIEWS
@@ -72,14 +62,14 @@ class BulkAction:
         # A thing that another run chose may not be among them any more.
         shown = [each for each in found if each.id in left]
         done = f" ({self._done:,} more are done)" if self._done else ""
-        counted = count(len(left), "deployment") + done
+        counted = messages.count(len(left), "deployment") + done
         if not left:
             terminal.say(f"no deployments to {verb}{done}")
         elif options.dry_run:
             if len(shown) == len(left):
                 self.cli.printer("deployments.list", OutputFormat(as_lines=options.as_lines)).several(shown)
             else:
-                terminal.write("\n".join(map(clean, left)))
+                terminal.write("\n".join(map(messages.clean, left)))
             terminal.say(f"would {verb} {counted}")
         else:
             if terminal.can_ask and not options.yes:
@@ -95,7 +85,7 @@ class BulkAction:
 
     async def _find(self) -> list[Deployment]:
         options = self.options
-        if not (options.filters or options.everything):
+        if not options.by_filter:
             return []
         with self.cli.terminal.status.busy("looking for deployments"):
             return await self.cli.session.deployments.list(limit=options.limit, **options.filters).collect()
@@ -107,7 +97,7 @@ class BulkAction:
             journal = read_journal(self.options.resume)
             journal.require(action=self._action, endpoint=self.cli.session.settings.endpoint)
         except JournalError as error:
-            raise usage(f"--resume: {error}") from None
+            raise messages.usage(f"--resume: {error}") from None
         return journal.outcomes
 
     def _choose(self, found: Sequence[Deployment]) -> list[str]:
@@ -116,8 +106,9 @@ class BulkAction:
         self._asked = options.ids or [each.id for each in found]
         if not options.ids:
             # A filter for what is active does not find again what was deactivated without our hearing of it.
-            by_filter = options.filters or options.everything
-            again = [each.item for each in earlier if each.state is OutcomeState.UNKNOWN or not by_filter]
+            again = [
+                each.item for each in earlier if each.state is OutcomeState.UNKNOWN or not options.by_filter
+            ]
             self._asked = list(dict.fromkeys([*again, *self._asked]))
         self._chosen = list(dict.fromkeys([*(each.item for each in earlier), *self._asked]))
         done = {each.item for each in earlier if each.state is OutcomeState.SUCCEEDED}
@@ -174,9 +165,9 @@ class BulkAction:
             elif self._told == _MOST_TOLD + 1:
                 terminal.say("more failures are not shown one by one")
         if self.options.as_lines:
-            terminal.write(escaped(outcome.to_json()))
+            terminal.write(messages.escaped(outcome.to_json()))
         elif not terminal.for_people:
-            terminal.write(f"{clean(outcome.item)}\t{outcome.state.value}")
+            terminal.write(f"{messages.clean(outcome.item)}\t{outcome.state.value}")
         failures = f"[bad]{self._told:,} failed[/]" if self._told else ""
         view.show(failures, advance=0 if _is_on_its_way(outcome) else 1)
 
@@ -186,14 +177,14 @@ class BulkAction:
         if len(self._chosen) == 1 and failed and failed[0].state is OutcomeState.FAILED and failed[0].error:
             # One action's failure is that of the command, and there is nothing to go on with.
             self._forget_journal()
-            raise failure_of(failed[0].error)
+            raise messages.failure_of(failed[0].error)
         sum_up(terminal, list(self._outcomes.values()), len(self._chosen))
         if any(each.state is OutcomeState.UNKNOWN and not each.location for each in failed):
             terminal.say(
                 "whether the unknown ones were done, nobody heard: --repeat-unknown acts on them again"
             )
         if failed or len(self._outcomes) < len(self._chosen):
-            raise Failure(self._how_to_go_on(), ExitCode.PARTIAL)
+            raise messages.Failure(self._how_to_go_on(), messages.ExitCode.PARTIAL)
         self._forget_journal()
 
     def _forget_journal(self) -> None:
@@ -229,7 +220,7 @@ async def download_many(
     """
     terminal, reached = cli.terminal, dict.fromkeys(ids, 0)
     limit = None if max_rate is None else RateLimit(max_rate)
-    cli.go_on = lambda: GO_ON
+    cli.go_on = lambda: messages.GO_ON
     await anyio.Path(directory).mkdir(parents=True, exist_ok=True)
     here = {each.name async for each in anyio.Path(directory).iterdir() if await each.is_file()}
     left = [each for each in ids if how["overwrite"] or f"{each}{suffix}" not in here]
@@ -237,7 +228,7 @@ async def download_many(
         terminal.say(f"{len(ids) - len(left):,} of {len(ids):,} are here already")
 
     def amount() -> str:
-        return size(sum(reached.values()))
+        return messages.size(sum(reached.values()))
 
     async def download(deployment_id: str) -> DownloadResult:
         def show(progress: Progress) -> None:
@@ -260,8 +251,8 @@ async def download_many(
         outcomes = await cli.session.bulk(download, left, max_concurrency=at_a_time, on_outcome=take)
     if any(each.state is not OutcomeState.SUCCEEDED for each in outcomes):
         sum_up(terminal, outcomes, len(left))
-        raise Failure("the same command tries again what is missing", ExitCode.PARTIAL)
-    terminal.say(f"{count(len(left), 'file')}, {amount()}")
+        raise messages.Failure("the same command tries again what is missing", messages.ExitCode.PARTIAL)
+    terminal.say(f"{messages.count(len(left), 'file')}, {amount()}")
 
 
 class ManyView(bars.Progress):
@@ -303,7 +294,7 @@ def reason_of(outcome: Outcome[str, Any]) -> str:
         return "" if outcome.state is OutcomeState.SUCCEEDED else "interrupted"
     message = getattr(outcome.error, "message", None) or str(outcome.error)
     status = getattr(outcome.error, "status", None)
-    return clean(f"{status} {message}" if status else f"{type(outcome.error).__name__}: {message}")
+    return messages.clean(f"{status} {message}" if status else f"{type(outcome.error).__name__}: {message}")
 
 
 def sum_up(terminal: Terminal, outcomes: Sequence[Outcome[str, Any]], chosen: int) -> None:

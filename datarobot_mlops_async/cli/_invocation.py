@@ -20,18 +20,8 @@ from datarobot_mlops_async._config import TokenCommand
 from datarobot_mlops_async._progress.rich_bars import RichBars
 from datarobot_mlops_async._progress.words import LogLines
 from datarobot_mlops_async.artifacts import verify_file
+from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk import BulkAction
-from datarobot_mlops_async.cli._messages import (
-    GO_ON,
-    ExitCode,
-    Failure,
-    clean,
-    duration,
-    failure_of,
-    rate,
-    size,
-    usage,
-)
 from datarobot_mlops_async.cli._options import STDIN, STDOUT, BulkOptions, OutputFormat
 from datarobot_mlops_async.cli._printing import Printer, show
 from datarobot_mlops_async.cli._terminal import CleanLines, LogHandler, Terminal, can_redraw
@@ -91,8 +81,8 @@ class Invocation:
         try:
             return anyio.run(main)
         except (BrokenPipeError, KeyboardInterrupt) as error:
-            end = failure_of(error)
-            raise Failure("; ".join(filter(None, (end.message, self.go_on()))), end.code) from None
+            end = messages.failure_of(error)
+            raise messages.Failure("; ".join(filter(None, (end.message, self.go_on()))), end.code) from None
 
     def _session(self) -> AsyncSession:
         options = {name: value for name, value in self.given.items() if value is not None}
@@ -136,12 +126,12 @@ class Invocation:
 
         if operation.location is not None:
             # It is the server's text, and will be pasted into a shell.
-            again = f"dr-mlops operations wait {shlex.quote(clean(operation.location))}"
+            again = f"dr-mlops operations wait {shlex.quote(messages.clean(operation.location))}"
             self.go_on = lambda: f"the server goes on with it; to wait again: {again}"
         with self.terminal.status.busy(what):
             result = await operation.wait(timeout=patience, on_update=update)
         self.go_on = lambda: ""
-        self.terminal.say(f"{what}: done in {duration(time.monotonic() - started)}")
+        self.terminal.say(f"{what}: done in {messages.duration(time.monotonic() - started)}")
         return result
 
     async def finish(self, operation: Operation[Any], what: str, *, wait: bool, patience: float) -> None:
@@ -151,7 +141,7 @@ class Invocation:
         elif operation.location is None:
             self.terminal.say("done: the server had finished at once")
         else:
-            self.terminal.write(clean(operation.location))
+            self.terminal.write(messages.clean(operation.location))
 
     async def download(self, artifact: Artifact, destination: str, **how: Any) -> DownloadResult:
         """Download to where the user says, show how far it is, and print the file's path as the result."""
@@ -159,9 +149,9 @@ class Invocation:
         if destination == STDOUT:
             return await self._stream(artifact, **how)
         if how.get("resume"):
-            self.go_on = lambda: GO_ON
+            self.go_on = lambda: messages.GO_ON
         if artifact.filename:
-            terminal.say(artifact.filename + (f", {size(artifact.size)}" if artifact.size else ""))
+            terminal.say(artifact.filename + (f", {messages.size(artifact.size)}" if artifact.size else ""))
         result = await self._drawn(partial(artifact.download, destination, **how), live=terminal.live)
         terminal.say(verdict(result))
         # A pipe or a device has the bytes, and no path worth telling.
@@ -178,13 +168,14 @@ class Invocation:
         terminal = self.terminal
         if terminal.is_closed or terminal.for_people:
             state = "closed" if terminal.is_closed else "a terminal"
-            raise usage(f"stdout is {state}: redirect it, or name a file")
+            raise messages.usage(f"stdout is {state}: redirect it, or name a file")
         fetch = partial(artifact.download, sys.stdout.buffer, **how)
         try:
             result = await self._drawn(fetch, live=can_redraw(terminal.err))
         except (IntegrityError, ObjectChangedError) as error:
-            raise Failure(
-                f"{error.summary}; what was written to stdout is wrong: throw it away", ExitCode.DOWNLOAD
+            raise messages.Failure(
+                f"{error.summary}; what was written to stdout is wrong: throw it away",
+                messages.ExitCode.DOWNLOAD,
             ) from error
         sys.stdout.buffer.flush()
         terminal.say(verdict(result))
@@ -254,10 +245,10 @@ def verdict(result: DownloadResult) -> str:
     if result.already_present:
         return f"already here, SHA-256 verified: {result.sha256}"
     checked = f"SHA-256 verified: {result.sha256}" if result.verified_by else f"SHA-256 {result.sha256}"
-    resumed = f" after {size(result.resumed_from)} from before" if result.resumed_from else ""
+    resumed = f" after {messages.size(result.resumed_from)} from before" if result.resumed_from else ""
     fetched = result.size - result.resumed_from
-    speed = f" ({rate(fetched / result.elapsed)})" if result.elapsed > 0 else ""
-    return f"{size(result.size)} in {duration(result.elapsed)}{resumed}{speed}, {checked}"
+    speed = f" ({messages.rate(fetched / result.elapsed)})" if result.elapsed > 0 else ""
+    return f"{messages.size(result.size)} in {messages.duration(result.elapsed)}{resumed}{speed}, {checked}"
 
 
 def _credentials(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import field, fields, frozen
+from attrs import fields, frozen
 
 from datarobot_mlops_async.cli._command import argument, flag, option, recent, together, with_session
 from datarobot_mlops_async.cli._messages import usage
@@ -189,29 +189,33 @@ def output_format(view: str) -> Declaration:
 class BulkOptions:
     """Which deployments an action is for, and how it is carried out."""
 
-    ids: list[str] | None = None
-    filters: dict[str, Any] = field(factory=dict)
-    everything: bool = False
-    limit: int | None = None
-    yes: bool = False
-    dry_run: bool = False
-    resume: Path | None = None
-    max_concurrency: int = 16
-    stop_on_error: bool = False
-    repeat_unknown: bool = False
-    as_lines: bool = False
+    ids: list[str] | None
+    filters: dict[str, Any]
+    everything: bool
+    limit: int | None
+    yes: bool
+    dry_run: bool
+    resume: Path | None
+    max_concurrency: int
+    stop_on_error: bool
+    repeat_unknown: bool
+    as_lines: bool
+
+    def __attrs_post_init__(self) -> None:
+        if self.ids is not None and self.by_filter:
+            raise usage("ids and filters exclude each other")
+        if self.ids is None and not self.by_filter and self.resume is None:
+            raise usage("name deployments (or - for stdin), or give a filter such as --search, or --all")
+
+    @property
+    def by_filter(self) -> bool:
+        """Whether the deployments are to be looked for."""
+        return self.everything or bool(self.filters)
 
 
-def _bulk_options(
-    *, ids: list[str] | None, everything: bool, resume: Path | None, **more: Any
-) -> BulkOptions:
-    names = {each.name for each in fields(BulkOptions)}
-    filters = given(**{name: more.pop(name) for name in {*more} - names})
-    if ids is not None and (filters or everything):
-        raise usage("ids and filters exclude each other")
-    if ids is None and not filters and not everything and resume is None:
-        raise usage("name deployments (or - for stdin), or give a filter such as --search, or --all")
-    return BulkOptions(ids=ids, filters=filters, everything=everything, resume=resume, **more)
+def _bulk_options(**options: Any) -> BulkOptions:
+    chosen = {each.name: options.pop(each.name) for each in fields(BulkOptions) if each.name in options}
+    return BulkOptions(filters=given(**options), **chosen)
 
 
 bulk_options = together(
@@ -274,15 +278,7 @@ artifact_options = together(
 
 
 def listing(group: click.Group, name: str, method: str, *options: Declaration, about: str) -> None:
-    """Add a command that prints a list.
-
-    Args:
-        group: Where.
-        name: The command.
-        method: The method's path from the session, as in `VIEWS`. Its parameters are the options.
-        options: Their declarations.
-        about: The command's help.
-    """
+    """Add a command that prints the list that a method returns, named as in `VIEWS`; it gets the options."""
 
     @with_session
     async def command(cli: Invocation, *, output: OutputFormat, **given: Any) -> None:
@@ -295,7 +291,7 @@ def listing(group: click.Group, name: str, method: str, *options: Declaration, a
 
 
 def showing(group: click.Group, name: str, method: str, *options: Declaration, about: str) -> None:
-    """Add a command that prints one thing; the arguments are those of `listing`."""
+    """Add a command that prints the one thing that a method returns; it gets the arguments."""
 
     @with_session
     async def command(cli: Invocation, *, as_json: bool, **given: Any) -> None:
