@@ -12,11 +12,7 @@ from datarobot_mlops_async._telemetry import log_delay
 
 
 class PausedError(Exception):
-    """The server asked for a pause that is longer than the caller will wait.
-
-    Attributes:
-        remaining: Seconds until the pause is over.
-    """
+    """The server asked for a pause that is longer than the caller will wait."""
 
     def __init__(self, remaining: float) -> None:
         super().__init__(remaining)

@@ -102,14 +102,7 @@ def retry_delay(
 
 
 class Retries:
-    """The retries of one request, or of one piece of a download: how many there were, and since when.
-
-    Args:
-        what: What is tried, for the log.
-        policy: How often, and for how long.
-        idempotent: Whether it may be done twice.
-        clock: Seconds, monotonic.
-    """
+    """The retries of one request, or of one piece of a download: how many there were, and since when."""
 
     __slots__ = ("_clock", "_idempotent", "_policy", "_what", "failures", "since")
 

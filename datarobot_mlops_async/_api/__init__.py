@@ -12,9 +12,8 @@ from datarobot_mlops_async._api._addresses import (
 from datarobot_mlops_async._api._answers import readable, retry_after, status_error
 from datarobot_mlops_async._api._client import Api
 from datarobot_mlops_async._api._credentials import Credentials
-from datarobot_mlops_async._api._headers import USER_AGENT, secrets_of
 from datarobot_mlops_async._api._hooks import Hooks, OnRequest, OnResponse, RequestInfo, ResponseInfo
-from datarobot_mlops_async._api._options import DEFAULT_TIMEOUT, Options
+from datarobot_mlops_async._api._options import DEFAULT_TIMEOUT, USER_AGENT, Options, secrets_of
 from datarobot_mlops_async._transport import Response
 
 __all__ = [

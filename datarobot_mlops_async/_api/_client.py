@@ -22,9 +22,9 @@ from datarobot_mlops_async._api._addresses import (
     route_path,
 )
 from datarobot_mlops_async._api._answers import readable, status_error
-from datarobot_mlops_async._api._headers import RequestHeaders
 from datarobot_mlops_async._api._hooks import Hooks, RequestInfo
 from datarobot_mlops_async._api._lifetime import Lifetime
+from datarobot_mlops_async._api._options import RequestHeaders
 from datarobot_mlops_async._config import origin_of
 from datarobot_mlops_async._counting import current_counter
 from datarobot_mlops_async._limiter import Limiter, PausedError
@@ -129,15 +129,9 @@ class Api:
         ids: Mapping[str, str] = _NO_IDS,
         gone_is_done: bool = False,
     ) -> Response:
-        """Send a request to a documented route.
+        """Send a request to a documented route, with an id for each name in it: ``deployments/{deployment_id}/``.
 
-        Args:
-            method: The HTTP method.
-            route: For example ``deployments/{deployment_id}/``.
-            query: Names and values as they go out.
-            json: The body.
-            ids: A value for each name in the route.
-            gone_is_done: Return a 404 when an earlier attempt, whose answer was lost, may have caused it.
+        With ``gone_is_done`` a 404 is returned when an earlier attempt, whose answer was lost, may have caused it.
 
         Returns:
             An answer with a status below 400.
@@ -162,15 +156,7 @@ class Api:
         return self.decode(response, type_, f"GET /{route}")
 
     async def call(self, method: str, path: str, type_: type[T], *, query: object, json: object) -> T:
-        """Send a request to any path and decode its answer; ``Response`` gives the answer itself.
-
-        Args:
-            method: The HTTP method.
-            path: The path, as the caller has written it.
-            type_: What the answer's body decodes to.
-            query: The caller's query.
-            json: The body; ``None`` for none.
-        """
+        """Send a request to any path and decode its answer; ``Response`` gives the answer itself."""
         if not _METHOD.fullmatch(method):
             raise ValueError(f"method must be an HTTP method, not {method!r}")
         path = own_path(path, query)

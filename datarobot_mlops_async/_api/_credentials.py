@@ -31,11 +31,6 @@ class Credentials:
 
     A source of tokens is asked by one task at a time; the others wait for its answer. Every token it
     ever gave is taken out of what servers say.
-
-    Args:
-        settings: The token, or its source.
-        redactor: Learns every token.
-        clock: Seconds since the epoch.
     """
 
     def __init__(

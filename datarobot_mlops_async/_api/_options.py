@@ -1,19 +1,68 @@
-"""What a caller may set for some calls only."""
+"""What a caller may set for some calls only, and the header fields that come of it."""
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
+import datarobot_mlops_async
 from datarobot_mlops_async._api._addresses import Query, query_pairs
-from datarobot_mlops_async._api._headers import check_headers
 from datarobot_mlops_async._retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_TIMEOUT = 60.0
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# What this library decides: whom a request is from, how it is framed, and how its answer is read.
+_OURS = frozenset(
+    {
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_HARMLESS = frozenset({"accept", "accept-language", "user-agent"})
+USER_AGENT = "datarobot-mlops-async/{} Python/{}.{}.{}".format(
+    datarobot_mlops_async.__version__, *sys.version_info[:3]
+)
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's own header fields by lower-case name.
+
+    Raises:
+        ValueError: A field is no header field, or one that the library sets itself. Values are not shown.
+        TypeError: A name or a value is not a string.
+    """
+    checked = {}
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError("headers must be strings by name")
+        if not _NAME.fullmatch(name) or name.lower() in _OURS:
+            raise ValueError(f"headers: {name!r} is no name of a header field that can be set here")
+        if not value.isascii() or not value.isprintable():
+            raise ValueError(f"headers: the value of {name} holds control or non-ASCII characters")
+        checked[name.lower()] = value.strip()
+    return checked
+
+
+def secrets_of(headers: Mapping[str, str]) -> list[str]:
+    """Return the values that may be secrets, such as a gateway's key."""
+    return [value for name, value in headers.items() if name not in _HARMLESS]
 
 
 @frozen(kw_only=True)
@@ -42,12 +91,6 @@ class Options:
     ) -> Options:
         """Return these options with others in their place; header fields and queries come on top.
 
-        Args:
-            timeout: Seconds; ``None`` for these options' own, as for the others.
-            retry: How a failed request is tried again, or just how often.
-            headers: More header fields.
-            query: More names and values.
-
         Raises:
             ValueError: A value is out of bounds.
         """
@@ -62,3 +105,34 @@ class Options:
             headers={**self.headers, **check_headers(headers or {})},
             query=(*self.query, *query_pairs(query)),
         )
+
+
+class RequestHeaders:
+    """The fields of all requests. The same ones are the same object: the transport renders them once.
+
+    Args:
+        own: The caller's, checked. Its ``user-agent`` stands before ours.
+    """
+
+    def __init__(self, own: Mapping[str, str]) -> None:
+        agent = f"{own['user-agent']} {USER_AGENT}" if "user-agent" in own else USER_AGENT
+        self._fields = {"accept": "application/json", **own, "user-agent": agent}
+        self._authorization = ""
+        self._without_body: Mapping[str, str] = {}
+        self._with_body: Mapping[str, str] = {}
+
+    def get(self, authorization: str, *, has_body: bool) -> Mapping[str, str]:
+        """Return the fields of a request for JSON."""
+        if authorization != self._authorization:
+            self._authorization = authorization
+            self._without_body = {
+                **self._fields,
+                "authorization": authorization,
+                "accept-encoding": "gzip, deflate",
+            }
+            self._with_body = {**self._without_body, "content-type": "application/json"}
+        return self._with_body if has_body else self._without_body
+
+    def for_bytes(self, authorization: str) -> dict[str, str]:
+        """Return the fields of a request for an artifact from our own origin."""
+        return {**self._fields, "accept": "*/*", "authorization": authorization}

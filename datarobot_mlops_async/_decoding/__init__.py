@@ -120,16 +120,7 @@ class Decoder:
         raise error
 
     def decode_page(self, body: bytes, item_type: type[T], *, operation: str) -> RawPage[T]:
-        """Decode one page of a list.
-
-        Args:
-            body: The answer's body.
-            item_type: The class of the items.
-            operation: The request that was answered, for the error message.
-
-        Raises:
-            DecodeError: The body is not JSON, or not what the API page promises.
-        """
+        """Decode one page of a list, as `decode` does."""
         if fast := self._fast:
             try:
                 return self._page_by_rows(fast, body, item_type)

@@ -14,12 +14,7 @@ _WORDS: Final = {NoneType: "null", list: "an array", dict: "an object", type(ABS
 
 
 class Mismatch(Exception):  # noqa: N818 - never leaves the room: the decoder turns it into a DecodeError
-    """A value that is not the promised one.
-
-    Attributes:
-        expected: What was promised, in words.
-        actual: What came, in words.
-    """
+    """A value that is not the promised one."""
 
     def __init__(self, expected: str, actual: str) -> None:
         super().__init__(expected, actual)

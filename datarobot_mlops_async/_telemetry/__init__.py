@@ -78,11 +78,7 @@ class Telemetry:
         return _BLIND
 
     def download(self, kind: str) -> Watch:  # noqa: ARG002 - for those who tell
-        """Watch a download; tell it ``size``, ``fetched``, ``resumed_from``, ``connections``.
-
-        Args:
-            kind: What the bytes are.
-        """
+        """Watch a download; tell it ``size``, ``fetched``, ``resumed_from``, ``connections``."""
         return _BLIND
 
     def headers(self) -> dict[str, str]:

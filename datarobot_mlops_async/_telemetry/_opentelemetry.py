@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from attrs import define, field
 from opentelemetry import context, metrics, propagate, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -41,11 +42,7 @@ _NAMES = {
 
 
 class OpenTelemetry(Telemetry):
-    """Tells whoever set up OpenTelemetry in this process, also if that comes later.
-
-    Args:
-        endpoint: The session's endpoint.
-    """
+    """Tells whoever set up OpenTelemetry in this process, also if that comes later."""
 
     def __init__(self, endpoint: str) -> None:
         version = datarobot_mlops_async.__version__
@@ -141,45 +138,24 @@ class OpenTelemetry(Telemetry):
         self._queue.record(seconds, self._server)
 
 
+@define(eq=False)
 class _Span(Watch):
     """A span, and what is counted at its end."""
 
-    __slots__ = (
-        "_attributes",
-        "_count",
-        "_current",
-        "_kind",
-        "_name",
-        "_outcome",
-        "_span",
-        "_started",
-        "_token",
-        "_tracer",
-    )
-
-    def __init__(
-        self,
-        tracer: Tracer,
-        name: str,
-        kind: SpanKind,
-        attributes: Mapping[str, str | int],
-        count: Callable[[float, Mapping[str, Fact]], None],
-        *,
-        current: bool = True,
-    ) -> None:
-        self._tracer = tracer
-        self._name = name
-        self._kind = kind
-        self._attributes = attributes
-        self._count = count
-        self._current = current
-        self._outcome: dict[str, str | int | float | bool] = {}
+    _tracer: Tracer
+    _name: str
+    _kind: SpanKind
+    _attributes: Mapping[str, str | int]
+    _count: Callable[[float, Mapping[str, Fact]], None]
+    _current: bool = field(default=True, kw_only=True)
+    _outcome: dict[str, str | int | float | bool] = field(init=False, factory=dict)
+    _span: Span = field(init=False)
+    _token: Token[Context] | None = field(init=False)
+    _started: float = field(init=False)
 
     def __enter__(self) -> Self:
-        self._span: Span = self._tracer.start_span(self._name, kind=self._kind, attributes=self._attributes)
-        self._token: Token[Context] | None = (
-            context.attach(trace.set_span_in_context(self._span)) if self._current else None
-        )
+        self._span = self._tracer.start_span(self._name, kind=self._kind, attributes=self._attributes)
+        self._token = context.attach(trace.set_span_in_context(self._span)) if self._current else None
         self._started = time.perf_counter()
         return self
 

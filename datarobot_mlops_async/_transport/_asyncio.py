@@ -72,9 +72,6 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
 
     It raises this library's errors. Of a request's ``timeout`` extension ``connect`` bounds connecting and
     ``read`` the whole exchange; ``target`` takes the place of the URL's path and query.
-
-    Args:
-        settings: For proxies and trusted authorities.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -31,11 +31,6 @@ def tls_context(settings: Settings, url: str, *, proxy: bool = False) -> ssl.SSL
     ``verify`` decides for the endpoint's origin alone; for other hosts what it names is added to the
     system's authorities. A client certificate goes to the endpoint's origin and, asked for it, to the proxy.
 
-    Args:
-        settings: Of the session.
-        url: What is connected to.
-        proxy: Whether that is the proxy.
-
     Raises:
         ConfigError: A file cannot be used.
     """

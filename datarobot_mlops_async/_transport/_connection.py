@@ -47,11 +47,7 @@ class Connection(asyncio.Protocol):
         """Send a request and read its answer. Whatever ends this early closes the connection.
 
         Args:
-            method: The HTTP method.
-            head: Request line and header fields.
-            body: The body; empty for none.
-            ends: When to give up, in the loop's time.
-            timeout: The seconds until then, for the message.
+            ends: When to give up, in the loop's time; ``timeout`` only words it.
 
         Raises:
             TransportError: No whole answer came.

@@ -43,12 +43,7 @@ _TUNNEL_HEAD = 64 * 1024
 
 
 class HttpxExchanger:
-    """Exchanges with one origin over httpx transports.
-
-    Args:
-        settings: For proxies, trusted authorities and the connect timeout.
-        foreign_transport: The caller's own transport.
-    """
+    """Exchanges with one origin over httpx transports."""
 
     def __init__(self, settings: Settings, foreign_transport: httpx.AsyncBaseTransport | None) -> None:
         self._settings = settings
@@ -192,10 +187,6 @@ class TransportPool:
 
     httpcore's own pool looks at all of its connections for each request, twice: with 16 of them that is
     half of the cost of a small request. The session's limiter bounds how many are taken at a time.
-
-    Args:
-        make: Makes a transport for one connection.
-        clock: Tells the time in seconds.
     """
 
     def __init__(

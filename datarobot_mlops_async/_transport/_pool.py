@@ -25,13 +25,7 @@ _TURNS = 100
 
 
 class ConnectionPool:
-    """Connections to one origin, the one used last taken first. The session's limiter bounds how many are in use.
-
-    Args:
-        route: The way to the origin.
-        tls_context: Makes the TLS context.
-        clock: Tells the time in seconds.
-    """
+    """Connections to one origin, the one used last taken first. The session's limiter bounds how many are in use."""
 
     def __init__(
         self,
@@ -52,14 +46,8 @@ class ConnectionPool:
     ) -> RawAnswer:
         """Send a request and read its answer.
 
-        An idle connection that the server has closed is replaced; nothing is ever sent twice.
-
-        Args:
-            method: The HTTP method.
-            head: Request line and header fields.
-            body: The body; empty for none.
-            connect_timeout: Seconds for connecting.
-            timeout: Seconds for the whole exchange, connecting included.
+        An idle connection that the server has closed is replaced; nothing is ever sent twice. The timeouts are in
+        seconds: one for connecting, one for the whole exchange.
 
         Raises:
             TransportError: No whole answer came.

@@ -136,12 +136,7 @@ class Proxy:
 
 @frozen(kw_only=True)
 class Route:
-    """How to reach an address.
-
-    Attributes:
-        address: Where the request goes.
-        proxy: The proxy on the way; ``None`` for none.
-    """
+    """How to reach an address."""
 
     address: Address
     proxy: Proxy | None = None

@@ -107,11 +107,7 @@ def read_journal(path: str | os.PathLike[str]) -> Journal:
 
 
 def journal_of(lines: Iterable[Outcome[Any, Any] | str | bytes], path: Path) -> Journal:
-    """Read lines, or outcomes that were read before.
-
-    Args:
-        lines: They.
-        path: What to call them in messages.
+    """Read lines, or outcomes that were read before; messages call them by ``path``.
 
     Raises:
         JournalFormatError: They are something else.

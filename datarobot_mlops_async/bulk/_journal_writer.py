@@ -84,11 +84,7 @@ class JournalWriter:
         return journal
 
     async def write(self, outcome: Outcome[Any, Any], *, durable: bool = False) -> None:
-        """Append an outcome.
-
-        Args:
-            outcome: It.
-            durable: Whether to wait until it is on the disk, and not just out of this process.
+        """Append an outcome; a durable one is on the disk, and not just out of this process, when this returns.
 
         Raises:
             JournalFileError: It cannot be written.

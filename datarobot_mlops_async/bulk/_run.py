@@ -38,15 +38,7 @@ class BulkOptions(TypedDict, total=False):
 
 @frozen(kw_only=True)
 class Run(Generic[Item]):
-    """A run over many items.
-
-    Attributes:
-        function: What to do with each item.
-        items: They.
-        open_operation: Gives the operation at a location.
-        endpoint: The session's.
-        options: How to do it.
-    """
+    """A run over many items."""
 
     function: Callable[[Item], Any]
     items: Iterable[Item] | AsyncIterable[Item]

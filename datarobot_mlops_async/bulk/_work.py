@@ -26,16 +26,7 @@ T = TypeVar("T")
 
 
 class Work(Generic[Item, T]):
-    """One item on its way to its outcome.
-
-    Args:
-        run: What to do.
-        index: The item's position.
-        item: The item.
-        earlier: What an earlier run found out about it.
-        writer: Where to write what is about to be done.
-        asked_for: Whether the input names the item; else what was begun is only followed.
-    """
+    """One item on its way to its outcome. If it was not asked for, what was begun is only followed."""
 
     def __init__(
         self,

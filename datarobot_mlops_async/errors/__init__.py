@@ -72,11 +72,6 @@ from datarobot_mlops_async.errors._files import (
     ObjectChangedError,
     StalledError,
 )
-from datarobot_mlops_async.errors._operations import (
-    OperationError,
-    OperationFailedError,
-    OperationTimeoutError,
-)
 from datarobot_mlops_async.errors._requests import (
     APIStatusError,
     AuthenticationError,
@@ -87,6 +82,9 @@ from datarobot_mlops_async.errors._requests import (
     ConnectTimeoutError,
     DecodeError,
     NotFoundError,
+    OperationError,
+    OperationFailedError,
+    OperationTimeoutError,
     PaginationError,
     PermissionDeniedError,
     ProtocolError,

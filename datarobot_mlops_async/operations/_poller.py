@@ -119,12 +119,7 @@ class _Wait:
 
 
 class Poller:
-    """All of a session's polling.
-
-    Args:
-        api: The session's way to the service.
-        policy: How often to ask.
-    """
+    """All of a session's polling."""
 
     def __init__(self, api: Api, policy: PollPolicy) -> None:
         self._api = api

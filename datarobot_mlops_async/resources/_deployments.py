@@ -23,9 +23,9 @@ from datarobot_mlops_async.resources._arguments import (
     text,
 )
 from datarobot_mlops_async.resources._base import by_id
-from datarobot_mlops_async.resources._filters import DEPLOYMENT_FILTERS, FEATURE_FILTERS
 from datarobot_mlops_async.resources._one_deployment import ATTRIBUTES, OneDeployment
 from datarobot_mlops_async.resources._watch import Watch
+from datarobot_mlops_async.resources._words import DEPLOYMENT_FILTERS, FEATURE_FILTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

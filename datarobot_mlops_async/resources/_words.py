@@ -1,12 +1,13 @@
-"""The words that parameters take, as types: a wrong one is caught while it is typed.
+"""The words that parameters take, as types: a wrong one is caught while it is typed. And lists' filters.
 
-Each is a member of the enumeration, one of its words, or a `RawValue` for a server that knows more.
+Each word is a member of the enumeration, one of its words, or a `RawValue` for a server that knows more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, TypeAlias, TypeVar
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from datarobot_mlops_async.models import (
     BuildEnvironmentType,
@@ -22,7 +23,18 @@ from datarobot_mlops_async.models import (
     Role,
     TargetDeploymentStatus,
 )
-from datarobot_mlops_async.resources._arguments import RawValue
+from datarobot_mlops_async.resources._arguments import (
+    Check,
+    RawValue,
+    choice,
+    choices,
+    flag,
+    joined,
+    moment,
+    text,
+    texts,
+    whole,
+)
 
 T = TypeVar("T")
 OneOrMore: TypeAlias = T | Iterable[T]
@@ -100,3 +112,35 @@ DeploymentOrderWord: TypeAlias = (
     ]
 )
 FeatureOrderWord: TypeAlias = FeatureOrder | RawValue | Literal["name", "-name", "importance", "-importance"]
+
+# How each filter is checked and written.
+DEPLOYMENT_FILTERS: Final[Mapping[str, Check]] = {
+    "order_by": partial(choice, enum=DeploymentOrder),
+    "search": text,
+    "service_health": partial(choices, enum=HealthFilter),
+    "model_health": partial(choices, enum=HealthFilter),
+    "accuracy_health": partial(choices, enum=HealthFilter),
+    "role": partial(choice, enum=Role),
+    "status": partial(choices, enum=DeploymentStatus),
+    "importance": partial(choices, enum=Importance),
+    "last_prediction_timestamp_start": moment,
+    "last_prediction_timestamp_end": moment,
+    "prediction_usage_daily_avg_greater_than": whole,
+    "prediction_usage_daily_avg_less_than": whole,
+    "default_prediction_server_id": joined,
+    "build_environment_type": partial(choices, enum=BuildEnvironmentType),
+    "execution_environment_type": partial(choices, enum=ExecutionEnvironmentType),
+    "prediction_environment_platform": partial(choices, enum=PredictionEnvironmentPlatform),
+    "created_by_me": flag,
+    "created_by": text,
+    "champion_model_execution_type": partial(choice, enum=ModelExecutionType),
+    "champion_model_target_type": text,
+    "tag_keys": texts,
+    "tag_values": texts,
+}
+FEATURE_FILTERS: Final[Mapping[str, Check]] = {
+    "include_non_prediction_features": flag,
+    "for_segmented_analysis": flag,
+    "search": text,
+    "order_by": partial(choice, enum=FeatureOrder),
+}
