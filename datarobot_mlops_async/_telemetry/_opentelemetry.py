@@ -147,7 +147,7 @@ class _Span(Watch):
     _kind: SpanKind
     _attributes: Mapping[str, str | int]
     _count: Callable[[float, Mapping[str, Fact]], None]
-    _current: bool = field(default=True, kw_only=True)
+    _current: bool = field(default=True, kw_only=True, alias="current")
     _outcome: dict[str, str | int | float | bool] = field(init=False, factory=dict)
     _span: Span = field(init=False)
     _token: Token[Context] | None = field(init=False)

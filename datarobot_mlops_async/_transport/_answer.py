@@ -34,22 +34,6 @@ class AnswerReader:
         reusable: Whether the connection can carry another request.
     """
 
-    __slots__ = (
-        "_fed",
-        "_head_only",
-        "_in_body",
-        "_parser",
-        "_refusal",
-        "_room",
-        "_until_end",
-        "begun",
-        "body",
-        "complete",
-        "headers",
-        "reusable",
-        "status",
-    )
-
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self.expect("")

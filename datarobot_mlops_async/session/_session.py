@@ -77,8 +77,8 @@ class AsyncSession(SessionView):
             ``DATAROBOT_API_TOKEN_FILE``), ``~/.config/datarobot/drconfig.yaml``.
         token: API token. It goes to the endpoint's origin and nowhere else. Or a callable, plain or async, that
             returns one, or one and when it expires (seconds since the epoch, or an aware ``datetime``). It is
-            asked by one request at a time, again before the token expires, and again after a 401, whose
-            request is then repeated once.
+            asked by one request at a time and no longer than the request's timeout, again before the token expires,
+            and again after a 401, whose request is then repeated once. A plain one must not block.
         token_type: ``Bearer`` (the default, unless the configuration says otherwise) or ``Token``.
         config_file: A ``drconfig.yaml`` to read.
         verify: ``True`` (the default, unless the configuration says otherwise), ``False`` to trust any server,
