@@ -102,7 +102,9 @@ def test_table_is_live_and_ctrl_c_keeps_the_state(emulator, tmp_path, columns, m
     with Terminal(
         "deployments", "watch", "--interval", NOW, "--state", str(state), columns=columns
     ) as terminal:
+        # Changes come by chance, and both kinds only after a while.
         terminal.wait_for("_health → ")
+        terminal.wait_for("prediction_usage")
         emulator.fault("GET /deployments/ page=repeat")
         terminal.wait_for("repeats the same")
         terminal.interrupt()

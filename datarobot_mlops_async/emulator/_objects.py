@@ -158,7 +158,7 @@ class StoredObject:
             "accept-ranges": "bytes",
             "last-modified": format_datetime(self.modified.replace(microsecond=0), usegmt=True),
         }
-        return headers | ({"etag": self.etag} if self.has_etag else {}) | self.extra_headers
+        return {**headers, **({"etag": self.etag} if self.has_etag else {}), **self.extra_headers}
 
 
 def answer_range(stored: StoredObject, request: Request) -> Answer:
