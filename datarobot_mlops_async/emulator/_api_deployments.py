@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._fleet import Row
+from ._fleet import IMPORTANCES, Row, select
 from ._http import Answer, Problem, encode, invalid_field, json_answer
 from ._routing import Call, route
 from ._samples import HEALTHS, SAMPLES, Json, Sampler, seeded_by, subject_of, timestamp
-from ._selection import IMPORTANCES, select
 
 if TYPE_CHECKING:
     import random

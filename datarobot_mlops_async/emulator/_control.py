@@ -114,7 +114,7 @@ def _changes(call: Call) -> Any:
 @_route("POST drift")
 def _drift(call: Call) -> Any:
     """Let the fleet change: {"changes": 5}."""
-    call.state.drift.change(int(call.body.number("changes", lowest=0, highest=100_000) or 1))
+    call.state.drift(int(call.body.number("changes", lowest=0, highest=100_000) or 1))
     return _changes(call)
 
 

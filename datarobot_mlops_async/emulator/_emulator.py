@@ -10,7 +10,6 @@ from attrs import Attribute, Factory, define, field
 from attrs.validators import and_, gt, instance_of, matches_re, optional
 
 from . import _api_deployments, _api_others  # noqa: F401 - they fill the table of routes
-from ._objects import ContentDiscardedError
 from ._rules import parse_fault
 from ._server import ServerThread, listen
 from ._state import State
@@ -37,8 +36,10 @@ def _check(is_fine: Callable[[Any], bool], wording: str, error: type[Exception] 
 
 def _number(wording: str, *kinds: type) -> Any:
     """Check for a number from 0 up; booleans are integers only to Python."""
-    is_one = _check(lambda value: type(value) in kinds, wording, TypeError)
-    return and_(is_one, _check(lambda value: value >= 0, "not be negative"))
+    is_number = _check(
+        lambda value: isinstance(value, kinds) and not isinstance(value, bool), wording, TypeError
+    )
+    return and_(is_number, _check(lambda value: value >= 0, "not be negative"))
 
 
 def _one_of(*allowed: object) -> Any:
@@ -286,7 +287,7 @@ class Emulator:
 
         Health, predictions and statuses change; deployments come and go. `changes` tells which.
         """
-        self._call(self._state.drift.change, changes)
+        self._call(self._state.drift, changes)
 
     @property
     def changes(self) -> tuple[FleetChange, ...]:
@@ -330,7 +331,7 @@ class Emulator:
         self._state.fleet.draw_everything()
         image = self._state.image
         if image is not None:
-            with suppress(ContentDiscardedError):
+            with suppress(InterruptedError):
                 image.metadata(self._state.stopping)
 
     def _check_started(self) -> None:

@@ -108,11 +108,6 @@ class Answer:
     framing: Literal["length", "chunked", "close"] = "length"
     extra: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def length(self) -> int:
-        """Length of the body in bytes, before a fault changes it."""
-        return len(self.document) if self.content is None else self.stop - self.start
-
     def altered(self, fault: Fault) -> Answer:
         is_chunked = fault.chunked or (fault.gzip and not fault.unsized)
         framing = "chunked" if is_chunked else "close" if fault.unsized else self.framing
@@ -137,7 +132,8 @@ def write_head(request: Request, answer: Answer) -> bytes:
     if answer.framing == "chunked":
         headers["transfer-encoding"] = "chunked"
     elif answer.framing == "length" and answer.status not in (204, 304):
-        headers["content-length"] = str(answer.length)
+        length = len(answer.document) if answer.content is None else answer.stop - answer.start
+        headers["content-length"] = str(length)
     headers.update(answer.headers)
     headers["x-request-id"] = request.request_id
     if request.origin == "storage":

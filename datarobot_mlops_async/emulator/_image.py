@@ -110,7 +110,7 @@ class Image(StoredObject):
         """Return what the metadata route answers. It takes seconds a GiB: call it in a thread."""
         sha256, image_id = self.content.sha256(stopping), self.content.image_id()
         return {
-            "baseImageId": self.content.etag[::-1][:12],
+            "baseImageId": self.content.etag[1:13],
             "created": timestamp(self.modified),
             "datarobotRuntimeImageTag": f"11.{self.release}.0",
             "dockerImageId": f"sha256:{image_id}",

@@ -39,10 +39,6 @@ _SIGNATURE = "&X-Amz-Signature="
 _WEEK = 604_800  # S3 signs for no longer
 
 
-class ContentDiscardedError(Exception):
-    """The emulator stopped while a digest was being computed."""
-
-
 # A length, and the block that fills it by beginning again after a period.
 Part = tuple[int, memoryview, int]
 
@@ -70,13 +66,17 @@ class Content:
             before += length
 
     def sha256(self, stopping: threading.Event | None = None) -> str:
-        """Compute the hexadecimal SHA-256 once and keep it. It takes seconds a GiB: call it in a thread."""
+        """Compute the hexadecimal SHA-256 once and keep it. It takes seconds a GiB: call it in a thread.
+
+        Raises:
+            InterruptedError: The emulator is stopping.
+        """
         with self._lock:
             if not self._digest:
                 digest = hashlib.sha256()
                 for view in self.slices(0, self.size):
                     if stopping is not None and stopping.is_set():
-                        raise ContentDiscardedError
+                        raise InterruptedError
                     digest.update(view)
                 self._digest = digest.hexdigest()
             return self._digest
@@ -87,8 +87,8 @@ class Content:
 
 
 def etag_of(*identity: object) -> str:
-    """Return the validator of what these values tell."""
-    return hashlib.md5(repr(identity).encode(), usedforsecurity=False).hexdigest()
+    """Return the strong validator of what these values tell, quotes included."""
+    return f'"{hashlib.md5(repr(identity).encode(), usedforsecurity=False).hexdigest()}"'
 
 
 @lru_cache(maxsize=4)
@@ -146,11 +146,6 @@ class StoredObject:
     extra_headers: dict[str, str] = field(factory=dict)
 
     @property
-    def etag(self) -> str:
-        """The strong validator, quotes included."""
-        return f'"{self.content.etag}"'
-
-    @property
     def headers(self) -> dict[str, str]:
         headers = {
             "content-type": self.content_type,
@@ -158,7 +153,7 @@ class StoredObject:
             "accept-ranges": "bytes",
             "last-modified": format_datetime(self.modified.replace(microsecond=0), usegmt=True),
         }
-        return {**headers, **({"etag": self.etag} if self.has_etag else {}), **self.extra_headers}
+        return headers | ({"etag": self.content.etag} if self.has_etag else {}) | self.extra_headers
 
 
 def answer_range(stored: StoredObject, request: Request) -> Answer:
@@ -166,7 +161,7 @@ def answer_range(stored: StoredObject, request: Request) -> Answer:
     fault, size, own = request.fault, stored.content.size, stored.headers
     everything = Answer(headers=own, content=stored.content, stop=size)
     if_match = request.headers.get("if-match", "*").strip()
-    if if_match != "*" and stored.etag not in [tag.strip() for tag in if_match.split(",")]:
+    if if_match != "*" and stored.content.etag not in [tag.strip() for tag in if_match.split(",")]:
         raise Problem(412, "At least one of the pre-conditions did not hold.", code="PreconditionFailed")
     span = _span(request.headers.get("range", "").strip(), size)
     if request.headers.get("if-range") not in (None, own.get("etag"), own["last-modified"]):

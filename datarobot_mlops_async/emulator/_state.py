@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
-from ._fleet import Drift, Fleet
+from ._fleet import Fleet
 from ._image import GivenArchive, Image, draw_image
 from ._objects import FileContent, Signer, StoredObject, drawn_content, given_content
 from ._rules import FaultRegistry, parse_fault, parse_route
-from ._samples import Json, timestamp
+from ._samples import HEALTHS, MESSAGES, Json, seeded, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,6 +31,13 @@ OUTCOMES = ("COMPLETED", "ERROR", "ABORTED", "EXPIRED")
 # The part of an operation's life in which it waits to be taken up.
 _QUEUED_SHARE = 0.2
 _IMAGE_SIZE = 64 * 2**20
+_STATUSES = ("passing", "warning", "failing", "unknown", "unavailable")
+_STATUS_WEIGHTS = (50, 20, 15, 10, 5)
+_KINDS = ("health", "predictions", "status", "added", "removed")
+_KIND_WEIGHTS = (50, 25, 11, 7, 7)
+_FLIPPED = {"active": "inactive", "inactive": "active"}
+# However long nobody has looked, no request waits for more changes than this.
+_MOST_AT_ONCE = 2000
 
 
 @define(eq=False)
@@ -127,7 +134,9 @@ class State:
         """Be as new: fleet, operations, objects, faults and log are those of the settings."""
         settings = self.settings
         self.fleet = Fleet(settings.deployments, seed=settings.seed, epoch=settings.epoch)
-        self.drift = Drift(self.fleet, self.delete, settings.seed)
+        self._drawn = seeded(f"drift {settings.seed}")
+        self._drift_due = 0.0
+        self._settled = time.monotonic()
         self.operations: dict[str, Operation] = {}
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._counter = itertools.count()
@@ -177,7 +186,40 @@ class State:
         now = time.monotonic()
         while self._due and self._due[0][0] <= now:
             heapq.heappop(self._due)[2]()
-        self.drift.settle(self.settings.drift_rate)
+        rate, before, self._settled = self.settings.drift_rate, self._settled, now
+        self._drift_due = min(self._drift_due + (now - before) * rate, _MOST_AT_ONCE) if rate else 0.0
+        self.drift(int(self._drift_due))
+        self._drift_due %= 1
+
+    def drift(self, count: int) -> None:
+        """Change the fleet so many times by chance, drawn from the seed."""
+        for _ in range(count):
+            self._change_by_chance(self._drawn.choices(_KINDS, _KIND_WEIGHTS)[0])
+
+    def _change_by_chance(self, kind: str) -> None:
+        fleet = self.fleet
+        if kind == "added" or not fleet:
+            fleet.add({}, model_id=fleet.new_id())
+            return
+        row = next(itertools.islice(fleet, self._drawn.randrange(len(fleet)), None))
+        status = row.body["status"]
+        if kind == "removed" and status in _FLIPPED:
+            self.delete(row)
+        elif kind == "status" and status in _FLIPPED:
+            fleet.change(row, status=_FLIPPED[status])
+        elif kind == "health" and row.last_prediction is not None:
+            self._change_health(row)
+        else:
+            fleet.predict(row.deployment_id)
+
+    def _change_health(self, row: Row) -> None:
+        name = self._drawn.choice(HEALTHS)
+        before: Json = row.body[name]
+        status = self._drawn.choices(_STATUSES, _STATUS_WEIGHTS)[0]
+        if status == before["status"]:
+            status = "failing" if status == "passing" else "passing"
+        message = {"message": MESSAGES[status]} if "message" in before else {}
+        self.fleet.change(row, **{name: before | {"status": status} | message})
 
     def delete(self, row: Row) -> None:
         """Delete a deployment, after the lag that is set."""
@@ -224,7 +266,7 @@ class State:
         if change == "release":
             self.replace_image(None, None, in_place=True)
         else:
-            content = drawn_content(stored.content.size, int(stored.content.etag[:8], 16))
+            content = drawn_content(stored.content.size, int(stored.content.etag[1:9], 16))
             self.objects[key] = evolve(stored, content=content, modified=datetime.now(UTC))
 
     def add_file(self, name: str, content: bytes | Path | int, **options: Any) -> StoredObject:
