@@ -14,10 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._emulator import Emulator
-from ._faults import Fault, parse_seconds, parse_size
+from ._faults import Fault, describe_vocabulary, parse_seconds, parse_size
 from ._fleet import FleetChange
 from ._http import RequestRecord
-from ._rules import describe_vocabulary
 
 if TYPE_CHECKING:
     from ._command import command, environment, serve

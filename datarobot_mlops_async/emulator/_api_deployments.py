@@ -12,10 +12,8 @@ from ._samples import HEALTHS, SAMPLES, Json, Sampler, seeded_by, subject_of, ti
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
     from datetime import datetime
 
-    from ._emulator import Emulator
     from ._fleet import Fleet
     from ._routing import Body
 
@@ -28,7 +26,7 @@ _DATE_WORDS = ("date", "login", "_at", "time", "service")
 
 @route("GET /deployments/")
 def _list(call: Call) -> Answer:
-    return call.page_of(select(call.state.fleet, call.query), encoded=_encoder(call.state.settings))
+    return call.page_of(select(call.state.fleet, call.query), encoded=_ENCODERS[call.state.settings.dialect])
 
 
 @route("POST /deployments/fromLearningModel/")
@@ -79,7 +77,7 @@ def _read_creation(fleet: Fleet, body: Body) -> tuple[Json, str]:
 
 @route(f"GET {_ONE}")
 def _get(call: Call) -> Answer:
-    return json_answer(_encoder(call.state.settings)(call.row))
+    return json_answer(_ENCODERS[call.state.settings.dialect](call.row))
 
 
 @route(f"PATCH {_ONE}")
@@ -128,33 +126,29 @@ def _report(call: Call) -> Answer:
     return call.begin("Deployment report", status=200)
 
 
-def _encoder(settings: Emulator) -> Callable[[Row], bytes]:
-    if settings.dialect == "page":
-        return Row.encode
-    dialect = _older if settings.dialect == "older" else _newer
-    return lambda row: encode(dialect(row.body))
-
-
-def _older(body: Json) -> Json:
+def _encode_older(row: Row) -> bytes:
+    body = row.body
     kept = {name: value for name, value in body.items() if name not in SAMPLES["unknownToOlder"]}
     kept |= {name: {"status": body[name]["status"]} for name in HEALTHS}
     kept["model"] = {name: value for name, value in body["model"].items() if name != "targetType"}
-    return kept
+    return encode(kept)
 
 
-def _newer(body: Json) -> Json:
-    usage, environment = body["predictionUsage"], body["predictionEnvironment"]
+def _encode_newer(row: Row) -> bytes:
+    body, usage, environment = row.body, row.body["predictionUsage"], row.body["predictionEnvironment"]
     more: Json = SAMPLES["onlyNewer"] | {"creator": body["owners"]["preview"][0]}
     more["predictionUsage"] = usage | {"dailyRates": [rate + 0.5 for rate in usage["dailyRates"]]}
     if body["importance"] == "CRITICAL":
         more["importance"] = "BUSINESS_CRITICAL"
     if environment["platform"] == "onPremise":
         more["predictionEnvironment"] = environment | {"platform": "edge"}
-    return body | more
+    return encode(body | more)
+
+
+_ENCODERS = {"page": Row.encode, "older": _encode_older, "newer": _encode_newer}
 
 
 def has_scoring_code(body: Json) -> bool:
-    """Tell whether a deployment's champion can be downloaded as scoring code."""
     return bool(body["model"]["buildEnvironmentType"] == "DataRobot")
 
 

@@ -18,7 +18,7 @@ from ._samples import SAMPLES, Json, Sampler, fill, seeded, seeded_by, timestamp
 
 if TYPE_CHECKING:
     from ._fleet import Row
-    from ._image import Image
+    from ._samples import Image
     from ._state import State
 
 _CUSTOM = "/customModelDeployments/"

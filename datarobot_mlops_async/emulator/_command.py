@@ -15,8 +15,7 @@ import click
 from attrs import fields
 
 from ._emulator import Emulator
-from ._faults import parse_seconds, parse_size
-from ._rules import describe_vocabulary
+from ._faults import describe_vocabulary, parse_seconds, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import fields
 
+from ._faults import parse_fault
 from ._http import Answer, Problem, json_answer
 from ._routing import Call, RouteTable
-from ._rules import parse_fault
 
 if TYPE_CHECKING:
     from ._http import Request, RequestRecord

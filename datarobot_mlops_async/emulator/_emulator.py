@@ -10,7 +10,7 @@ from attrs import Attribute, Factory, define, field
 from attrs.validators import and_, gt, instance_of, matches_re, optional
 
 from . import _api_deployments, _api_others  # noqa: F401 - they fill the table of routes
-from ._rules import parse_fault
+from ._faults import parse_fault
 from ._server import ServerThread, listen
 from ._state import State
 
@@ -76,16 +76,12 @@ class Emulator:
 
     deployments: int = _setting("How many deployments there are at the start (250). Fixed.", 250, _COUNT, "N")
     image_size: int | None = _setting(
-        "Size of the image in bytes (64MiB), None for no image. Fixed, see replace_image.",
-        *(64 * 2**20, optional(_COUNT), "SIZE"),
+        "Size of the image (64MiB), None for none. Fixed, see replace_image.", 2**26, optional(_COUNT), "SIZE"
     )
     # It returns an attrs field, which ruff cannot see.
     image_file: str | Path | None = _setting("A file to serve as the image. Fixed.", option="FILE")  # noqa: RUF009
-    seed: int = _setting(
-        "What everything is drawn from: the same seed is the same fleet, but for the timestamps, which "
-        "follow epoch, and the ids, which begin with one (0). Fixed.",
-        *(0, None, "N"),
-    )
+    # The same seed is the same fleet, but for the timestamps, and the ids, which begin with one.
+    seed: int = _setting("What everything but the timestamps is drawn from (0). Fixed.", 0, option="N")
     epoch: datetime = _setting(  # noqa: RUF009
         "The moment that timestamps of the fleet lead up to, by default now. Fixed.",
         *(Factory(lambda: datetime.now(UTC).replace(second=0, microsecond=0)), _AWARE),
@@ -125,10 +121,7 @@ class Emulator:
     )
     faults: Sequence[str] = _setting("Fault rules in force from the start, see fault. Fixed.", ())
     log_limit: int = _setting("How many requests the log keeps. Fixed.", 100_000, gt(0))
-    log_bytes: int = _setting(
-        "How many bytes of bodies, paths and headers the log keeps, the last request always. Fixed.",
-        *(64 * 2**20, gt(0)),
-    )
+    log_bytes: int = _setting("How many bytes of requests it keeps, the last always. Fixed.", 2**26, gt(0))
 
     _state: State = field(init=False, repr=False)
     _server: ServerThread | None = field(init=False, default=None, repr=False)

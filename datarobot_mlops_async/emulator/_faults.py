@@ -19,6 +19,7 @@ alone what happens to it.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import shlex
@@ -28,10 +29,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import Attribute, Converter, field, fields, frozen
 
-from ._routing import path_pattern
+from ._routing import path_pattern, route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ._http import Request
 
@@ -44,6 +45,8 @@ _BYTES = {
     for unit, base in (("", 1000), ("b", 1000), ("ib", 1024))
 }
 FIRST = -1
+_CONDITIONS = {"times", "after", "probability"}
+_METHODS = ("*", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SWITCHED = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -116,24 +119,11 @@ _header = _reader(
 )
 _endless = re.compile(r"(date:)?[+-]?(inf|infinity|nan)", re.IGNORECASE).fullmatch
 _finite = _reader(_header_text, lambda text: not _endless(text), "is not a time that a server could ask for")
+_retry_after = _reader(_finite, lambda text: _retry_after_value(text) is not None, "is no time")
 
 
 def _offset(value: Any) -> int:
     return FIRST if value in ("first", FIRST) else parse_size(value)
-
-
-def _retry_after(value: object) -> str:
-    text: str = _finite(value)
-    _retry_after_value(text)
-    return text
-
-
-def _headers(value: Any) -> tuple[str, ...]:
-    return tuple(map(_header, (value,) if isinstance(value, str) else value))
-
-
-def _body(value: object) -> str | bytes:
-    return value if isinstance(value, bytes) else str(value)
 
 
 def _word(convert: Any, meaning: str, *, default: Any = None, bare: Any = None) -> Any:
@@ -168,12 +158,17 @@ class Fault:
 
     latency: float = _word(parse_seconds, "answers this much later", default=0.0)
     status: int | None = _word(_status, "answers this status; the request has no effect")
-    body: str | bytes | None = _word(_body, "answers html, empty or any text, JSON too; it has no effect")
+    body: str | bytes | None = _word(
+        lambda body: body if isinstance(body, bytes) else str(body),
+        "answers this body: html, empty, or any text, JSON too; the request has no effect",
+    )
     retry_after: str | None = _word(
         _retry_after, "adds Retry-After: seconds, date:SECONDS from now as a date, or any text"
     )
     deprecation: str | None = _word(_header_text, "adds a Deprecation header", bare="True")
-    header: tuple[str, ...] = _word(_headers, 'adds a header, "Name: value"', default=())
+    header: tuple[str, ...] = _word(
+        lambda lines: tuple(map(_header, lines)), 'adds a header, "Name: value"', default=()
+    )
 
     reset: int | None = _word(parse_size, "resets the connection after N body bytes; 0: no answer", bare=0)
     stall: int | None = _word(parse_size, "goes silent after N body bytes; 0: no answer", bare=0)
@@ -222,7 +217,6 @@ class Fault:
 
     @property
     def is_storage(self) -> bool:
-        """Whether the rule is about the object storage."""
         return self.route == "storage" or self.route.startswith("storage/")
 
     @property
@@ -245,7 +239,6 @@ class Fault:
 
     @property
     def extra_headers(self) -> list[tuple[str, str]]:
-        """The headers that the rule adds to any answer."""
         lines = [line.partition(":") for line in self.header]
         headers = [(name.lower(), value.strip()) for name, _, value in lines]
         if self.deprecation is not None:
@@ -266,3 +259,94 @@ WORDS: dict[str, Attribute[Any]] = {
     attribute.name: attribute for attribute in fields(Fault) if "meaning" in attribute.metadata
 }
 NO_FAULT = Fault("*", "/**")
+
+
+def parse_fault(rule: str, *, when: Any = None, before: Any = None, **words: Any) -> Fault:
+    """Read a rule; `words` add to what its text says."""
+    try:
+        method, path, *tokens = _split(rule)
+        options = _read_options([*map(_read_token, tokens), *words.items()])
+        if before is None and not set(options) - _CONDITIONS:
+            raise ValueError("nothing is said about what goes wrong")
+        fault = Fault(method, path, when=when, before=before, **options)
+        _check_possible(fault)
+    except ValueError as error:
+        raise ValueError(f"fault {rule!r}: {error}") from None
+    return fault
+
+
+def parse_route(rule: str) -> Fault:
+    method, path, *words = _split(rule)
+    if words:
+        raise ValueError(f"route {rule!r}: expected METHOD ROUTE")
+    return Fault(method, path)
+
+
+def describe_vocabulary() -> str:
+    """Return the words and their meanings, then the routes, one a line."""
+    width = max(len(name) for name in WORDS)
+    words = [
+        f"{name.replace('_', '-'):<{width}}  {attribute.metadata['meaning']}"
+        for name, attribute in WORDS.items()
+    ]
+    routes = [*(f"{each.method} {each.template}" for each in route.routes), "GET storage"]
+    return "\n".join([*words, "", "A rate is bytes a second, such as 64KiB. The routes:", "", *routes])
+
+
+def _check_possible(fault: Fault) -> None:
+    """Refuse a rule that no request can match, and say what can be."""
+    methods = {"GET"} if fault.is_storage else route.methods_of(fault.path)
+    if not methods:
+        known = [each.template for each in route.routes]
+        slashed = f"{fault.path}/"
+        near = [slashed] if route.methods_of(slashed) else difflib.get_close_matches(fault.path, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the routes are {', '.join(dict.fromkeys(known))}"
+        raise ValueError(f"there is no route {fault.path}; {hint}")
+    possible = methods | ({"HEAD"} if "GET" in methods else set())
+    if fault.method not in ("*", *possible):
+        raise ValueError(f"no route there takes {fault.method}, only {', '.join(sorted(possible))}")
+
+
+def _split(rule: str) -> list[str]:
+    try:
+        method, path, *tokens = shlex.split(rule)
+    except ValueError:
+        raise ValueError("expected METHOD ROUTE word=value ...") from None
+    if method.upper() not in _METHODS:
+        methods = ", ".join(_METHODS[1:])
+        raise ValueError(f"{method!r} is not an HTTP method; they are {methods}, and * is any")
+    if not path.startswith(("/", "*", "storage/")) and path != "storage":
+        raise ValueError(f"route {path!r} starts neither with / nor with storage")
+    return [method.upper(), path, *tokens]
+
+
+def _read_token(token: str) -> tuple[str, Any]:
+    word, equals, value = token.partition("=")
+    name = word.replace("-", "_")
+    if equals:
+        return name, value
+    bare = _known(name).metadata["bare"]
+    if bare is None:
+        raise ValueError(f"{word} needs a value, {word}=...")
+    return name, bare
+
+
+def _read_options(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for name, value in pairs:
+        _known(name)
+        if name == "header" and value is not None:
+            options[name] = (*options.get(name, ()), *((value,) if isinstance(value, str) else value))
+        elif value is not None and name in options:
+            raise ValueError(f"{name.replace('_', '-')} is said twice")
+        elif value is not None:
+            options[name] = value
+    return options
+
+
+def _known(name: str) -> Attribute[Any]:
+    if name not in WORDS:
+        near = difflib.get_close_matches(name, WORDS, n=1)
+        known = f", did you mean {near[0]}?" if near else f"; the words are {', '.join(WORDS)}"
+        raise ValueError(f"unknown word {name!r}{known}".replace("_", "-"))
+    return WORDS[name]

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
+from ._faults import NO_FAULT, parse_fault, parse_route
 from ._fleet import Fleet
-from ._image import GivenArchive, Image, draw_image
 from ._objects import FileContent, Signer, StoredObject, drawn_content, given_content
-from ._rules import FaultRegistry, parse_fault, parse_route
-from ._samples import HEALTHS, MESSAGES, Json, seeded, timestamp
+from ._samples import HEALTHS, MESSAGES, GivenArchive, Image, Json, draw_image, seeded, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ._emulator import Emulator
+    from ._faults import Fault
     from ._fleet import Row
-    from ._http import RequestRecord
+    from ._http import Request, RequestRecord
 
 OUTCOMES = ("COMPLETED", "ERROR", "ABORTED", "EXPIRED")
 # The part of an operation's life in which it waits to be taken up.
@@ -109,6 +109,58 @@ class Operation:
         }
 
 
+@define(eq=False)
+class _Entry:
+    fault: Fault
+    matched: int = 0
+    fired: int = 0
+
+
+class FaultRegistry:
+    """The rules in force, in the order in which they were made. Safe from any thread."""
+
+    def __init__(self, seed: int) -> None:
+        self._drawn = seeded(f"faults {seed}")
+        self._entries: list[_Entry] = []
+        self._lock = threading.RLock()  # a rule's condition may ask about other rules
+
+    def add(self, fault: Fault) -> None:
+        with self._lock:
+            self._entries.append(_Entry(fault))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+    def counts(self) -> list[tuple[Fault, int]]:
+        """Return every rule in force and how many requests it has hit."""
+        with self._lock:
+            return [(entry.fault, entry.fired) for entry in self._entries]
+
+    def draw(self, request: Request, path: str) -> Fault:
+        """Return the rule that decides about a request that has just arrived."""
+        with self._lock:
+            for entry in tuple(self._entries):
+                when = entry.fault.when
+                if (
+                    entry.fault.matches(request, path)
+                    and (when is None or when(request))
+                    and self._fires(entry)
+                ):
+                    return entry.fault
+        return NO_FAULT
+
+    def _fires(self, entry: _Entry) -> bool:
+        fault = entry.fault
+        entry.matched += 1
+        if entry.matched <= fault.after or (fault.times is not None and entry.fired >= fault.times):
+            return False
+        if fault.probability < 1.0 and self._drawn.random() >= fault.probability:
+            return False
+        entry.fired += 1
+        return True
+
+
 class State:
     """The state of one emulator. Only the emulator's own thread changes it, except where it says so.
 
@@ -162,7 +214,6 @@ class State:
         return f"{self.settings.path_prefix}/api/v2"
 
     def begin(self, kind: str, *, effect: Callable[[], object] | None = None, **more: Any) -> Operation:
-        """Start an operation that ends with an effect."""
         operation = Operation(status_id=self.fleet.new_id(), kind=kind, **more)
         self.operations[operation.status_id] = operation
         if effect is not None:
@@ -170,7 +221,6 @@ class State:
         return operation
 
     def begin_operation(self, seconds: float | None, outcome: str) -> str:
-        """Start an operation that nothing comes of; return its path."""
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}, got {outcome!r}")
         seconds = self.settings.operation_seconds if seconds is None else seconds
