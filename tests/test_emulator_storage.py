@@ -10,6 +10,7 @@ import socket
 import tarfile
 import threading
 from contextlib import closing
+from types import MappingProxyType
 
 import httpx
 import pytest
@@ -386,9 +387,10 @@ def test_image_can_be_a_file(tmp_path, emulator, api):
 def test_files_of_ones_own_are_served(tmp_path, emulator, api, storage):
     path = tmp_path / "given"
     path.write_bytes(b"from a file")
+    more = MappingProxyType({"x-more": "1"})
     digests = [
         emulator.add_file("a/b c", b"bytes"),
-        emulator.add_file("path", path, direct=True, has_etag=False, extra_headers={"x-more": "1"}),
+        emulator.add_file("path", path, direct=True, has_etag=False, extra_headers=more),
         emulator.add_file("drawn", 70_000, location=lambda url: f"{url}&x=1"),
     ]
     redirect = api.get("files/a%20b%20c".replace("a%20b", "a/b"))

@@ -23,7 +23,7 @@ from attrs import evolve, field, frozen
 from ._http import Answer, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -143,17 +143,19 @@ class StoredObject:
     has_etag: bool = True
     direct: bool = False
     location: Callable[[str], str] | None = None
-    extra_headers: dict[str, str] = field(factory=dict)
+    extra_headers: Mapping[str, str] = field(factory=dict)
 
     @property
     def headers(self) -> dict[str, str]:
-        headers = {
+        etag = {"etag": self.content.etag} if self.has_etag else {}
+        return {
             "content-type": self.content_type,
             "content-disposition": f'attachment; filename="{self.filename}"',
             "accept-ranges": "bytes",
             "last-modified": format_datetime(self.modified.replace(microsecond=0), usegmt=True),
+            **etag,
+            **self.extra_headers,
         }
-        return headers | ({"etag": self.content.etag} if self.has_etag else {}) | self.extra_headers
 
 
 def answer_range(stored: StoredObject, request: Request) -> Answer:
