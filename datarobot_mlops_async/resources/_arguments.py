@@ -13,7 +13,6 @@ from datarobot_mlops_async._api import query_pairs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from datarobot_mlops_async._api import Query
 
 E = TypeVar("E", bound=Enum)
 Check: TypeAlias = "Callable[[str, Any], Any]"
@@ -57,7 +56,7 @@ def checked(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[s
     }
 
 
-def query_from(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> Query:
+def query_from(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> tuple[tuple[str, str], ...]:
     """Return the query of a method's arguments; see `checked`. ``None`` is left out, a list repeats its name."""
     return query_pairs(checked(arguments, checks))
 

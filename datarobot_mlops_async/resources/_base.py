@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
@@ -12,14 +13,15 @@ from datarobot_mlops_async.errors import ProtocolError
 from datarobot_mlops_async.models import Deployment
 from datarobot_mlops_async.operations import Operation
 from datarobot_mlops_async.pagination import ListRequest, Paginator
-from datarobot_mlops_async.resources._arguments import whole
+from datarobot_mlops_async.resources._arguments import query_from, whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping
 
-    from datarobot_mlops_async._api import Api, Query, Response
+    from datarobot_mlops_async._api import Api, Response
     from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.operations import Poller
+    from datarobot_mlops_async.resources._arguments import Check
 
 T = TypeVar("T")
 _DEPLOYMENT = re.compile(r"deployments/[^/?]+/?")
@@ -94,34 +96,26 @@ class Resource:
         self,
         item_type: type[T],
         route: str,
+        arguments: Mapping[str, Any],
+        filters: Mapping[str, Check] | None = None,
         *,
-        query: Query,
-        key: Callable[[T], Hashable] | None,
-        page_size: int,
-        limit: int | None,
-        ids: Mapping[str, str] | None = None,
+        key: Callable[[Any], Hashable] | None = attrgetter("id"),
         largest_page: int = 100,
     ) -> Paginator[T]:
-        whole("page_size", page_size, lowest=1, highest=largest_page)
-        if limit is not None:
-            whole("limit", limit)
-        return Paginator(
-            self._api,
-            ListRequest(
-                route=route,
-                item_type=item_type,
-                ids=ids or {},
-                query=tuple(query),
-                key=key,
-                page_size=page_size,
-                limit=limit,
-            ),
+        """Return a method's list, given its ``locals()``: filters, ``page_size``, ``limit`` and the id in the route."""
+        whole("page_size", arguments["page_size"], lowest=1, highest=largest_page)
+        if arguments["limit"] is not None:
+            whole("limit", arguments["limit"])
+        request = ListRequest(
+            route=route,
+            item_type=item_type,
+            ids={name: arguments[name] for name in ("deployment_id",) if name in arguments},
+            query=query_from(arguments, filters or {}),
+            key=key,
+            page_size=arguments["page_size"],
+            limit=arguments["limit"],
         )
-
-
-def by_id(item: Any) -> Hashable:
-    """Identify an item by its id."""
-    return item.id  # type: ignore[no-any-return] # ids are strings
+        return Paginator(self._api, request)
 
 
 async def nothing(_resource: str | None) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from datarobot_mlops_async._api import route_path
 from datarobot_mlops_async.errors import ProtocolError
 from datarobot_mlops_async.models import AcceptedOperation, CustomModelDeployment
-from datarobot_mlops_async.resources._arguments import query_from, texts
-from datarobot_mlops_async.resources._base import Resource, by_id
+from datarobot_mlops_async.resources._arguments import texts
+from datarobot_mlops_async.resources._base import Resource
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.artifacts import Artifact
@@ -46,15 +46,9 @@ class CustomModelDeployments(Resource):
             page_size: Rows a request, 1 to 1,000.
             limit: The most rows wanted; ``None`` for all.
         """
-        query = query_from(locals(), {"custom_model_ids": texts, "environment_ids": texts})
+        filters = {"custom_model_ids": texts, "environment_ids": texts}
         return self._paginator(
-            CustomModelDeployment,
-            "customModelDeployments/",
-            query=query,
-            key=by_id,
-            page_size=page_size,
-            limit=limit,
-            largest_page=1000,
+            CustomModelDeployment, "customModelDeployments/", locals(), filters, largest_page=1000
         )
 
     def deployment_log(self, deployment_id: str) -> Artifact:

@@ -8,7 +8,7 @@ from datarobot_mlops_async.errors import MLOpsError, OperationError
 from datarobot_mlops_async.models import DeletedDeployment
 from datarobot_mlops_async.operations import Operation
 from datarobot_mlops_async.resources._arguments import texts
-from datarobot_mlops_async.resources._base import Resource, by_id, nothing
+from datarobot_mlops_async.resources._base import Resource, nothing
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.pagination import Paginator
@@ -35,9 +35,7 @@ class DeletedDeployments(Resource):
             page_size: Rows a request, 1 to 100.
             limit: The most rows wanted; ``None`` for all.
         """
-        return self._paginator(
-            DeletedDeployment, "deletedDeployments/", query=(), key=by_id, page_size=page_size, limit=limit
-        )
+        return self._paginator(DeletedDeployment, "deletedDeployments/", locals())
 
     async def begin_erase(self, deployment_ids: OneOrMore[str]) -> Operation[None]:
         """Erase all data of deleted deployments, for good. Implements ``PATCH /deletedDeployments/``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from datarobot_mlops_async.models import (
@@ -19,10 +20,8 @@ from datarobot_mlops_async.resources._arguments import (
     choice,
     flag,
     fraction,
-    query_from,
     text,
 )
-from datarobot_mlops_async.resources._base import by_id
 from datarobot_mlops_async.resources._one_deployment import ATTRIBUTES, OneDeployment
 from datarobot_mlops_async.resources._watch import Watch
 from datarobot_mlops_async.resources._words import DEPLOYMENT_FILTERS, FEATURE_FILTERS
@@ -150,10 +149,7 @@ class Deployments(OneDeployment):
                 if last is None or last < month_ago:
                     print(deployment.label, last)
         """
-        query = query_from(locals(), DEPLOYMENT_FILTERS)
-        return self._paginator(
-            Deployment, "deployments/", query=query, key=by_id, page_size=page_size, limit=limit
-        )
+        return self._paginator(Deployment, "deployments/", locals(), DEPLOYMENT_FILTERS)
 
     def watch(
         self,
@@ -273,16 +269,8 @@ class Deployments(OneDeployment):
             page_size: Rows a request, 1 to 100.
             limit: The most rows wanted; ``None`` for all.
         """
-        query = query_from(locals(), FEATURE_FILTERS)
-        return self._paginator(
-            Feature,
-            "deployments/{deployment_id}/features/",
-            ids={"deployment_id": deployment_id},
-            query=query,
-            key=_by_name,
-            page_size=page_size,
-            limit=limit,
-        )
+        route = "deployments/{deployment_id}/features/"
+        return self._paginator(Feature, route, locals(), FEATURE_FILTERS, key=attrgetter("name"))
 
     def model_history(
         self, deployment_id: str, *, page_size: int = 100, limit: int | None = None
@@ -297,16 +285,4 @@ class Deployments(OneDeployment):
             page_size: Rows a request, 1 to 100.
             limit: The most rows wanted; ``None`` for all.
         """
-        return self._paginator(
-            ModelHistory,
-            "deployments/{deployment_id}/modelHistory/",
-            ids={"deployment_id": deployment_id},
-            query=(),
-            key=None,
-            page_size=page_size,
-            limit=limit,
-        )
-
-
-def _by_name(feature: Feature) -> str:
-    return feature.name
+        return self._paginator(ModelHistory, "deployments/{deployment_id}/modelHistory/", locals(), key=None)

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from datarobot_mlops_async.models import ResourceBundle, ResourceBundleUseCase
-from datarobot_mlops_async.resources._arguments import query_from, repeated_choices
-from datarobot_mlops_async.resources._base import Resource, by_id
+from datarobot_mlops_async.resources._arguments import repeated_choices
+from datarobot_mlops_async.resources._base import Resource
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.pagination import Paginator
@@ -39,15 +39,8 @@ class ResourceBundles(Resource):
             page_size: Rows a request, 1 to 100.
             limit: The most rows wanted; ``None`` for all.
         """
-        query = query_from(locals(), {"use_cases": partial(repeated_choices, enum=ResourceBundleUseCase)})
-        return self._paginator(
-            ResourceBundle,
-            "mlops/compute/bundles/",
-            query=query,
-            key=by_id,
-            page_size=page_size,
-            limit=limit,
-        )
+        filters = {"use_cases": partial(repeated_choices, enum=ResourceBundleUseCase)}
+        return self._paginator(ResourceBundle, "mlops/compute/bundles/", locals(), filters)
 
     async def get(self, bundle_id: str) -> ResourceBundle:
         """Read one bundle. Implements ``GET /mlops/compute/bundles/{resourceRequestBundleId}/``.
