@@ -121,12 +121,19 @@ def _find_engine(*, engine: str, patience: float) -> str:
             "where there is one"
         )
     # 'info' and not 'version': it fails without an engine for docker and podman alike.
-    asking = [program, "info"]
+    asking, nothing = [program, "info"], subprocess.DEVNULL
     try:
-        asked = subprocess.run(  # noqa: S603 - the user's own program
-            asking, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, check=False
-        )
-        reason = _last_line(asked.stderr) if asked.returncode else None
+        with subprocess.Popen(  # noqa: S603 - the user's own program
+            asking, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE
+        ) as asked:
+            try:
+                _, said = asked.communicate(timeout=patience)
+            except BaseException:
+                asked.kill()
+                # Also after a Ctrl-C, when Popen itself does not wait any more.
+                asked.wait()
+                raise
+        reason = _last_line(said) if asked.returncode else None
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = clean(error)
     if reason is not None:
