@@ -217,7 +217,8 @@ def test_missing_engine_says_what_to_do(dr, monkeypatch, tmp_path):
 
 
 def test_interrupt_outside_of_the_session_is_one_word_too(dr, docker):
-    docker(info="kill -INT $PPID; exit 1")
+    # More than a pipe holds comes first: who reads it is past the start of this program, which is no place to interrupt.
+    docker(info="head -c 200000 /dev/zero >&2; kill -INT $PPID; exit 1")
     ran = dr("pps-image", "load")
     assert (ran.code, ran.error) == (130, "dr-mlops: interrupted")
 
