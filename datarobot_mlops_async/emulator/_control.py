@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _PREFIX = "/_emulator/"
 _SHOWN = 50
 _FIXED = ("token", "tls", "faults", "epoch", "image_file", "host", "port", "storage_port", "path_prefix")
-
 _route = RouteTable()
 
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from ._http import Request
 
-
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", re.ASCII)
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "m": 60.0, "min": 60.0, "h": 3600.0}
 _BYTES = {
@@ -70,8 +69,7 @@ def parse_size(value: str | float) -> int:
 
 def _quantity(value: str | float, units: Mapping[str, float], expected: str) -> float:
     if not isinstance(value, str):
-        amount: float = _amount(value)
-        return amount
+        return float(_amount(value))
     matched = _QUANTITY.fullmatch(value.strip())
     if matched is None or matched[2].lower() not in units:
         raise ValueError(f"{value!r} is not {expected}")
@@ -255,9 +253,7 @@ def _retry_after_value(text: str) -> str:
     return formatdate(time.time() + float(seconds), usegmt=True)
 
 
-WORDS: dict[str, Attribute[Any]] = {
-    attribute.name: attribute for attribute in fields(Fault) if "meaning" in attribute.metadata
-}
+WORDS: dict[str, Attribute[Any]] = {each.name: each for each in fields(Fault) if "meaning" in each.metadata}
 NO_FAULT = Fault("*", "/**")
 
 
@@ -285,10 +281,8 @@ def parse_route(rule: str) -> Fault:
 def describe_vocabulary() -> str:
     """Return the words and their meanings, then the routes, one a line."""
     width = max(len(name) for name in WORDS)
-    words = [
-        f"{name.replace('_', '-'):<{width}}  {attribute.metadata['meaning']}"
-        for name, attribute in WORDS.items()
-    ]
+    meanings = ((name.replace("_", "-"), each.metadata["meaning"]) for name, each in WORDS.items())
+    words = [f"{name:<{width}}  {meaning}" for name, meaning in meanings]
     routes = [*(f"{each.method} {each.template}" for each in route.routes), "GET storage"]
     return "\n".join([*words, "", "A rate is bytes a second, such as 64KiB. The routes:", "", *routes])
 
@@ -313,8 +307,9 @@ def _split(rule: str) -> list[str]:
     except ValueError:
         raise ValueError("expected METHOD ROUTE word=value ...") from None
     if method.upper() not in _METHODS:
-        methods = ", ".join(_METHODS[1:])
-        raise ValueError(f"{method!r} is not an HTTP method; they are {methods}, and * is any")
+        raise ValueError(
+            f"{method!r} is not an HTTP method; they are {', '.join(_METHODS[1:])}, and * is any"
+        )
     if not path.startswith(("/", "*", "storage/")) and path != "storage":
         raise ValueError(f"route {path!r} starts neither with / nor with storage")
     return [method.upper(), path, *tokens]

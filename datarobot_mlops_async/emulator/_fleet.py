@@ -19,7 +19,6 @@ from ._samples import HEALTHS, SAMPLES, Json, draw_deployment, draw_surroundings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-
 _TEN_DAYS = 10 * 86_400
 _THREE_YEARS = 3 * 365 * 86_400
 _SELECTIONS_KEPT = 64
@@ -196,10 +195,9 @@ def select(fleet: Fleet, parameters: Parameters) -> Sequence[Row]:
     chosen = [(name, value, is_in) for name, value, is_in in asked if value is not None]
     if not chosen:
         return ordered
-    me = fleet.me
     return fleet.select(
         (order, *((name, value) for name, value, _ in chosen)),
-        lambda: [row for row in ordered if all(is_in(row, value, me) for _, value, is_in in chosen)],
+        lambda: [row for row in ordered if all(is_in(row, value, fleet.me) for _, value, is_in in chosen)],
     )
 
 
@@ -275,9 +273,6 @@ def _creator(row: Row) -> Any:
     return row.body["owners"]["preview"][0]["id"]
 
 
-_TEXT, _INTEGER, _MOMENT, _REPEATED = (
-    Parameters.text, Parameters.integer, Parameters.moment, Parameters.repeated,
-)  # fmt: skip
 _FILTERS: tuple[tuple[str, Callable[[Parameters, str], Any], Callable[[Row, Any, Json], bool]], ...] = (
     *((name, _read_health, _is_one_of(name, "status")) for name in HEALTHS),
     ("status", _read_joined, _is_one_of("status")),
@@ -286,18 +281,18 @@ _FILTERS: tuple[tuple[str, Callable[[Parameters, str], Any], Callable[[Row, Any,
     ("buildEnvironmentType", _read_joined, _is_one_of("model", "buildEnvironmentType")),
     ("executionEnvironmentType", _read_joined, _is_in_environment),
     ("predictionEnvironmentPlatform", _read_joined, _is_one_of("predictionEnvironment", "platform")),
-    ("search", _TEXT, _contains),
+    ("search", Parameters.text, _contains),
     ("championModelExecutionType", _read_choice, _is_executed_as),
-    ("championModelTargetType", _TEXT, lambda row, kind, _: row.body["model"]["targetType"] == kind),
-    ("lastPredictionTimestampStart", _MOMENT,
+    ("championModelTargetType", Parameters.text, lambda row, kind, _: row.body["model"]["targetType"] == kind),
+    ("lastPredictionTimestampStart", Parameters.moment,
      lambda row, start, _: row.last_prediction is not None and row.last_prediction >= start),
-    ("lastPredictionTimestampEnd", _MOMENT,
+    ("lastPredictionTimestampEnd", Parameters.moment,
      lambda row, end, _: row.last_prediction is not None and row.last_prediction < end),
-    ("predictionUsageDailyAvgGreaterThan", _INTEGER, lambda row, above, _: _daily_average(row) > above),
-    ("predictionUsageDailyAvgLessThan", _INTEGER, lambda row, below, _: _daily_average(row) < below),
-    ("tagKeys", _REPEATED, _has_tag("name")),
-    ("tagValues", _REPEATED, _has_tag("value")),
+    ("predictionUsageDailyAvgGreaterThan", Parameters.integer, lambda row, above, _: _daily_average(row) > above),
+    ("predictionUsageDailyAvgLessThan", Parameters.integer, lambda row, below, _: _daily_average(row) < below),
+    ("tagKeys", Parameters.repeated, _has_tag("name")),
+    ("tagValues", Parameters.repeated, _has_tag("value")),
     ("role", _read_choice, _has_role),
-    ("createdBy", _TEXT, lambda row, person, _: _creator(row) == person),
+    ("createdBy", Parameters.text, lambda row, person, _: _creator(row) == person),
     ("createdByMe", _read_mine, lambda row, _, me: _creator(row) == me["id"]),
 )  # fmt: skip

@@ -117,10 +117,8 @@ class Answer:
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """Return an answer in JSON; bytes are JSON already."""
-    document = value if isinstance(value, bytes) else encode(value)
-    return Answer(
-        status=status, headers={"content-type": "application/json", **(headers or {})}, document=document
-    )
+    typed = {"content-type": "application/json", **(headers or {})}
+    return Answer(status=status, headers=typed, document=value if isinstance(value, bytes) else encode(value))
 
 
 def encode(value: Any) -> bytes:

@@ -235,7 +235,6 @@ class Signer:
             raise Problem(403, "Request has expired", code="AccessDenied")
 
     def revoke(self) -> None:
-        """Let every query issued so far count as expired."""
         self._revoked_until = time.time()
 
     def _signature(self, path: str, query: str, *, method: str = "GET") -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode
 
 from attrs import frozen
@@ -146,7 +146,6 @@ class Body(Fields):
         super().__init__(decoded)
 
     def boolean(self, name: str) -> bool:
-        """Return a boolean, false where none was sent."""
         return bool(self._value(name, bool, "a boolean"))
 
     def number(self, name: str, *, lowest: float, highest: float) -> float | None:
@@ -266,7 +265,6 @@ class Call:
 
 
 Handler = Callable[[Call], Any]
-HandlerT = TypeVar("HandlerT", bound=Handler)
 
 
 class Route(NamedTuple):
@@ -283,10 +281,10 @@ class RouteTable:
     def __init__(self) -> None:
         self.routes: list[Route] = []
 
-    def __call__(self, name: str) -> Callable[[HandlerT], HandlerT]:
+    def __call__(self, name: str) -> Callable[[Handler], Handler]:
         method, template = name.split(" ")
 
-        def register(handler: HandlerT) -> HandlerT:
+        def register(handler: Handler) -> Handler:
             self.routes.append(Route(method, template, handler))
             return handler
 

@@ -125,7 +125,6 @@ class Sampler:
 
 
 def fill(template: str, **values: Any) -> Any:
-    """Return the template of a name with these values."""
     return Sampler(seeded(template), _EPOCH, values).fill(SAMPLES[template])
 
 
@@ -264,13 +263,8 @@ class Image(StoredObject):
 
 
 def draw_image(size: int, seed: int, release: int, modified: datetime) -> Image:
-    return Image(
-        content=_archive(size, seed),
-        filename=f"datarobot-portable-prediction-api-11.{release}.0-r{seed}.tar.gz",
-        modified=modified,
-        seed=seed,
-        release=release,
-    )
+    content, name = _archive(size, seed), f"datarobot-portable-prediction-api-11.{release}.0-r{seed}.tar.gz"
+    return Image(content=content, filename=name, modified=modified, seed=seed, release=release)
 
 
 class GivenArchive(FileContent):

@@ -133,7 +133,6 @@ class FaultRegistry:
             self._entries.clear()
 
     def counts(self) -> list[tuple[Fault, int]]:
-        """Return every rule in force and how many requests it has hit."""
         with self._lock:
             return [(entry.fault, entry.fired) for entry in self._entries]
 
