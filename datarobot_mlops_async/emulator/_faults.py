@@ -258,7 +258,6 @@ NO_FAULT = Fault("*", "/**")
 
 
 def parse_fault(rule: str, *, when: Any = None, before: Any = None, **words: Any) -> Fault:
-    """Read a rule; `words` add to what its text says."""
     try:
         method, path, *tokens = _split(rule)
         options = _read_options([*map(_read_token, tokens), *words.items()])
