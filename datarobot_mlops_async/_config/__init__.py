@@ -2,6 +2,7 @@
 
 from datarobot_mlops_async._config._places import (
     API_ROOT,
+    DEFAULT_PORTS,
     ascii_host,
     check_proxy,
     normalize_endpoint,
@@ -13,6 +14,7 @@ from datarobot_mlops_async._config._values import Certificate
 
 __all__ = [
     "API_ROOT",
+    "DEFAULT_PORTS",
     "Certificate",
     "Settings",
     "TokenCommand",

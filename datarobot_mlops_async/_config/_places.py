@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import os
 
 API_ROOT = "/api/v2"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_HOST = 253
@@ -25,7 +25,7 @@ _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f]")
 def origin_of(url: str) -> tuple[str, str, int | None]:
     """Return an absolute URL's origin: scheme, host and port, the scheme's default port filled in."""
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
 def ascii_host(host: str) -> str | None:
@@ -73,7 +73,7 @@ def normalize_endpoint(endpoint: str, source: str) -> str:
         host, port = ascii_host(parts.hostname or ""), parts.port
     except ValueError:
         raise ConfigError(f"the endpoint from {source} is not a valid URL") from None
-    if parts.scheme not in _DEFAULT_PORTS or not host:
+    if parts.scheme not in DEFAULT_PORTS or not host:
         raise ConfigError(
             f"the endpoint from {source} is not an http(s) URL: write it whole, "
             "for example https://app.datarobot.com"
@@ -84,7 +84,7 @@ def normalize_endpoint(endpoint: str, source: str) -> str:
             "query, fragment and blanks"
         )
     netloc = f"[{host}]" if ":" in host else host
-    if port is not None and port != _DEFAULT_PORTS[parts.scheme]:
+    if port is not None and port != DEFAULT_PORTS[parts.scheme]:
         netloc = f"{netloc}:{port}"
     path = parts.path.rstrip("/").removesuffix(API_ROOT).rstrip("/")
     return urlunsplit((parts.scheme, netloc, path + API_ROOT, "", ""))

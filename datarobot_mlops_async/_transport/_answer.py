@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from datarobot_mlops_async.errors import ConnectError, Hint, ProtocolError
+from datarobot_mlops_async._transport._failures import speaks_tls
+from datarobot_mlops_async.errors import ProtocolError
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.errors import TransportError
@@ -142,6 +143,6 @@ def _head_too_large() -> ProtocolError:
 
 def _refusal(error: Exception, first: bytes) -> TransportError:
     if first.startswith(_TLS_ALERT):
-        return ConnectError("the server speaks TLS", hint=Hint.USE_HTTPS)
+        return speaks_tls()
     # The parser names the rule and quotes nothing of what came.
     return ProtocolError(f"the answer is not valid HTTP ({error})")

@@ -18,9 +18,9 @@ import anyio
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._certificates import tls_context
 from datarobot_mlops_async._transport._dialing import dial_route
-from datarobot_mlops_async._transport._failures import refused_certificate
+from datarobot_mlops_async._transport._failures import refused_certificate, speaks_tls
 from datarobot_mlops_async._transport._route import Route, proxy_for
-from datarobot_mlops_async.errors import ConnectError, Hint, TransportError
+from datarobot_mlops_async.errors import ConnectError, TransportError
 
 if TYPE_CHECKING:
     from datarobot_mlops_async._config import Settings
@@ -70,8 +70,3 @@ def _shut_down(wrapped: ssl.SSLSocket) -> None:
 def _speaks_tls(error: Exception | None) -> ConnectError | None:
     told = isinstance(error, ssl.SSLError) and "ALERT" in str(error.reason)
     return speaks_tls() if error is None or told or isinstance(error, ssl.SSLCertVerificationError) else None
-
-
-def speaks_tls() -> ConnectError:
-    """Return the error for a plain request to a server that wants TLS."""
-    return ConnectError("the server speaks TLS", hint=Hint.USE_HTTPS)

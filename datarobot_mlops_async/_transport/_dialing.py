@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from datarobot_mlops_async._transport._tunnel import Handshake, refused
+from datarobot_mlops_async._transport._tunnel import MOST_TUNNEL_HEAD, Handshake, refused
 from datarobot_mlops_async.errors import ConnectError, Hint
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._transport._route import Route
 
 _STAGGER = 0.25
-_TUNNEL_HEAD = 64 * 1024
 _IN_PROGRESS = frozenset(
     {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
 )
@@ -59,7 +58,7 @@ async def _open_tunnel(sock: socket.socket, route: Route) -> None:
             await anyio.wait_writable(sock)
             view = view[sock.send(view) :]
         await anyio.wait_readable(sock)
-        handshake.feed(sock.recv(_TUNNEL_HEAD))
+        handshake.feed(sock.recv(MOST_TUNNEL_HEAD))
 
 
 async def dial(host: str, port: int) -> socket.socket:

@@ -65,6 +65,11 @@ def handshake_failed(error: Exception, host: str) -> ConnectError:
     )
 
 
+def speaks_tls() -> ConnectError:
+    """Return the error for a plain request to a server that wants TLS."""
+    return ConnectError("the server speaks TLS", hint=Hint.USE_HTTPS)
+
+
 def broken(error: Exception | None, *, begun: bool) -> TransportError:
     """Return ours for what ended a connection.
 

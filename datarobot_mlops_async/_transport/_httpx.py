@@ -22,7 +22,7 @@ from datarobot_mlops_async._transport._failures import UnansweredError
 from datarobot_mlops_async._transport._pool import KEEP_IDLE
 from datarobot_mlops_async._transport._route import Route, proxy_for
 from datarobot_mlops_async._transport._translate import quiet, translate_error
-from datarobot_mlops_async._transport._tunnel import Handshake
+from datarobot_mlops_async._transport._tunnel import MOST_TUNNEL_HEAD, Handshake
 from datarobot_mlops_async.errors import (
     ConnectTimeoutError,
     ProtocolError,
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 # Of the same generation as httpx, and without types that mypy could follow.
 httpcore: Any = import_module(httpx.__name__.replace("httpx", "httpcore"))
-
-
-_TUNNEL_HEAD = 64 * 1024
 
 
 class HttpxExchanger:
@@ -257,7 +254,7 @@ class _Backend:
                 handshake = Handshake(self._route)
                 while (out := handshake.out) is not None:
                     await stream.write(out)
-                    handshake.feed(await stream.read(_TUNNEL_HEAD))
+                    handshake.feed(await stream.read(MOST_TUNNEL_HEAD))
         except BaseException as error:
             await _close(stream)
             if isinstance(error, builtins.TimeoutError):

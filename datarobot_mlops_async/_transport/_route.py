@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from attrs import field, frozen
 
-from datarobot_mlops_async._config import ascii_host, check_proxy, origin_of
+from datarobot_mlops_async._config import DEFAULT_PORTS, ascii_host, check_proxy, origin_of
 from datarobot_mlops_async._transport._failures import without_query
 from datarobot_mlops_async.errors import ProtocolError
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async._config import Settings
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_PROXY_PORTS = {**_DEFAULT_PORTS, "socks5": 1080, "socks5h": 1080}
+_PROXY_PORTS = {**DEFAULT_PORTS, "socks5": 1080, "socks5h": 1080}
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -61,12 +60,12 @@ class Address:
 
     @classmethod
     def _from_parts(cls, url: str, parts: SplitResult, host: str | None, port: int | None) -> Address:
-        if parts.scheme not in _DEFAULT_PORTS or not host or _UNSENDABLE.search(url):
+        if parts.scheme not in DEFAULT_PORTS or not host or _UNSENDABLE.search(url):
             raise ProtocolError(f"not an http(s) URL: {without_query(url)!r}")
         return cls(
             scheme=parts.scheme,
             host=host,
-            port=port or _DEFAULT_PORTS[parts.scheme],
+            port=port or DEFAULT_PORTS[parts.scheme],
             authority=_authority(parts, host),
             target=_target(url, parts),
         )

@@ -7,7 +7,6 @@ and in which format; all others are outcomes.
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
+from datarobot_mlops_async._telemetry import logger
 from datarobot_mlops_async.bulk._outcome import Outcome, OutcomeState, identity
 from datarobot_mlops_async.errors import JournalFileError, JournalFormatError
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-logger = logging.getLogger("datarobot_mlops_async")
 _FORMAT = 1
 
 

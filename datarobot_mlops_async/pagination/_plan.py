@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from attrs import frozen
 
+from datarobot_mlops_async._telemetry import logger
 from datarobot_mlops_async.errors import DecodeError, PaginationError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ T = TypeVar("T")
 ListQuery = tuple[tuple[str, str], ...]
 _MAX_STALE_PAGES = 100
 _MAX_REREADS = 5
-logger = logging.getLogger("datarobot_mlops_async")
 
 
 @frozen(kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from datarobot_mlops_async._telemetry import logger
 from datarobot_mlops_async.errors import (
     APIStatusError,
     ConfigError,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _PAGES_AHEAD: Final = 8
 _LOOKUPS: Final = 20
 _LONGEST_BACKOFF: Final = 300.0
-logger = logging.getLogger("datarobot_mlops_async")
 
 
 class Watch(AsyncIterator[Change]):
