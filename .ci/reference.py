@@ -52,16 +52,19 @@ def prepare() -> None:
                 setattr(whole, name, member)
     emulator.Emulator.__doc__ += "\n    Attributes:" + half.__doc__.partition("Attributes:")[2]
     # An inherited annotation is looked up in the heir's module, which need not have its names.
-    names = {"Any": Any, "Literal": typing.Literal, "datetime": datetime.datetime} | {
-        name: getattr(collections.abc, name) for name in collections.abc.__all__
-    }
+    names = {
+        "Any": Any,
+        "Literal": typing.Literal,
+        "datetime": datetime.datetime,
+        "cached_property": Plain,
+    } | {name: getattr(room, name) for room in (collections.abc, resources) for name in room.__all__}
     for name, module in list(sys.modules.items()):
         if name.startswith(NAME):
             vars(module).update({**names, **vars(module), "Unpack": Plain})
 
 
 class Plain:
-    """Stands for ``Unpack``, which pdoc shows as the class's ``repr``."""
+    """Stands for what of an annotation is of no use to the reader: ``Unpack``, ``cached_property``."""
 
     def __class_getitem__(cls, options: Any) -> Any:
         return options

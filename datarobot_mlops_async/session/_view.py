@@ -51,7 +51,7 @@ def _resource(name: str, what: str) -> cached_property[Any]:
     def make(self: Routes) -> object:
         return getattr(import_module("datarobot_mlops_async.resources"), name)(self._api, self._poller)
 
-    make.__doc__ = what
+    make.__doc__, make.__annotations__["return"] = what, name
     return cached_property(make)
 
 
