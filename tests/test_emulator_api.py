@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import io
 import socket
 import ssl
@@ -573,6 +574,12 @@ def test_taken_port_is_reported_and_the_other_one_released():
 def test_wrong_setting_is_refused(wrong):
     with pytest.raises(ValueError):
         Emulator(**wrong)
+
+
+def test_every_setting_is_explained():
+    names = inspect.signature(Emulator).parameters
+    assert all(f"\n    {name}: " in inspect.getdoc(Emulator) for name in names)
+    assert len(names) > 20
 
 
 def test_setting_is_checked_when_it_is_changed():

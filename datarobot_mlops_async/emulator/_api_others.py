@@ -47,7 +47,8 @@ def _erase(call: Call) -> Answer:
     unknown = [name for name in deployment_ids if name not in state.deleted]
     if unknown:
         raise invalid_field("deploymentIds", f"not deleted deployments: {', '.join(unknown)}")
-    return call.begin("Permanent erasure", done=partial(state.erase, deployment_ids))
+    gone = state.deleted
+    return call.begin("Permanent erasure", done=lambda: [gone.pop(each, None) for each in deployment_ids])
 
 
 def _check_may_erase(state: State) -> None:

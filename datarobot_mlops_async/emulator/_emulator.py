@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from attrs import Attribute, Factory, define, field
+from attrs import Attribute, Factory, define, field, fields
 from attrs.validators import and_, gt, instance_of, matches_re, optional
 
 from . import _api_deployments, _api_others  # noqa: F401 - they fill the table of routes
@@ -335,3 +336,7 @@ class Emulator:
         if self._server is None:
             return function(*arguments)
         return self._server.call(function, *arguments)
+
+
+_MEANINGS = [f"    {each.name}: {each.metadata['meaning']}" for each in fields(Emulator) if each.metadata]
+Emulator.__doc__ = "\n".join([cleandoc(Emulator.__doc__ or ""), "", "Attributes:", *_MEANINGS])

@@ -110,13 +110,10 @@ class Parameters(Fields):
         """Return the values of a filter whose key is repeated."""
         return self._check(name, self._query[name], allowed) if name in self._query else None
 
-    def moment(self, name: str) -> datetime | None:
-        """Return an ISO 8601 timestamp; one without a zone is taken as UTC."""
-        value = self.text(name)
-        if value is None:
-            return None
+    def moment(self, name: str) -> datetime:
+        """Return an ISO 8601 timestamp that was sent; one without a zone is taken as UTC."""
         try:
-            moment = datetime.fromisoformat(value)
+            moment = datetime.fromisoformat(self.text(name))
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             raise self._refusal(name, "value is not a valid datetime") from None

@@ -20,7 +20,7 @@ from ._objects import FileContent, Signer, StoredObject, drawn_content, given_co
 from ._samples import HEALTHS, MESSAGES, GivenArchive, Image, Json, draw_image, seeded, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from ._emulator import Emulator
     from ._faults import Fault
@@ -284,10 +284,6 @@ class State:
         now = timestamp(datetime.now(UTC), fraction=True)
         gone = {"id": row.deployment_id, "label": row.body["label"], "deletedAt": now}
         self.deleted[row.deployment_id] = gone
-
-    def erase(self, deployment_ids: Iterable[str]) -> None:
-        for deployment_id in deployment_ids:
-            self.deleted.pop(deployment_id, None)
 
     def _publish(self, image: Image) -> None:
         # Images published before stay in the storage, for downloads that have begun.
