@@ -213,17 +213,20 @@ async def test_wait_for_an_operation_is_a_span_above_its_polls(told, emulator):
 
 
 @pytest.mark.parametrize(
-    ("body", "error"),
-    [(b'{"status": "ERROR"}', OperationFailedError), (b'{"status": "RUNNING"}', OperationTimeoutError)],
+    ("body", "timeout", "error"),
+    [
+        (b'{"status": "ERROR"}', 60, OperationFailedError),
+        (b'{"status": "RUNNING"}', 0.1, OperationTimeoutError),
+    ],
     ids=["failed", "too long"],
 )
-async def test_wait_that_failed_names_its_error(told, body, error):
+async def test_wait_that_failed_names_its_error(told, body, timeout, error):
     moved = Answer(status=202, headers={"Location": f"status/s1/?X-Amz-Signature={SIGNATURE}"}, body=b"")
     with ScriptedServer(moved, Answer(body=body)) as server:
         async with AsyncSession(server.endpoint, TOKEN) as session:
             operation = await session.deployments.begin_deactivate("d1")
             with pytest.raises(error):
-                await operation.wait(timeout=0.1)
+                await operation.wait(timeout=timeout)
     wait = next(span for span in told.spans() if span.name == "wait for operation")
     assert wait.attributes["error.type"] == f"datarobot_mlops_async.errors.{error.__name__}"
     assert wait.attributes["datarobot_mlops.operation.location"] == "status/s1/"

@@ -215,6 +215,7 @@ class Fault:
 
     @property
     def is_storage(self) -> bool:
+        """Whether it concerns what is stored, not the API."""
         return self.route == "storage" or self.route.startswith("storage/")
 
     @property
@@ -237,6 +238,7 @@ class Fault:
 
     @property
     def extra_headers(self) -> list[tuple[str, str]]:
+        """What it adds to an answer's headers: names in lower case, and values."""
         lines = [line.partition(":") for line in self.header]
         headers = [(name.lower(), value.strip()) for name, _, value in lines]
         if self.deprecation is not None:
