@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import sys
@@ -235,10 +236,24 @@ async def test_source_that_hangs_after_a_refusal_is_bounded_too():
         return await never() if server.asked else "t0k3n-number-1"
 
     with ScriptedServer(Answer(status=401)) as server:
-        async with AsyncSession(server.endpoint, source, timeout=0.2, retry=0) as session:
+        async with AsyncSession(server.endpoint, source, timeout=1, retry=0) as session:
             with pytest.raises(TimeoutError, match="gave no token"):
                 await session.deployments.get("d1")
     assert tokens_of(server) == ["1"]
+
+
+async def test_refused_download_whose_token_cannot_be_renewed_leaves_no_connection(tmp_path):
+    def source():
+        if server.asked:
+            raise RuntimeError("the vault is sealed")
+        return "t0k3n-number-1"
+
+    # A connection that nobody closes is a warning, and that an error, when it is collected.
+    with ScriptedServer(Answer(status=401)) as server:
+        async with AsyncSession(server.endpoint, source, retry=0) as session:
+            with pytest.raises(ConfigError, match="failed with RuntimeError"):
+                await session.artifact("files/", filename="f").download(tmp_path)
+        gc.collect()
 
 
 async def test_whoever_waits_while_another_asks_waits_no_longer_than_their_own_timeout():

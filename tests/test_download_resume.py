@@ -28,6 +28,7 @@ from datarobot_mlops_async.errors import (
     ReadError,
 )
 from tests.servers.clients import KIB, MIB, SMALL, artifact_at, leftovers
+from tests.waiting import wait_until
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.anyio
@@ -210,7 +211,7 @@ async def test_second_download_to_a_destination_waits_and_finds_it_done(storage,
             for _ in range(3):
                 group.start_soon(download)
     assert sorted(each.already_present for each in results) == [False, True, True]
-    assert storage.bytes_sent == SIZE
+    await wait_until(lambda: storage.bytes_sent == SIZE)
     assert leftovers(tmp_path) == []
 
 

@@ -130,11 +130,15 @@ class RemoteObject:
             return await self._send(url, fields)
         ours = await self._api.headers_for_bytes()
         response = await self._send(url, {**fields, **ours})
-        if response.status == 401 and await self._api.credentials.renew(
-            ours["authorization"], self._api.options.timeout
-        ):
-            await response.aclose()
-            response = await self._send(url, {**fields, **await self._api.headers_for_bytes()})
+        if response.status == 401:
+            try:
+                renewed = await self._api.credentials.renew(ours["authorization"], self._api.options.timeout)
+            except BaseException:
+                await response.aclose()
+                raise
+            if renewed:
+                await response.aclose()
+                response = await self._send(url, {**fields, **await self._api.headers_for_bytes()})
         return response
 
     async def _send(self, url: str, headers: Mapping[str, str]) -> StreamingResponse:
