@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from datarobot_mlops_async._download._remote import MirroredObject, RemoteObject
 from datarobot_mlops_async._download._reorder_buffer import ReorderBuffer
 from datarobot_mlops_async._retry import Retries
 from datarobot_mlops_async._streaming import StreamingClient
+from datarobot_mlops_async._telemetry import logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._download._probe import Probe
     from datarobot_mlops_async.errors import IntegrityError
 
-logger = logging.getLogger("datarobot_mlops_async")
 _MIB = 1024 * 1024
 
 

@@ -12,7 +12,6 @@ import anyio
 from attrs import evolve
 
 from datarobot_mlops_async._download._consumer import FileConsumer, Hasher, PrefixError
-from datarobot_mlops_async._download._context import logger
 from datarobot_mlops_async._download._disk import system_errors
 from datarobot_mlops_async._download._partial import Partial, exists_error
 from datarobot_mlops_async._download._probe import ChangedError
@@ -20,6 +19,7 @@ from datarobot_mlops_async._download._remote import MirroredObject
 from datarobot_mlops_async._download._results import DownloadResult
 from datarobot_mlops_async._download._resume_state import source_of
 from datarobot_mlops_async._download._verification import digest_file
+from datarobot_mlops_async._telemetry import logger
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport import without_query
 from datarobot_mlops_async.errors import DestinationExistsError, IntegrityError, ObjectChangedError

@@ -19,6 +19,7 @@ from attrs import define, field
 from datarobot_mlops_async._config import TokenCommand
 from datarobot_mlops_async._progress.rich_bars import RichBars
 from datarobot_mlops_async._progress.words import LogLines
+from datarobot_mlops_async._telemetry import logger
 from datarobot_mlops_async.artifacts import verify_file
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk import BulkAction
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     R = TypeVar("R", DownloadResult, VerifiedFile)
 
 T = TypeVar("T")
-_LOGGER = logging.getLogger("datarobot_mlops_async")
 _VARIABLES = {"--endpoint": "DATAROBOT_ENDPOINT", "--token-file": "DATAROBOT_API_TOKEN"}
 
 
@@ -96,13 +96,13 @@ class Invocation:
         """Show the library's log: why it waits, and all of it where that is asked for."""
         server = urlsplit(self.session.settings.endpoint).netloc
         handler = LogHandler(self.terminal, server, verbose=self.given["verbose"])
-        _LOGGER.addHandler(handler)
-        _LOGGER.setLevel(handler.level)
+        logger.addHandler(handler)
+        logger.setLevel(handler.level)
         try:
             yield
         finally:
-            _LOGGER.removeHandler(handler)
-            _LOGGER.setLevel(logging.NOTSET)
+            logger.removeHandler(handler)
+            logger.setLevel(logging.NOTSET)
             handler.close()
 
     def printer(self, method: str, output: OutputFormat) -> Printer:
