@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -95,6 +96,8 @@ class FileConsumer:
         """What is certain, as far as it was noted."""
         self.recorded = state.verified
         """How many bytes from the first the state on the disk speaks of."""
+        self.recorded_at = time.monotonic()
+        """When that was last seen to, on the monotonic clock."""
         self.read_back = 0
         """Bytes that had left memory before they were hashed."""
 
@@ -130,6 +133,7 @@ class FileConsumer:
         if certain.verified > self.recorded:
             self._partial.record(certain, cached=cached)
             self.recorded = certain.verified
+        self.recorded_at = time.monotonic()
 
     def _rehash(self, claim: Checkpoint) -> None:
         while (at := self._hasher.size) < claim.offset:

@@ -266,12 +266,7 @@ class FileDownload:
             await run_interruptible(consumer.run, interrupt=buffers.abandon)
             return
         fetcher = self._context.fetcher(self._remote, probe, buffers, expectation, write=partial.write_at)
-        recorded_at = time.monotonic()
-
-        async def record() -> None:
-            nonlocal recorded_at
-            await run_interruptible(functools.partial(consumer.record, cached=tuning.window))
-            recorded_at = time.monotonic()
+        record = functools.partial(consumer.record, cached=tuning.window)
 
         async def look() -> None:
             self._reporter.update(
@@ -281,15 +276,15 @@ class FileDownload:
                 connections=fetcher.connections,
             )
             is_much = hasher.size - consumer.recorded >= tuning.longest_piece
-            if is_much or time.monotonic() - recorded_at >= tuning.checkpoint:
-                await record()
+            if is_much or time.monotonic() - consumer.recorded_at >= tuning.checkpoint:
+                await run_interruptible(record)
 
         try:
             async with fetcher.running(look):
                 await run_interruptible(consumer.run, interrupt=buffers.abandon)
         finally:
             with anyio.CancelScope(shield=True):
-                await record()
+                await run_interruptible(record)
             partial.state = consumer.state
             self._received += fetcher.received
             logger.debug(
