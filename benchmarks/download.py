@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trustme
-from download_contenders import CONTENDERS, IMAGE, OURS, WATCH
+from download_contenders import CONTENDERS, IDLE, IMAGE, OURS, WATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,6 +183,21 @@ def run_once(name: str, endpoint: str, directory: Path, sha256: str, *extra: str
     return {**found, "rss": usage.ru_maxrss / 1024}
 
 
+@contextmanager
+def idle_loop() -> Iterator[dict[str, float]]:
+    """Watch the lag of a loop in a process that does nothing: the machine's share of every other loop's lag."""
+    script = Path(__file__).with_name("download_contenders.py")
+    process = subprocess.Popen(
+        [sys.executable, script, IDLE, "", "", "", WATCH], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    found: dict[str, float] = {}
+    try:
+        yield found
+    finally:
+        output, _ = process.communicate()
+        found |= {f"idle_{key}": value for key, value in json.loads(output).items()}
+
+
 def contenders(scenario: str) -> list[str]:
     names = [OURS, OURS_ONE, "httpx", ARIA] if scenario.startswith("50") else [*CONTENDERS, *COMMANDS]
     return [name for name in names if is_here(name)]
@@ -208,8 +223,9 @@ def measure(size: int, repeats: int, scenarios: list[str], base: Path | None) ->
                         run = partial(run_once, contender, endpoints[scenario], directory, sha256)
                         figures.append(run())
                         if "busiest" in figures[-1]:
-                            lag = run(WATCH)
-                            figures[-1] |= {key: lag[key] for key in ("lag_p99", "lag_worst")}
+                            with idle_loop() as idle_lag:
+                                watched = run(WATCH)
+                            figures[-1] |= idle_lag | {key: watched[key] for key in ("lag_p99", "lag_worst")}
                         print(
                             f"{scenario:22}{contender:38}{size / figures[-1]['seconds'] / 1e9:6.2f} GB/s",
                             flush=True,
@@ -231,8 +247,10 @@ def summarize(runs: dict[str, Any], size: int) -> dict[str, Any]:
                 if key in figures[0]:
                     row[key] = statistics.median(each[key] for each in figures) / (size / GIB)
             if "lag_p99" in figures[0]:
-                row["lag_p99"] = statistics.median(each["lag_p99"] for each in figures)
-                row["lag_worst"] = max(each["lag_worst"] for each in figures)
+                for key in ("lag_p99", "idle_lag_p99"):
+                    row[key] = statistics.median(each[key] for each in figures)
+                for key in ("lag_worst", "idle_lag_worst"):
+                    row[key] = max(each[key] for each in figures)
             summary[scenario][name] = row
     return summary
 
@@ -290,16 +308,23 @@ def report(summary: dict[str, Any], size: int, repeats: int) -> str:
     for scenario, found in summary.items():
         lines += ["", f"## {scenario}", ""]
         lines += [
-            "| | GB/s | CPU s/GiB | busiest thread, s/GiB | read back, MiB/GiB | memory, MiB | lag p99 / worst, ms |",
-            "|---|---|---|---|---|---|---|",
+            (
+                "| | GB/s | CPU s/GiB | busiest thread, s/GiB | read back, MiB/GiB | memory, MiB "
+                "| lag p99 / worst, ms | in an idle process |"
+            ),
+            "|---|---|---|---|---|---|---|---|",
         ]
         for name, row in found.items():
-            lag = f"{row['lag_p99']:.1f} / {row['lag_worst']:.1f}" if "lag_p99" in row else "-"
+            lag, idle = (
+                f"{row[f'{whose}lag_p99']:.1f} / {row[f'{whose}lag_worst']:.1f}" if "lag_p99" in row else "-"
+                for whose in ("", "idle_")
+            )
             speed = f"{row['speed']:.2f} ({row['slowest']:.2f} to {row['fastest']:.2f})"
             busiest = f"{row['busiest']:.2f}" if "busiest" in row else "-"
             back = f"{row['read_back'] / 2**20:.0f}" if "read_back" in row else "-"
             lines.append(
-                f"| {name} | {speed} | {row['cpu_per_gib']:.2f} | {busiest} | {back} | {row['rss']:.0f} | {lag} |"
+                f"| {name} | {speed} | {row['cpu_per_gib']:.2f} | {busiest} | {back} | {row['rss']:.0f} "
+                f"| {lag} | {idle} |"
             )
     lines += ["", "## Targets", "", "| | measured | target | |", "|---|---|---|---|"]
     for what, figure, limit, met in targets(summary):

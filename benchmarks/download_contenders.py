@@ -26,6 +26,7 @@ IMAGE = "mlops/portablePredictionServerImage/"
 WATCH = "lag"
 """Argument that asks for the event loop's lag, in a run of its own: to watch it costs processor time."""
 OURS = "datarobot-mlops-async"
+IDLE = "an idle process"
 _TICK = 0.002
 
 
@@ -92,6 +93,11 @@ def with_loop(main: Callable[[], Awaitable[object]]) -> dict[str, float]:
         return {"busiest": max(after[key] - before.get(key, 0.0) for key in after)}
 
     return asyncio.run(run())
+
+
+def idle(*_: object) -> dict[str, float]:
+    """Do nothing until the standard input is closed: what of a lag is not the library's, but the machine's."""
+    return with_loop(lambda: asyncio.to_thread(sys.stdin.read))
 
 
 def ours(connections: int) -> Callable[[str, str, Path], dict[str, float]]:
@@ -185,7 +191,7 @@ CONTENDERS: dict[str, Callable[[], Callable[[str, str, Path], dict[str, float]]]
 
 def main() -> None:
     name, endpoint, ca_file, target = sys.argv[1:5]
-    contender = CONTENDERS[name]()
+    contender = idle if name == IDLE else CONTENDERS[name]()
     print(json.dumps(measured(lambda: contender(endpoint, ca_file, Path(target)))))
 
 
