@@ -63,14 +63,9 @@ class DownloadError(MLOpsError):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        filename: str | None = None,
-        destination: Path | None = None,
-        hint: Hint | None = None,
+        self, message: str, *, filename: str | None = None, destination: Path | None = None, **more: Any
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, **more)
         self.filename = filename
         self.destination = destination
 
@@ -93,10 +88,9 @@ class IntegrityError(DownloadError):
         actual: str,
         size: int,
         object_changed: bool | None = None,
-        filename: str | None = None,
-        destination: Path | None = None,
+        **more: Any,
     ) -> None:
-        super().__init__(message, filename=filename, destination=destination)
+        super().__init__(message, **more)
         self.expected = expected
         self.actual = actual
         self.size = size
@@ -106,18 +100,8 @@ class IntegrityError(DownloadError):
 class DestinationError(DownloadError, FileError):
     """The operating system refused what a download needs: to look at, write or replace its destination."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        errno: int | None = None,
-        filename: str | None = None,
-        destination: Path | None = None,
-        hint: Hint | None = None,
-    ) -> None:
-        FileError.__init__(self, message, path=destination, errno=errno, hint=hint)
-        self.filename = filename
-        self.destination = destination
+    def __init__(self, message: str, *, destination: Path | None = None, **more: Any) -> None:
+        super().__init__(message, destination=destination, path=destination, **more)
 
 
 class InsufficientSpaceError(DestinationError):
@@ -131,17 +115,8 @@ class InsufficientSpaceError(DestinationError):
 
     hint = Hint.FREE_SPACE
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        required: int,
-        available: int,
-        errno: int | None = None,
-        filename: str | None = None,
-        destination: Path | None = None,
-    ) -> None:
-        super().__init__(message, errno=errno, filename=filename, destination=destination)
+    def __init__(self, message: str, *, required: int, available: int, **more: Any) -> None:
+        super().__init__(message, **more)
         self.required = required
         self.available = available
         self.missing = max(0, required - available)

@@ -6,14 +6,12 @@ A session makes them; nobody else needs to. Their methods check what they are gi
 from datarobot_mlops_async.resources._arguments import UNSET as UNSET
 from datarobot_mlops_async.resources._arguments import RawValue as RawValue
 from datarobot_mlops_async.resources._base import Results as Results
-from datarobot_mlops_async.resources._changes import Change
+from datarobot_mlops_async.resources._changes import Change, Watch
 from datarobot_mlops_async.resources._custom_model_deployments import CustomModelDeployments
 from datarobot_mlops_async.resources._deleted_deployments import DeletedDeployments
 from datarobot_mlops_async.resources._deployments import Deployments
+from datarobot_mlops_async.resources._installation import PPSImage, ResourceBundles
 from datarobot_mlops_async.resources._one_deployment import OneDeployment
-from datarobot_mlops_async.resources._pps_image import PPSImage
-from datarobot_mlops_async.resources._resource_bundles import ResourceBundles
-from datarobot_mlops_async.resources._watch import Watch
 from datarobot_mlops_async.resources._words import (
     BuildEnvironmentTypeWord,
     DeploymentOrderWord,

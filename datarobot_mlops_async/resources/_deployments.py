@@ -22,8 +22,8 @@ from datarobot_mlops_async.resources._arguments import (
     fraction,
     text,
 )
+from datarobot_mlops_async.resources._changes import Watch
 from datarobot_mlops_async.resources._one_deployment import ATTRIBUTES, OneDeployment
-from datarobot_mlops_async.resources._watch import Watch
 from datarobot_mlops_async.resources._words import DEPLOYMENT_FILTERS, FEATURE_FILTERS
 
 if TYPE_CHECKING:
