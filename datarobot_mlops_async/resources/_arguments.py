@@ -1,4 +1,7 @@
-"""What callers pass, checked and written as the API page wants it, before anything is sent."""
+"""What callers pass, checked and written as the API page wants it, before anything is sent.
+
+Each check raises ``TypeError`` for a value of another type and ``ValueError`` for one out of the page's bounds.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +47,17 @@ def checked(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[s
         arguments: Values by the parameters' names, which are the page's in snake_case. ``None`` stays, what is
             `UNSET` is left out, and so is what has no check.
         checks: Functions of a name and a value, by name, in the order in which they go out.
-
-    Raises:
-        ValueError: A value is out of the API's bounds.
-        TypeError: A value is of another type.
     """
     return {
         page_name(name): None if arguments[name] is None else check(name, arguments[name])
         for name, check in checks.items()
         if arguments[name] is not UNSET
     }
+
+
+def given(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:
+    """Return a method's arguments as `checked` does, without those that are ``None``."""
+    return {name: value for name, value in checked(arguments, checks).items() if value is not None}
 
 
 def query_from(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> tuple[tuple[str, str], ...]:
@@ -68,11 +72,7 @@ def page_name(name: str) -> str:
 
 
 def choice(name: str, value: str, enum: type[E]) -> str:
-    """Return an enum parameter's text.
-
-    Raises:
-        ValueError: A string that the API page does not know and that is no `RawValue`.
-    """
+    """Return an enum parameter's text: one that the API page knows, or a `RawValue`."""
     if isinstance(value, RawValue):
         return value
     known = [str(member.value) for member in enum]
@@ -101,11 +101,7 @@ def repeated_choices(name: str, values: str | Iterable[str], enum: type[E]) -> l
 
 
 def joined(name: str, values: str | Iterable[str]) -> str:
-    """Return a list of strings as one value, joined by commas.
-
-    Raises:
-        ValueError: A value holds a comma, which would make it two, or the list is empty.
-    """
+    """Return a list of strings as one value, joined by commas; none may hold a comma, which would make it two."""
     several = texts(name, values)
     for each in several:
         if "," in each:
@@ -116,9 +112,7 @@ def joined(name: str, values: str | Iterable[str]) -> str:
 def texts(name: str, values: str | Iterable[str]) -> list[str]:
     """Return strings as a list; a single string is a list of one.
 
-    Raises:
-        TypeError: A value is not a string.
-        ValueError: There are none, or one is empty: the server would read that as no filter at all.
+    There must be some, and none may be empty: the server would read that as no filter at all.
     """
     several = _several(name, values)
     for each in several:
@@ -139,11 +133,7 @@ def flag(name: str, value: bool) -> bool:
 
 
 def moment(name: str, value: datetime) -> str:
-    """Return a point in time in ISO 8601.
-
-    Raises:
-        ValueError: It has no time zone, so nobody can know which moment it means.
-    """
+    """Return a point in time in ISO 8601; without a time zone nobody can know which moment it means."""
     if not isinstance(value, datetime):
         raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
     if value.utcoffset() is None:
@@ -152,11 +142,7 @@ def moment(name: str, value: datetime) -> str:
 
 
 def whole(name: str, value: int, *, lowest: int = 0, highest: int | None = None) -> int:
-    """Return a whole number.
-
-    Raises:
-        ValueError: It is out of the page's bounds.
-    """
+    """Return a whole number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if value < lowest or (highest is not None and value > highest):
@@ -166,11 +152,7 @@ def whole(name: str, value: int, *, lowest: int = 0, highest: int | None = None)
 
 
 def fraction(name: str, value: float) -> float:
-    """Return a number from 0 to 1.
-
-    Raises:
-        ValueError: It is out of these bounds.
-    """
+    """Return a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     # Not "value < 0 or value > 1": that lets NaN through.
@@ -180,11 +162,7 @@ def fraction(name: str, value: float) -> float:
 
 
 def text(name: str, value: str, *, longest: int | None = None) -> str:
-    """Return a string that the page bounds in length.
-
-    Raises:
-        ValueError: It is longer than the page allows.
-    """
+    """Return a string, which the page may bound in length."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     if longest is not None and len(value) > longest:

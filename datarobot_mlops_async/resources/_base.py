@@ -41,14 +41,6 @@ class Results:
             raise ProtocolError("the server did not say which deployment it created: list the deployments")
         return self.api.decode(await self.api.follow(resource), Deployment, f"GET /{resource}")
 
-    def jar(self, path: str) -> Artifact:
-        """Return the JAR at a path."""
-        return self._artifact(path, "jar")
-
-    def log(self, path: str) -> Artifact:
-        """Return the log at a path."""
-        return self._artifact(path, "text")
-
     async def any(self, resource: str | None) -> Deployment | Artifact | None:
         """Return what a path names; ``None`` for none and for kinds this library does not read."""
         if resource is None:
@@ -56,10 +48,11 @@ class Results:
         if _DEPLOYMENT.fullmatch(resource):
             return await self.deployment(resource)
         if _SCORING_CODE.fullmatch(resource):
-            return self.jar(resource)
-        return self.log(resource) if _LOG.fullmatch(resource) else None
+            return self.artifact(resource, "jar")
+        return self.artifact(resource, "text") if _LOG.fullmatch(resource) else None
 
-    def _artifact(self, path: str, kind: str) -> Artifact:
+    def artifact(self, path: str, kind: str) -> Artifact:
+        """Return what can be downloaded at a path."""
         from datarobot_mlops_async.artifacts import Artifact  # with the engine behind it
 
         return Artifact(self.api, path, kind=kind)

@@ -56,7 +56,7 @@ class CustomModelDeployments(Resource):
 
         Nothing is sent until it is downloaded or streamed.
         """
-        return self._results.log(route_path(_LOGS, {"deployment_id": deployment_id}))
+        return self._results.artifact(route_path(_LOGS, {"deployment_id": deployment_id}), "text")
 
     async def begin_prediction_log(self, deployment_id: str) -> Operation[Artifact]:
         """Ask for the log of predictions. Implements ``POST /customModelDeployments/{deploymentId}/logs/``.
@@ -75,7 +75,7 @@ class CustomModelDeployments(Resource):
         async def log(resource: str | None) -> Artifact:
             if resource is None:
                 raise ProtocolError("the server did not say where the log is: ask for it again")
-            return self._results.log(resource)
+            return self._results.artifact(resource, "text")
 
         return self._operation(response, log, status_id=accepted.status_id)
 
@@ -85,6 +85,5 @@ class CustomModelDeployments(Resource):
         Nothing is sent until it is downloaded or streamed. Implements
         ``GET /customModelDeployments/{deploymentId}/logs/{logId}/``.
         """
-        return self._results.log(
-            route_path(_LOGS + "{log_id}/", {"deployment_id": deployment_id, "log_id": log_id})
-        )
+        path = route_path(_LOGS + "{log_id}/", {"deployment_id": deployment_id, "log_id": log_id})
+        return self._results.artifact(path, "text")

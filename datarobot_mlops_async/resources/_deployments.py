@@ -15,13 +15,7 @@ from datarobot_mlops_async.models import (
     ModelHistory,
     TargetDeploymentStatus,
 )
-from datarobot_mlops_async.resources._arguments import (
-    checked,
-    choice,
-    flag,
-    fraction,
-    text,
-)
+from datarobot_mlops_async.resources._arguments import choice, flag, fraction, given, text
 from datarobot_mlops_async.resources._changes import Watch
 from datarobot_mlops_async.resources._one_deployment import ATTRIBUTES, OneDeployment
 from datarobot_mlops_async.resources._words import DEPLOYMENT_FILTERS, FEATURE_FILTERS
@@ -230,11 +224,7 @@ class Deployments(OneDeployment):
             ConflictError: The organisation has as many deployments as it may.
             ValueError: An argument is out of the API's bounds. Nothing was sent.
         """
-        body = {
-            name: value
-            for name, value in checked(locals(), _CREATION).items()
-            if value is not None or name == "description"
-        }
+        body = {"description": None, **given(locals(), _CREATION)}
         route = "deployments/fromLearningModel/"
         response = await self._api.send("POST", route, json=body)
         created = self._api.decoder.decode(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from datarobot_mlops_async._api import route_path
 from datarobot_mlops_async.models import (
@@ -18,7 +18,7 @@ from datarobot_mlops_async.resources._arguments import (
     checked,
     choice,
     flag,
-    page_name,
+    given,
     query_from,
     text,
 )
@@ -36,6 +36,17 @@ ATTRIBUTES: Final[Mapping[str, Check]] = {
     "label": partial(text, longest=512),
     "description": partial(text, longest=10_000),
     "importance": partial(choice, enum=Importance),
+}
+_EXTRAS: Final[Mapping[str, Check]] = {
+    "include_agent": flag,
+    "include_prediction_explanations": flag,
+    "include_prediction_intervals": flag,
+}
+_JARS: Final[Mapping[str, Check]] = {
+    "source_code": flag,
+    "include_agent": flag,
+    "include_pe": flag,
+    **_EXTRAS,
 }
 
 
@@ -177,21 +188,16 @@ class OneDeployment(Resource):
         Returns:
             An operation whose result is the JAR to download.
         """
-        extras = {
-            "include_agent": include_agent,
-            "include_prediction_explanations": include_prediction_explanations,
-            "include_prediction_intervals": include_prediction_intervals,
-        }
-        path = _scoring_code_path(deployment_id, extras)
+        path = _scoring_code_path(locals(), _EXTRAS)
         response = await self._api.send(
             "POST",
             "deployments/{deployment_id}/scoringCodeBuilds/",
             ids={"deployment_id": deployment_id},
-            json={page_name(name): value for name, value in extras.items() if value is not None},
+            json=given(locals(), _EXTRAS),
         )
 
         async def built(resource: str | None) -> Artifact:
-            return self._results.jar(resource or path)
+            return self._results.artifact(resource or path, "jar")
 
         return self._operation(response, built)
 
@@ -230,29 +236,17 @@ class OneDeployment(Resource):
         """
         if source_code and include_agent:
             raise ValueError("source_code and include_agent exclude each other")
-        extras = (include_agent, include_prediction_explanations, include_prediction_intervals)
-        if build if build is not None else any(extras):
-            if source_code:
-                raise ValueError(
-                    "source_code cannot be built with extras: pass build=False or leave them out"
-                )
-            operation = await self.begin_scoring_code_build(
-                deployment_id,
-                include_agent=include_agent,
-                include_prediction_explanations=include_prediction_explanations,
-                include_prediction_intervals=include_prediction_intervals,
-            )
-            return await operation
-        asked = {
-            "source_code": source_code,
-            "include_agent": include_agent,
-            "include_pe": include_pe,
-            "include_prediction_explanations": include_prediction_explanations,
-            "include_prediction_intervals": include_prediction_intervals,
-        }
-        return self._results.jar(_scoring_code_path(deployment_id, asked))
+        asked = locals()
+        extras = {name: asked[name] for name in _EXTRAS}
+        if not (any(extras.values()) if build is None else build):
+            return self._results.artifact(_scoring_code_path(asked, _JARS), "jar")
+        if source_code:
+            raise ValueError("source_code cannot be built with extras: pass build=False or leave them out")
+        operation = await self.begin_scoring_code_build(deployment_id, **extras)
+        return await operation
 
 
-def _scoring_code_path(deployment_id: str, flags: Mapping[str, bool | None]) -> str:
-    query = query_from(flags, dict.fromkeys(flags, flag))
-    return route_path("deployments/{deployment_id}/scoringCode/", {"deployment_id": deployment_id}, query)
+def _scoring_code_path(arguments: Mapping[str, Any], flags: Mapping[str, Check]) -> str:
+    query = query_from(arguments, flags)
+    ids = {"deployment_id": arguments["deployment_id"]}
+    return route_path("deployments/{deployment_id}/scoringCode/", ids, query)
