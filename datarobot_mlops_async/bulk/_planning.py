@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
 from datarobot_mlops_async._counting import RequestCounter, counting
-from datarobot_mlops_async.bulk._earlier import Earlier, is_settled, location_of
-from datarobot_mlops_async.bulk._source import Source
+from datarobot_mlops_async.bulk._journal import Earlier, is_settled, location_of
+from datarobot_mlops_async.bulk._run import Run, Source
 from datarobot_mlops_async.operations import Operation
-
-if TYPE_CHECKING:
-    from datarobot_mlops_async.bulk._run import Run
 
 Item = TypeVar("Item")
 
@@ -73,9 +69,7 @@ async def _requests_of(
     try:
         if location is None:
             with counting(RequestCounter(plan=plan)):
-                value = run.function(item)
-                while inspect.isawaitable(value) and not isinstance(value, Operation):
-                    value = await value
+                value = await run.call(item)
             location = value.location if isinstance(value, Operation) else None
     except Exception as error:  # noqa: BLE001 - it is this item's alone
         # One that only tells of requests which were not sent is none.

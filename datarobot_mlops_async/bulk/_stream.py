@@ -12,16 +12,14 @@ import anyio.lowlevel
 from attrs import evolve
 
 from datarobot_mlops_async._threads import run_interruptible
-from datarobot_mlops_async.bulk._earlier import Earlier, is_settled
+from datarobot_mlops_async.bulk._journal import Earlier, is_settled
 from datarobot_mlops_async.bulk._journal_writer import JournalWriter
 from datarobot_mlops_async.bulk._outcome import Outcome, OutcomeState, identity
-from datarobot_mlops_async.bulk._source import Source
+from datarobot_mlops_async.bulk._run import Run, Source
 from datarobot_mlops_async.bulk._work import Work
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
-
-    from datarobot_mlops_async.bulk._run import Run
 
 Item = TypeVar("Item")
 T = TypeVar("T")

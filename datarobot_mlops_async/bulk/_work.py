@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from datarobot_mlops_async._counting import RequestCounter, counting
+from datarobot_mlops_async.bulk._journal import location_of
 from datarobot_mlops_async.bulk._outcome import Outcome, OutcomeState
 from datarobot_mlops_async.errors import (
     JournalFileError,
@@ -42,7 +42,7 @@ class Work(Generic[Item, T]):
         self._item = item
         self._index = index
         self._earlier_attempts = earlier.attempts if earlier else 0
-        self._location = earlier.location if earlier and earlier.state is OutcomeState.UNKNOWN else None
+        self._location = location_of(earlier)
         self._writer = writer
         self._may_begin_again = asked_for and run.options.get("repeat_unknown", False)
         self._counter = RequestCounter(before_change=None if writer is None else self._announce)
@@ -82,12 +82,10 @@ class Work(Generic[Item, T]):
 
     async def _call(self) -> Any:
         with counting(self._counter):
-            value = self._run.function(self._item)
-            # An operation is awaitable too, but not here: its location is worth keeping first.
-            while inspect.isawaitable(value) and not isinstance(value, Operation):
-                value = await value
+            value = await self._run.call(self._item)
         if not isinstance(value, Operation):
             return value
+        # Its location is worth keeping before it is waited for.
         self._location = value.location
         if self._writer is not None and self._location is not None:
             await self._writer.write(self._outcome(OutcomeState.UNKNOWN))
