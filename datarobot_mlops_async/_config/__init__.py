@@ -8,9 +8,8 @@ from datarobot_mlops_async._config._places import (
     normalize_endpoint,
     origin_of,
 )
-from datarobot_mlops_async._config._settings import Settings
+from datarobot_mlops_async._config._settings import Certificate, Settings
 from datarobot_mlops_async._config._tokens import TokenCommand, TokenFile, TokenSource, check_token
-from datarobot_mlops_async._config._values import Certificate
 
 __all__ = [
     "API_ROOT",

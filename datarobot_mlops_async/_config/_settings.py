@@ -1,24 +1,51 @@
-"""A session's settings, whole and checked."""
+"""A session's settings: where their values come from (arguments, files, the environment), and what is refused."""
 
 from __future__ import annotations
 
 import os
 import ssl
 import warnings
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from attrs import evolve, field, fields, frozen
 
-from datarobot_mlops_async._config._places import check_proxy, is_loopback, origin_of
-from datarobot_mlops_async._config._values import find_values, validated
-from datarobot_mlops_async.errors import ConfigError, InsecureConnectionWarning
+from datarobot_mlops_async._config._places import (
+    check_proxy,
+    home_path,
+    is_loopback,
+    normalize_endpoint,
+    origin_of,
+)
+from datarobot_mlops_async._config._tokens import TokenFile, check_token
+from datarobot_mlops_async.errors import ConfigError, Hint, InsecureConnectionWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from datarobot_mlops_async._config._tokens import TokenSource
-    from datarobot_mlops_async._config._values import Certificate
+
+    Values = Mapping[str, Any]
+
+Certificate = tuple[str, ...]
+"""A client certificate's file, its key's file (where that is another) and the key's password (where it has one)."""
+_TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
+_FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
+DEFAULT_CONFIG_FILE = "~/.config/datarobot/drconfig.yaml"
+_ENVIRONMENT = "the environment"
+_VARIABLES = {
+    "endpoint": "DATAROBOT_ENDPOINT",
+    "token": "DATAROBOT_API_TOKEN",
+    "token_file": "DATAROBOT_API_TOKEN_FILE",
+    "ssl_verify": "DATAROBOT_SSL_VERIFY",
+    "max_retries": "DATAROBOT_MAX_RETRIES",
+}
+_NUMBERS: Mapping[str, tuple[Callable[[Any], float], float, float]] = {
+    "connect_timeout": (float, 0.001, 86_400),
+    "max_retries": (int, 0, 1000),
+}
 
 
 @frozen(kw_only=True)
@@ -87,11 +114,9 @@ class Settings:
             "ssl_verify": os.fspath(verify) if isinstance(verify, os.PathLike) else verify,
             "ssl_cert": cert,
         }
-        found, source = find_values(arguments, config_file, os.environ if environ is None else environ)
         return cls(
-            **validated(found, source),
+            **_find(arguments, config_file, os.environ if environ is None else environ),
             proxy=None if proxy is None else check_proxy(proxy, "proxy="),
-            source=source,
         )
 
     @property
@@ -163,3 +188,144 @@ class Settings:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             object.__setattr__(self, name, value)
+
+
+def _find(
+    arguments: Values, config_file: str | os.PathLike[str] | None, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what `Settings` is made of: each value from the first source that has it, checked.
+
+    Raises:
+        ConfigError: Nothing, or half of what is needed, was found; a file cannot be read; or a value is unsafe.
+    """
+    read: dict[str, Values] = {}
+    source = ""
+    for name, values in _sources(arguments, config_file, environ):
+        read[name] = values
+        if not source and (values.get("endpoint") or values.get("token") or values.get("token_file")):
+            source = name
+            _check_complete(values, source)
+        if source and name == _ENVIRONMENT:
+            break
+    if not source:
+        raise ConfigError(f"no endpoint and token found in {', '.join(read)}", hint=Hint.GIVE_CREDENTIALS)
+    found, own = read[source], (arguments, read[source])
+    verify = _first("ssl_verify", (*own, read.get(_ENVIRONMENT, {})))
+    return {
+        "endpoint": normalize_endpoint(found["endpoint"], source),
+        **_token(found, source),
+        "token_type": check_token(_first("token_type", own) or "Bearer", source, "token_type"),
+        "verify": True if verify is None else _verify(verify),
+        "cert": _certificate(_first("ssl_cert", own), verify),
+        **{key: _number(key, value) for key in _NUMBERS if (value := _first(key, read.values())) is not None},
+        "source": source,
+    }
+
+
+def _sources(
+    arguments: Values, config_file: str | os.PathLike[str] | None, environ: Mapping[str, str]
+) -> Iterator[tuple[str, Values]]:
+    """Yield each source's name and values, the most binding first; a missing default file is skipped."""
+    yield "arguments", arguments
+    if config_file is not None:
+        yield _read_file(Path(config_file))
+    if environ.get("DATAROBOT_CONFIG_FILE"):
+        yield _read_file(Path(environ["DATAROBOT_CONFIG_FILE"]), named_by="DATAROBOT_CONFIG_FILE")
+    yield _ENVIRONMENT, {key: environ.get(name) or None for key, name in _VARIABLES.items()}
+    default = home_path(DEFAULT_CONFIG_FILE)
+    if default.is_file():
+        yield _read_file(default)
+
+
+def _read_file(path: Path, named_by: str = "") -> tuple[str, Values]:
+    import yaml  # costs 15 ms, and most processes read no file
+
+    path = home_path(path)
+    name = f"{path}" + (f" ({named_by})" if named_by else "")
+    try:
+        values = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"the configuration file {name} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # The parser's own message quotes the line, and the line may be the token's.
+        raise ConfigError(f"the configuration file {name} is not valid YAML") from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"the configuration file {name} must hold keys and values such as endpoint and token"
+        )
+    return name, values
+
+
+def _first(key: str, where: Iterable[Values]) -> Any:
+    return next((values[key] for values in where if values.get(key) is not None), None)
+
+
+def _check_complete(values: Values, source: str) -> None:
+    given = {"endpoint": values.get("endpoint"), "token": values.get("token") or values.get("token_file")}
+    for present, missing in (("endpoint", "token"), ("token", "endpoint")):
+        if given[present] and not given[missing]:
+            raise ConfigError(
+                f"{source}: {present} is set but {missing} is not; both must come from one source, so that a "
+                "token never travels to another source's endpoint",
+                hint=Hint.GIVE_CREDENTIALS,
+            )
+    _text("endpoint", given["endpoint"], source)
+
+
+def _token(found: Values, source: str) -> dict[str, Any]:
+    """Return the token, or its source, as `Settings` has it."""
+    token = found.get("token") or TokenFile(_text("token_file", found["token_file"], source))
+    return {"token_source": token} if callable(token) else {"token": check_token(token, source)}
+
+
+def _number(key: str, value: object) -> float:
+    """Return a number that is written as one; ``true``, lists and, for a count, ``2.9`` are none."""
+    convert, lowest, highest = _NUMBERS[key]
+    with suppress(ValueError, OverflowError):
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            number = convert(value)
+            if convert is float or isinstance(value, str) or number == value:
+                if lowest <= number <= highest:
+                    return number
+                raise ConfigError(f"{key} must be at least {lowest} and at most {highest}, not {value!r}")
+    kind = "a whole number" if convert is int else "a number"
+    raise ConfigError(f"{key} must be {kind}, not {str(value)[:50]!r}")
+
+
+def _text(key: str, value: object, source: str) -> str:
+    """Return a value that is a string."""
+    if not isinstance(value, str):
+        raise ConfigError(f"{source}: {key} must be a string, not {type(value).__name__}")
+    return value
+
+
+def _certificate(value: Any, verify: object) -> Certificate | None:
+    if value is None:
+        return None
+    parts = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if not 1 <= len(parts) <= 3 or not all(isinstance(each, (str, os.PathLike)) for each in parts):
+        raise ConfigError(
+            "the client certificate must be a file, or a list of its file, its key's file and the key's password"
+        )
+    if isinstance(verify, ssl.SSLContext):
+        raise ConfigError("a TLS context brings its own client certificate: load it there")
+    files, password = parts[:2], parts[2:]
+    return (*(str(home_path(each)) for each in files), *map(str, password))
+
+
+def _verify(value: Any) -> bool | str | ssl.SSLContext:
+    if isinstance(value, (bool, ssl.SSLContext)):
+        return value
+    if not isinstance(value, str):
+        raise ConfigError(f"ssl_verify must be true, false or the path of a CA file, not {value!r}")
+    if value.lower() in _TRUE | _FALSE:
+        return value.lower() in _TRUE
+    path = home_path(value)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise ConfigError(f"the CA file {path} is not there") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no file can be named so"
+        raise ConfigError(f"the CA file {value[:200]!r} cannot be read: {reason}") from error
+    return str(path)
