@@ -81,6 +81,8 @@ def docker_socket():
             log=directory / "log",
         ):
             yield address
+        # It mounts that on itself and leaves it so.
+        subprocess.run(["umount", directory / "data-root"], stderr=subprocess.DEVNULL, check=False)
 
 
 @pytest.fixture(scope="session")
@@ -129,4 +131,4 @@ def _directory():
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(directory)
