@@ -119,6 +119,7 @@ def counted(retries: Retries) -> Iterator[None]:
         raise
 
 
+@define(eq=False)
 class Fetcher:
     """Fetches an object into a reorder buffer, over as many connections as help.
 
@@ -131,33 +132,26 @@ class Fetcher:
         digest_decides: Whether a digest of the whole is known, which would uncover a mixture of two objects.
     """
 
-    def __init__(
-        self,
-        context: DownloadContext,
-        remote: RemoteObject | MirroredObject,
-        probe: Probe,
-        buffers: ReorderBuffer,
-        *,
-        write: Callable[[memoryview, int], None] | None,
-        digest_decides: bool,
-    ) -> None:
-        self._remote = remote
-        self._probe = probe
-        self._buffers = buffers
-        self._write = write
-        self._tuning = context.tuning
-        self._retry = context.api.options.retry
-        self._max_rate = context.max_rate
-        self._digest_decides = digest_decides
-        most = context.max_connections if probe.ranged else 1
+    _context: DownloadContext
+    _remote: RemoteObject | MirroredObject
+    _probe: Probe
+    _buffers: ReorderBuffer
+    _write: Callable[[memoryview, int], None] | None
+    _digest_decides: bool
+    _controller: ConcurrencyController = field(init=False)
+    _next: int = field(init=False)
+    _transfers: set[Transfer] = field(factory=set, init=False)
+    _rate: float = field(default=0.0, init=False)
+    _latency: float = field(default=0.0, init=False)
+    connections: int = field(default=0, init=False)
+    """Connections in use, one for each worker."""
+    stats: TransferStats = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        most = self._context.max_connections if self._probe.ranged else 1
         self._controller = ConcurrencyController(most, now=time.monotonic())
-        self._next = probe.end or 0
-        self.connections = 0
-        """Connections in use, one for each worker."""
-        self._transfers: set[Transfer] = set()
-        self._rate = 0.0
-        self._latency = 0.0
-        self.stats = TransferStats(start=probe.start, total=probe.total)
+        self._next = self._probe.end or 0
+        self.stats = TransferStats(start=self._probe.start, total=self._probe.total)
 
     @property
     def received(self) -> int:
@@ -226,19 +220,19 @@ class Fetcher:
             latency=self._latency,
             left=left,
             workers=max(self.connections, self._controller.workers),
-            span=self._tuning.block * self._tuning.blocks,
-            shortest=self._tuning.shortest_piece,
-            longest=self._tuning.longest_piece,
+            span=self._context.tuning.block * self._context.tuning.blocks,
+            shortest=self._context.tuning.shortest_piece,
+            longest=self._context.tuning.longest_piece,
         )
         self._next += length
         return self._sink(self._next - length, self._next)
 
     def _sink(self, start: int, end: int | None) -> PieceSink:
-        return PieceSink(self._buffers, start, end, write=self._write, max_rate=self._max_rate)
+        return PieceSink(self._buffers, start, end, write=self._write, max_rate=self._context.max_rate)
 
     async def _fetch(self, sink: PieceSink, response: StreamingResponse | None) -> None:
         """Fetch one piece, whatever number of attempts it takes."""
-        retries, drops = Retries(f"GET {self._remote.url}", self._retry), 0
+        retries, drops = Retries(f"GET {self._remote.url}", self._context.api.options.retry), 0
 
         async def attempt() -> None:
             nonlocal response, drops
@@ -252,7 +246,7 @@ class Fetcher:
                 except TransportError:
                     if transfer.stalled:
                         # A trickle is no progress, or it would go on for ever.
-                        floor = self._tuning.low_speed.floor
+                        floor = self._context.tuning.low_speed.floor
                         raise TimeoutError(
                             f"{self._remote.url}: less than {floor:g} bytes a second"
                         ) from None
@@ -310,7 +304,7 @@ class Fetcher:
         then, waited, busy, judged = time.monotonic(), self._buffers.waited(), time.process_time(), 0.0
         try:
             while True:
-                await anyio.sleep(self._tuning.tick)
+                await anyio.sleep(self._context.tuning.tick)
                 now, waited_now, busy_now = time.monotonic(), self._buffers.waited(), time.process_time()
                 starved = 1.0 if self._buffers.catching_up else (waited_now - waited) / (now - then)
                 share = (busy_now - busy) / (now - then)
@@ -320,7 +314,7 @@ class Fetcher:
                     now, received=self.received, starved=starved, busy=share, latency=self._probe.latency
                 )
                 self._grow(group, wanted)
-                if now - judged > self._tuning.low_speed.window / 10:
+                if now - judged > self._context.tuning.low_speed.window / 10:
                     judged = now
                     self._judge(now, starved)
         except Exception as error:  # noqa: BLE001 - the caller's callback; the consumer raises it
@@ -331,9 +325,9 @@ class Fetcher:
             self._start_worker(group, sink)
 
     def _judge(self, now: float, starved: float) -> None:
-        limit = self._tuning.low_speed
-        if self._max_rate is not None:
-            share = self._max_rate.rate / max(1, len(self._transfers))
+        limit = self._context.tuning.low_speed
+        if self._context.max_rate is not None:
+            share = self._context.max_rate.rate / max(1, len(self._transfers))
             limit = evolve(limit, floor=min(limit.floor, limit.fraction * share))
         for transfer in self._transfers:
             if starved < 0.5 or transfer.sink.waiting:

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +185,7 @@ class ReorderBuffer:
             raise AbandonedError
 
 
+@define(eq=False)
 class PieceSink:
     """Receives one piece: fills blocks, writes each where it belongs, hands it over to the hash.
 
@@ -196,27 +197,18 @@ class PieceSink:
         max_rate: What all receivers share; ``None`` for no limit.
     """
 
-    def __init__(
-        self,
-        buffers: ReorderBuffer,
-        start: int,
-        end: int | None,
-        *,
-        write: Callable[[memoryview, int], None] | None,
-        max_rate: RateLimit | None = None,
-    ) -> None:
-        self._buffers = buffers
-        self._next = start
-        self._block: Block | None = None
-        self._write = write
-        self._max_rate = max_rate
-        self.end = end
-        self.skip = 0
-        """Bytes of the body to leave out first: they are here from an earlier attempt."""
-        self.received = 0
-        """Bytes received, for rates."""
-        self.waiting = False
-        """Whether the piece waits for the hash, which no connection is to blame for."""
+    _buffers: ReorderBuffer
+    _next: int = field(alias="start")
+    end: int | None
+    _write: Callable[[memoryview, int], None] | None = field(kw_only=True)
+    _max_rate: RateLimit | None = field(default=None, kw_only=True)
+    _block: Block | None = field(default=None, init=False)
+    skip: int = field(default=0, init=False)
+    """Bytes of the body to leave out first: they are here from an earlier attempt."""
+    received: int = field(default=0, init=False)
+    """Bytes received, for rates."""
+    waiting: bool = field(default=False, init=False)
+    """Whether the piece waits for the hash, which no connection is to blame for."""
 
     @property
     def position(self) -> int:

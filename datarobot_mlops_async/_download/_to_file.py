@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-from attrs import evolve
+from attrs import define, evolve, field
 
 from datarobot_mlops_async._download._consumer import FileConsumer, Hasher, PrefixError
 from datarobot_mlops_async._download._disk import system_errors
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@define(eq=False)
 class FileDownload:
     """One download to one path.
 
@@ -51,29 +52,16 @@ class FileDownload:
         reporter: Hears of progress.
     """
 
-    def __init__(
-        self,
-        context: DownloadContext,
-        remote: RemoteObject | MirroredObject,
-        destination: Path,
-        *,
-        resume: bool,
-        overwrite: bool,
-        reporter: Reporter,
-    ) -> None:
-        self._context = context
-        self._remote = remote
-        self._destination = destination
-        self._resume = resume
-        self._overwrite = overwrite
-        self._reporter = reporter
-        self._resumed_from = 0
-        self._received = 0
-        # The file at the destination that is known to be another one: it is hashed once.
-        self._other: tuple[int, ...] = ()
-        # What signs an address of another host changes, and the object does not.
-        url = context.api.url_of_bytes(context.path)
-        self._source = source_of(without_query(url) if url == context.path else url)
+    _context: DownloadContext
+    _remote: RemoteObject | MirroredObject
+    _destination: Path
+    _resume: bool
+    _overwrite: bool
+    _reporter: Reporter
+    _resumed_from: int = field(default=0, init=False)
+    _received: int = field(default=0, init=False)
+    # The file at the destination that is known to be another one: it is hashed once.
+    _other: tuple[int, ...] = field(default=(), init=False)
 
     async def run(self, expectation: Expectation, probe: Probe | None) -> DownloadResult:
         """Download.
@@ -129,6 +117,13 @@ class FileDownload:
                 polls * self._context.tuning.lock_poll,
             )
 
+    @property
+    def _source(self) -> str:
+        # What signs an address of another host changes, and the object does not.
+        path = self._context.path
+        url = self._context.api.url_of_bytes(path)
+        return source_of(without_query(url) if url == path else url)
+
     def _is_usable(self, state: ResumeState, expectation: Expectation) -> bool:
         """Tell whether a state is of the object that is wanted: by its digest, or by its name and validators."""
         size = state.validators.size
@@ -158,8 +153,8 @@ class FileDownload:
             return None
         size, version = found.st_size, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
         if expectation.digest is not None and expectation.size in {None, size} and version != self._other:
-            digest = await digest_file(self._destination, reading=False)
-            if digest.hexdigest() == expectation.digest:
+            _, digest = await digest_file(self._destination, reading=False)
+            if digest == expectation.digest:
                 return size
             self._other = version
         if not self._overwrite:

@@ -26,7 +26,7 @@ from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async.errors import DownloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
     from datarobot_mlops_async._download._results import DownloadResult, Progress
@@ -171,65 +171,43 @@ def checksums_beside(path: Path) -> list[Path]:
     return [each for each in (sidecar_path(path), manifest_path(path)) if each.is_file()]
 
 
-class FileDigest:
-    """The SHA-256 of a file, computed bit by bit: nobody waits long for a thread that does it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._sha256 = hashlib.sha256()
-        self._buffer = memoryview(bytearray(_READ))
-        self._file: FileIO | None = None
-        self.size = 0
-        """Bytes so far."""
-
-    def advance(self) -> bool:
-        """Read and hash for a while, and tell whether there is more."""
-        if self._file is None:
-            # A pipe in the file's place is not waited for.
-            self._file = FileIO(
-                self._path, opener=lambda path, mode: os.open(path, mode | flags("O_NONBLOCK"))
-            )
+def _hash(path: Path) -> Generator[tuple[int, str]]:
+    """Read and hash a file, and give how much and its SHA-256 every tenth of a second and at the end."""
+    sha256, size, buffer = hashlib.sha256(), 0, memoryview(bytearray(_READ))
+    # A pipe in the file's place is not waited for.
+    with FileIO(path, opener=lambda name, mode: os.open(name, mode | flags("O_NONBLOCK"))) as file:
         until = time.monotonic() + _SLICE
-        while count := self._file.readinto(self._buffer):
-            self._sha256.update(self._buffer[:count])
-            self.size += count
+        while count := file.readinto(buffer):
+            sha256.update(buffer[:count])
+            size += count
             if time.monotonic() >= until:
-                return True
-        return False
-
-    def hexdigest(self) -> str:
-        """Return the digest in lower-case hexadecimal."""
-        return self._sha256.hexdigest()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+                yield size, sha256.hexdigest()
+                until = time.monotonic() + _SLICE
+    yield size, sha256.hexdigest()
 
 
 async def digest_file(
-    path: Path, tell: Callable[[FileDigest], None] = lambda _: None, *, reading: bool = True
-) -> FileDigest:
-    """Hash a file in threads, at full speed.
+    path: Path, tell: Callable[[int], None] = lambda _: None, *, reading: bool = True
+) -> tuple[int, str]:
+    """Hash a file in threads, at full speed, and return its size and SHA-256.
 
     Args:
         path: The file.
-        tell: Called in the event loop every tenth of a second.
+        tell: Called in the event loop with the bytes so far, every tenth of a second.
         reading: Whether reading it is all there is to do, or it is to be written, too.
 
     Raises:
         FileError: It cannot be read; a `DestinationError` if it is to be written.
     """
-    digest = FileDigest(path)
-    try:
-        more = True
-        while more:
+    found = (0, "")
+    with contextlib.closing(_hash(path)) as slices:
+        while True:
             with system_errors(path, reading=reading):
-                more = await run_interruptible(digest.advance)
-            tell(digest)
-    finally:
-        digest.close()
-    return digest
+                step = await run_interruptible(lambda: next(slices, None))
+            if step is None:
+                return found
+            found = step
+            tell(found[0])
 
 
 @frozen(kw_only=True)
@@ -286,16 +264,16 @@ async def verify(
 
     with Reporter(on_progress) as reporter:
 
-        def tell(digest: FileDigest) -> None:
-            reporter.update(fetched=digest.size, verified=digest.size, total=expectation.size, connections=0)
+        def tell(size: int) -> None:
+            reporter.update(fetched=size, verified=size, total=expectation.size, connections=0)
 
-        digest = await digest_file(path, tell)
-        reporter.finish(digest.size)
+        size, sha256 = await digest_file(path, tell)
+        reporter.finish(size)
     return VerifiedFile(
         path=path,
-        size=digest.size,
-        sha256=digest.hexdigest(),
+        size=size,
+        sha256=sha256,
         docker_image_id=expectation.docker_image_id,
         elapsed=reporter.elapsed,
-        verified_by=expectation.check(size=digest.size, sha256=digest.hexdigest()),
+        verified_by=expectation.check(size=size, sha256=sha256),
     )
