@@ -38,7 +38,6 @@ _SINGLE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 _SIGNATURE = "&X-Amz-Signature="
 _WEEK = 604_800  # S3 signs for no longer
 
-
 # A length, and the block that fills it by beginning again after a period.
 Part = tuple[int, memoryview, int]
 
