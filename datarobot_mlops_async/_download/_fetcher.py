@@ -136,8 +136,8 @@ class Fetcher:
     _remote: RemoteObject | MirroredObject
     _probe: Probe
     _buffers: ReorderBuffer
-    _write: Callable[[memoryview, int], None] | None
-    _digest_decides: bool
+    write: Callable[[memoryview, int], None] | None
+    digest_decides: bool
     _controller: ConcurrencyController = field(init=False)
     _next: int = field(init=False)
     _transfers: set[Transfer] = field(factory=set, init=False)
@@ -228,7 +228,7 @@ class Fetcher:
         return self._sink(self._next - length, self._next)
 
     def _sink(self, start: int, end: int | None) -> PieceSink:
-        return PieceSink(self._buffers, start, end, write=self._write, max_rate=self._context.max_rate)
+        return PieceSink(self._buffers, start, end, write=self.write, max_rate=self._context.max_rate)
 
     async def _fetch(self, sink: PieceSink, response: StreamingResponse | None) -> None:
         """Fetch one piece, whatever number of attempts it takes."""
@@ -291,7 +291,7 @@ class Fetcher:
         try:
             sink.skip = 0
             if not read_piece(response, start, end or 0, probe.validators):
-                if probe.ranged or not (start == 0 or self._digest_decides or probe.validators.identify):
+                if probe.ranged or not (start == 0 or self.digest_decides or probe.validators.identify):
                     raise ChangedError
                 sink.skip = start
         except BaseException:

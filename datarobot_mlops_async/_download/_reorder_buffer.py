@@ -200,8 +200,8 @@ class PieceSink:
     _buffers: ReorderBuffer
     _next: int = field(alias="start")
     end: int | None
-    _write: Callable[[memoryview, int], None] | None = field(kw_only=True)
-    _max_rate: RateLimit | None = field(default=None, kw_only=True)
+    write: Callable[[memoryview, int], None] | None = field(kw_only=True)
+    max_rate: RateLimit | None = field(default=None, kw_only=True)
     _block: Block | None = field(default=None, init=False)
     skip: int = field(default=0, init=False)
     """Bytes of the body to leave out first: they are here from an earlier attempt."""
@@ -232,8 +232,8 @@ class PieceSink:
         if block is None or block.buffer is None:  # pragma: no cover - for the type checker
             raise AssertionError
         room = block.buffer[block.length : self._limit()]
-        if self._max_rate is not None:
-            room = room[: self._max_rate.portion]
+        if self.max_rate is not None:
+            room = room[: self.max_rate.portion]
         return room[: self.skip] if self.skip else room
 
     def buffer_updated(self, count: int) -> None:
@@ -245,9 +245,9 @@ class PieceSink:
             self._block.length += count
             if self._block.length == self._limit():
                 self.flush()
-        if self._max_rate is not None:
+        if self.max_rate is not None:
             self.waiting = True
-            self._buffers.sleep(self._max_rate.spend(count, time.monotonic()))
+            self._buffers.sleep(self.max_rate.spend(count, time.monotonic()))
             self.waiting = False
 
     def abandon(self) -> None:
@@ -259,8 +259,8 @@ class PieceSink:
         block, self._block = self._block, None
         if block is None or not block.length or block.buffer is None:
             return
-        if self._write is not None:
-            self._write(block.buffer[: block.length], block.start)
+        if self.write is not None:
+            self.write(block.buffer[: block.length], block.start)
         self._next = block.start + block.length
         self._buffers.put(block)
 

@@ -55,9 +55,9 @@ class FileDownload:
     _context: DownloadContext
     _remote: RemoteObject | MirroredObject
     _destination: Path
-    _resume: bool
-    _overwrite: bool
-    _reporter: Reporter
+    resume: bool
+    overwrite: bool
+    reporter: Reporter
     _resumed_from: int = field(default=0, init=False)
     _received: int = field(default=0, init=False)
     # The file at the destination that is known to be another one: it is hashed once.
@@ -106,7 +106,7 @@ class FileDownload:
                 partial.close()
 
     def _say_that_it_waits(self, polls: int) -> None:
-        self._reporter.wait()
+        self.reporter.wait()
         # At the first, 40th, 80th, 160th: what is waited for may be stopped, and never go on.
         if polls == 0:
             logger.info("download: waiting for another process that downloads to %s", self._destination)
@@ -127,7 +127,7 @@ class FileDownload:
     def _is_usable(self, state: ResumeState, expectation: Expectation) -> bool:
         """Tell whether a state is of the object that is wanted: by its digest, or by its name and validators."""
         size = state.validators.size
-        if not self._resume or (
+        if not self.resume or (
             expectation.size is not None and size is not None and size != expectation.size
         ):
             return False
@@ -157,7 +157,7 @@ class FileDownload:
             if digest == expectation.digest:
                 return size
             self._other = version
-        if not self._overwrite:
+        if not self.overwrite:
             raise exists_error(self._destination)
         return None
 
@@ -216,7 +216,7 @@ class FileDownload:
                 await probe.response.aclose()
                 raise
         self._resumed_from = state.verified
-        self._reporter.begin(resumed_from=state.verified, total=state.validators.size)
+        self.reporter.begin(resumed_from=state.verified, total=state.validators.size)
         hasher = Hasher(expectation)
         await self._fetch(partial, expectation, probe, state, hasher)
         verified_by = hasher.verify()
@@ -264,7 +264,7 @@ class FileDownload:
         record = functools.partial(consumer.record, cached=tuning.window)
 
         async def look() -> None:
-            self._reporter.update(
+            self.reporter.update(
                 fetched=buffers.arrived,
                 verified=hasher.size,
                 total=state.validators.size,
@@ -295,7 +295,7 @@ class FileDownload:
         withdrawn = threading.Event()
         try:
             await run_interruptible(
-                lambda: partial.commit(hasher.size, overwrite=self._overwrite, withdrawn=withdrawn.is_set),
+                lambda: partial.commit(hasher.size, overwrite=self.overwrite, withdrawn=withdrawn.is_set),
                 interrupt=withdrawn.set,
             )
         except DestinationExistsError:
@@ -321,13 +321,13 @@ class FileDownload:
         *,
         already_present: bool = False,
     ) -> DownloadResult:
-        self._reporter.finish(size)
+        self.reporter.finish(size)
         return DownloadResult(
             path=self._destination,
             size=size,
             sha256=sha256,
             resumed_from=0 if already_present else self._resumed_from,
-            elapsed=self._reporter.elapsed,
+            elapsed=self.reporter.elapsed,
             bytes_fetched=self._received,
             already_present=already_present,
             verified_by=verified_by,
