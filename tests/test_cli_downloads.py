@@ -8,8 +8,9 @@ import zipfile
 
 import pytest
 
+from datarobot_mlops_async._progress.words import LogLines
 from datarobot_mlops_async.artifacts import DownloadResult, Progress
-from datarobot_mlops_async.cli._invocation import DownloadView, verdict
+from datarobot_mlops_async.cli._invocation import verdict
 from datarobot_mlops_async.cli._terminal import CleanLines, Terminal
 from tests.command_line import Here
 from tests.scripted import Answer, ScriptedServer
@@ -260,22 +261,19 @@ def result(**more):
     ],
 )
 def test_progress_in_a_log_is_a_line_now_and_then(at, words, capfd):
-    with DownloadView(Terminal().err, live=False) as view:
-        view.show(at)
+    LogLines(Terminal().say).show(at)
     assert capfd.readouterr().err == f"{words}\n"
 
 
 def test_wait_for_another_process_is_said_once(capfd):
-    with DownloadView(Terminal().err, live=False) as view:
-        for _ in range(3):
-            view.show(progress(is_waiting=True))
+    lines = LogLines(Terminal().say)
+    for _ in range(3):
+        lines.show(progress(is_waiting=True))
     assert capfd.readouterr().err == "waiting for another process that downloads to the same place\n"
 
 
 def test_progress_in_a_log_is_silent_at_first(capfd):
-    with DownloadView(Terminal().err, live=False) as view:
-        view.show(progress())
-        view.finish(result())
+    LogLines(Terminal().say).show(progress())
     assert capfd.readouterr() == ("", "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from datarobot_mlops_async.errors import JournalError
 from datarobot_mlops_async.models import Deployment
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress
     from datarobot_mlops_async.cli._invocation import Invocation
@@ -43,11 +44,10 @@ class BulkAction:
     verb: str
     call: Callable[[str], Awaitable[Any]]
     options: BulkOptions
-    _journal: Path | None = field(init=False, default=None)
+    _asked: list[str] = field(init=False, factory=list)
     _outcomes: dict[str, Outcome[str, Any]] = field(init=False, factory=dict)
-    _asked: Sequence[str] = field(init=False, default=())
-    _chosen: Sequence[str] = field(init=False, default=())
-    _done: int = field(init=False, default=0)
+    """The last word about each, earlier runs' included."""
+    _journal: Path = field(init=False)
     _told: int = field(init=False, default=0)
 
     async def run(self) -> None:
@@ -75,6 +75,7 @@ class BulkAction:
             if terminal.can_ask and not options.yes:
                 await self._name(left, shown)
             await terminal.confirm(f"{verb.capitalize()} {counted}?", yes=options.yes)
+            self._journal = options.resume or _new_journal(verb)
             self.cli.go_on = self._how_to_go_on
             await self._act()
             self._sum_up()
@@ -83,12 +84,35 @@ class BulkAction:
     def _action(self) -> str:
         return f"deployments {self.verb}"
 
+    @property
+    def _done(self) -> int:
+        return sum(each.state is OutcomeState.SUCCEEDED for each in self._outcomes.values())
+
+    @property
+    def _chosen(self) -> int:
+        """How many there are, those that earlier runs chose included."""
+        return len({*self._outcomes, *self._asked})
+
     async def _find(self) -> list[Deployment]:
         options = self.options
         if not options.by_filter:
             return []
         with self.cli.terminal.status.busy("looking for deployments"):
             return await self.cli.session.deployments.list(limit=options.limit, **options.filters).collect()
+
+    def _choose(self, found: Sequence[Deployment]) -> list[str]:
+        """Settle what is asked for, and return what of it is left to do."""
+        options, earlier = self.options, self._earlier()
+        asked = options.ids or [
+            # A filter for what is active does not find again what was deactivated without our hearing of it.
+            *(each.item for each in earlier if each.state is OutcomeState.UNKNOWN or not options.by_filter),
+            *(each.id for each in found),
+        ]
+        self._asked = list(dict.fromkeys(asked))
+        self._outcomes = {each.item: each for each in earlier}
+        begun = (each.item for each in earlier if each.state is OutcomeState.UNKNOWN and each.location)
+        done = {each.item for each in earlier if each.state is OutcomeState.SUCCEEDED}
+        return [each for each in dict.fromkeys([*asked, *begun]) if each not in done]
 
     def _earlier(self) -> Sequence[Outcome[str, Any]]:
         if self.options.resume is None or not self.options.resume.exists():
@@ -99,22 +123,6 @@ class BulkAction:
         except JournalError as error:
             raise messages.usage(f"--resume: {error}") from None
         return journal.outcomes
-
-    def _choose(self, found: Sequence[Deployment]) -> list[str]:
-        """Settle what is asked for, and return what of it is left to do."""
-        options, earlier = self.options, self._earlier()
-        self._asked = options.ids or [each.id for each in found]
-        if not options.ids:
-            # A filter for what is active does not find again what was deactivated without our hearing of it.
-            again = [
-                each.item for each in earlier if each.state is OutcomeState.UNKNOWN or not options.by_filter
-            ]
-            self._asked = list(dict.fromkeys([*again, *self._asked]))
-        self._chosen = list(dict.fromkeys([*(each.item for each in earlier), *self._asked]))
-        done = {each.item for each in earlier if each.state is OutcomeState.SUCCEEDED}
-        begun = [each.item for each in earlier if each.state is OutcomeState.UNKNOWN and each.location]
-        self._done = len(done)
-        return [each for each in dict.fromkeys([*self._asked, *begun]) if each not in done]
 
     async def _name(self, left: Sequence[str], found: Sequence[Deployment]) -> None:
         """Tell a person which deployments are meant, before the question."""
@@ -130,12 +138,13 @@ class BulkAction:
 
     async def _act(self) -> None:
         options = self.options
-        self._journal = options.resume or _new_journal(self.verb)
-        with ManyView(self.cli.terminal, self.verb, len(self._chosen), self._done) as view:
+        with many_bar(self.cli.terminal, self.verb, self._chosen, done=self._done) as show:
 
             def take(outcome: Outcome[str, Any]) -> None:
                 self._outcomes[outcome.item] = outcome
-                self._tell(outcome, view)
+                self._tell(outcome)
+                failures = f"[bad]{self._told:,} failed[/]" if self._told else ""
+                show(failures, advance=0 if _is_on_its_way(outcome) else 1)
 
             outcomes = await self.cli.session.bulk(
                 self.call,
@@ -150,17 +159,19 @@ class BulkAction:
             )
             for outcome in outcomes:
                 # Of earlier runs, and not done: a person wants to know which.
-                if outcome.item not in self._outcomes and outcome.state is not OutcomeState.SUCCEEDED:
-                    self._tell(outcome, view)
-        self._outcomes, self._done = {outcome.item: outcome for outcome in outcomes}, 0
+                if (
+                    outcome.state is not OutcomeState.SUCCEEDED
+                    and self._outcomes[outcome.item] is not outcome
+                ):
+                    take(outcome)
 
-    def _tell(self, outcome: Outcome[str, Any], view: ManyView) -> None:
-        """Show one outcome: in the bar for a person, as a line for a program."""
+    def _tell(self, outcome: Outcome[str, Any]) -> None:
+        """Tell one outcome: a person of a failure, a program of each, in a line."""
         terminal = self.cli.terminal
         if outcome.state is not OutcomeState.SUCCEEDED and not _is_on_its_way(outcome):
             self._told += 1
             # That of a single one is told by the command itself.
-            if self._told <= _MOST_TOLD and len(self._chosen) > 1:
+            if self._told <= _MOST_TOLD and self._chosen > 1:
                 terminal.say(f"{outcome.item}: {outcome.state.value}: {reason_of(outcome)}")
             elif self._told == _MOST_TOLD + 1:
                 terminal.say("more failures are not shown one by one")
@@ -168,36 +179,34 @@ class BulkAction:
             terminal.write(messages.escaped(outcome.to_json()))
         elif not terminal.for_people:
             terminal.write(f"{messages.clean(outcome.item)}\t{outcome.state.value}")
-        failures = f"[bad]{self._told:,} failed[/]" if self._told else ""
-        view.show(failures, advance=0 if _is_on_its_way(outcome) else 1)
 
     def _sum_up(self) -> None:
-        terminal = self.cli.terminal
-        failed = [each for each in self._outcomes.values() if each.state is not OutcomeState.SUCCEEDED]
-        if len(self._chosen) == 1 and failed and failed[0].state is OutcomeState.FAILED and failed[0].error:
+        terminal, outcomes = self.cli.terminal, list(self._outcomes.values())
+        failed = [each for each in outcomes if each.state is not OutcomeState.SUCCEEDED]
+        error = failed[0].error if failed and failed[0].state is OutcomeState.FAILED else None
+        if self._chosen == 1 and error:
             # One action's failure is that of the command, and there is nothing to go on with.
             self._forget_journal()
-            raise messages.failure_of(failed[0].error)
-        sum_up(terminal, list(self._outcomes.values()), len(self._chosen))
+            raise messages.failure_of(error)
+        sum_up(terminal, outcomes, self._chosen)
         if any(each.state is OutcomeState.UNKNOWN and not each.location for each in failed):
             terminal.say(
                 "whether the unknown ones were done, nobody heard: --repeat-unknown acts on them again"
             )
-        if failed or len(self._outcomes) < len(self._chosen):
+        if self._done < self._chosen:
             raise messages.Failure(self._how_to_go_on(), messages.ExitCode.PARTIAL)
         self._forget_journal()
 
     def _forget_journal(self) -> None:
         # One that the user named is the user's.
-        if self.options.resume is None and self._journal is not None:
+        if self.options.resume is None:
             self._journal.unlink()
 
     def _how_to_go_on(self) -> str:
-        done = self._done + sum(each.state is OutcomeState.SUCCEEDED for each in self._outcomes.values())
         under_way = sum(map(_is_on_its_way, self._outcomes.values()))
         waiting = f"{under_way:,} on their way: wait for them with --resume; " if under_way else ""
         return waiting + (
-            f"{done:,} of {len(self._chosen):,} done; to go on, give the same command with "
+            f"{self._done:,} of {self._chosen:,} done; to go on, give the same command with "
             f"--resume {shlex.quote(str(self._journal))}"
         )
 
@@ -233,7 +242,7 @@ async def download_many(
     async def download(deployment_id: str) -> DownloadResult:
         def show(progress: Progress) -> None:
             reached[deployment_id] = progress.verified
-            view.show(amount())
+            draw(amount())
 
         artifact = await artifact_of(deployment_id)
         path = directory / f"{deployment_id}{suffix}"
@@ -244,9 +253,9 @@ async def download_many(
             terminal.write_path(outcome.value.path)
         else:
             terminal.say(f"{outcome.item}: {reason_of(outcome)}")
-        view.show(amount(), advance=int(outcome.state is OutcomeState.SUCCEEDED))
+        draw(amount(), advance=int(outcome.state is OutcomeState.SUCCEEDED))
 
-    with ManyView(terminal, "", len(left), noun=" files") as view:
+    with many_bar(terminal, "", len(left), noun=" files") as draw:
         at_a_time = min(max_connections, len(left)) or 1
         outcomes = await cli.session.bulk(download, left, max_concurrency=at_a_time, on_outcome=take)
     if any(each.state is not OutcomeState.SUCCEEDED for each in outcomes):
@@ -255,32 +264,27 @@ async def download_many(
     terminal.say(f"{messages.count(len(left), 'file')}, {amount()}")
 
 
-class ManyView(bars.Progress):
-    """One bar for many things, with how many of all are done and a note that changes."""
-
-    def __init__(self, terminal: Terminal, what: str, total: int, done: int = 0, noun: str = "") -> None:
-        super().__init__(
-            bars.TextColumn("{task.description}"),
-            bars.BarColumn(bar_width=None),
-            bars.TextColumn("{task.completed:,.0f} of {task.total:,.0f}" + noun),
-            bars.TextColumn("{task.fields[note]}"),
-            bars.TimeElapsedColumn(),
-            console=terminal.err,
-            expand=True,
-            disable=not terminal.live,
-        )
-        terminal.status.hide()
-        self._status = terminal.status
-        self._bar = self.add_task(what, total=total, completed=done, note="")
-
-    def stop(self) -> None:
-        """Leave the bar as it is."""
-        self._status.hide()
-        super().stop()
-
-    def show(self, note: str, *, advance: int = 0) -> None:
-        """Show how far it is."""
-        self.update(self._bar, advance=advance, note=note)
+@contextmanager
+def many_bar(
+    terminal: Terminal, what: str, total: int, *, done: int = 0, noun: str = ""
+) -> Iterator[Callable[..., None]]:
+    """Draw one bar for many things; give what takes a note that changes, and by how many it may ``advance``."""
+    terminal.status.hide()
+    with bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(bar_width=None),
+        bars.TextColumn("{task.completed:,.0f} of {task.total:,.0f}" + noun),
+        bars.TextColumn("{task.fields[note]}"),
+        bars.TimeElapsedColumn(),
+        console=terminal.err,
+        expand=True,
+        disable=not terminal.live,
+    ) as drawn:
+        bar = drawn.add_task(what, total=total, completed=done, note="")
+        try:
+            yield lambda note, advance=0: drawn.update(bar, advance=advance, note=note)
+        finally:
+            terminal.status.hide()
 
 
 def _is_on_its_way(outcome: Outcome[str, Any]) -> bool:

@@ -146,13 +146,11 @@ def together(name: str, make: Callable[..., object], *options: Declaration) -> D
 
 
 def with_session(
-    work: Callable[..., Awaitable[object]] | None = None,
-    *,
-    when: Callable[[dict[str, Any]], bool] = lambda _: True,
+    work: Callable[..., Awaitable[object]] | None = None, *, opened: bool = True
 ) -> Callable[..., Any]:
-    """Make a command of a coroutine function. It gets an `Invocation`, whose session is open meanwhile."""
+    """Make a command of a coroutine function. It gets an `Invocation`, whose session is open unless told not to."""
     if work is None:
-        return functools.partial(with_session, when=when)
+        return functools.partial(with_session, opened=opened)
 
     @click.pass_obj
     @functools.wraps(work)
@@ -160,7 +158,7 @@ def with_session(
         # Not at the top: a session costs an import that help and completion need not pay.
         from datarobot_mlops_async.cli._invocation import Invocation
 
-        return Invocation(settings).run(functools.partial(work, **options), with_session=when(options))
+        return Invocation(settings).run(functools.partial(work, **options), opened=opened)
 
     return command
 

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -32,11 +32,9 @@ from datarobot_mlops_async.errors import ConfigError, IntegrityError, ObjectChan
 from datarobot_mlops_async.session import AsyncSession
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from rich.console import Console
-
-    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress, VerifiedFile
+    from datarobot_mlops_async.artifacts import Artifact, DownloadResult, VerifiedFile
     from datarobot_mlops_async.operations import Operation, OperationStatus
 
     R = TypeVar("R", DownloadResult, VerifiedFile)
@@ -61,8 +59,8 @@ class Invocation:
     session: AsyncSession = field(init=False)
     go_on: Callable[[], str] = field(init=False, default=lambda: "")
 
-    def run(self, work: Callable[[Self], Awaitable[T]], *, with_session: bool = True) -> T:
-        """Open a session if the work needs one, await the work, close the session.
+    def run(self, work: Callable[[Self], Awaitable[T]], *, opened: bool) -> T:
+        """Await the work, with the session ``opened`` meanwhile or left to it.
 
         On asyncio alone: a program has one event loop and nobody to choose another, and Ctrl-C is asyncio's
         own there: it cancels the work, which then leaves what can be resumed.
@@ -72,11 +70,8 @@ class Invocation:
         """
 
         async def main() -> T:
-            if not with_session:
+            async with self.opened() if opened else nullcontext():
                 return await work(self)
-            async with self._session() as self.session:
-                with self._log_shown():
-                    return await work(self)
 
         try:
             return anyio.run(main)
@@ -84,26 +79,24 @@ class Invocation:
             end = messages.failure_of(error)
             raise messages.Failure("; ".join(filter(None, (end.message, self.go_on()))), end.code) from None
 
-    def _session(self) -> AsyncSession:
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Open the session, and show the library's log: why it waits, and all of it where that is asked for."""
         options = {name: value for name, value in self.given.items() if value is not None}
-        del options["verbose"]
+        verbose = options.pop("verbose")
         names = ("endpoint", "token_file", "token_command")
         endpoint, token = _credentials(*(options.pop(name, None) for name in names))
-        return AsyncSession(endpoint, token, **options)
-
-    @contextmanager
-    def _log_shown(self) -> Iterator[None]:
-        """Show the library's log: why it waits, and all of it where that is asked for."""
-        server = urlsplit(self.session.settings.endpoint).netloc
-        handler = LogHandler(self.terminal, server, verbose=self.given["verbose"])
-        logger.addHandler(handler)
-        logger.setLevel(handler.level)
-        try:
-            yield
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(logging.NOTSET)
-            handler.close()
+        async with AsyncSession(endpoint, token, **options) as self.session:
+            server = urlsplit(self.session.settings.endpoint).netloc
+            handler = LogHandler(self.terminal, server, verbose=verbose)
+            logger.addHandler(handler)
+            logger.setLevel(handler.level)
+            try:
+                yield
+            finally:
+                logger.removeHandler(handler)
+                logger.setLevel(logging.NOTSET)
+                handler.close()
 
     def printer(self, method: str, output: OutputFormat) -> Printer:
         """Return what prints the list that a method returns; see `VIEWS`."""
@@ -144,41 +137,38 @@ class Invocation:
             self.terminal.write(messages.clean(operation.location))
 
     async def download(self, artifact: Artifact, destination: str, **how: Any) -> DownloadResult:
-        """Download to where the user says, show how far it is, and print the file's path as the result."""
-        terminal = self.terminal
-        if destination == STDOUT:
-            return await self._stream(artifact, **how)
-        if how.get("resume"):
-            self.go_on = lambda: messages.GO_ON
-        if artifact.filename:
-            terminal.say(artifact.filename + (f", {messages.size(artifact.size)}" if artifact.size else ""))
-        result = await self._drawn(partial(artifact.download, destination, **how), live=terminal.live)
-        terminal.say(verdict(result))
-        # A pipe or a device has the bytes, and no path worth telling.
-        if result.path is not None:
-            terminal.write_path(result.path)
-        return result
+        """Download to where the user says, show how far it is, and print the file's path as the result.
 
-    async def _stream(self, artifact: Artifact, **how: Any) -> DownloadResult:
-        """Download to stdout.
-
-        It gets the bytes in order: verification comes with the last one, and the exit code tells the reader
+        Stdout gets the bytes in order: verification comes with the last one, and the exit code tells the reader
         whether to keep what it got.
         """
-        terminal = self.terminal
-        if terminal.is_closed or terminal.for_people:
-            state = "closed" if terminal.is_closed else "a terminal"
-            raise messages.usage(f"stdout is {state}: redirect it, or name a file")
-        fetch = partial(artifact.download, sys.stdout.buffer, **how)
+        terminal, live = self.terminal, self.terminal.live
+        target: Any = destination
+        if destination == STDOUT:
+            if terminal.is_closed or terminal.for_people:
+                state = "closed" if terminal.is_closed else "a terminal"
+                raise messages.usage(f"stdout is {state}: redirect it, or name a file")
+            live, target = can_redraw(terminal.err), sys.stdout.buffer
+        else:
+            if how.get("resume"):
+                self.go_on = lambda: messages.GO_ON
+            if artifact.filename:
+                terminal.say(
+                    artifact.filename + (f", {messages.size(artifact.size)}" if artifact.size else "")
+                )
         try:
-            result = await self._drawn(fetch, live=can_redraw(terminal.err))
+            result = await self._drawn(partial(artifact.download, target, **how), live=live)
         except (IntegrityError, ObjectChangedError) as error:
-            raise messages.Failure(
-                f"{error.summary}; what was written to stdout is wrong: throw it away",
-                messages.ExitCode.DOWNLOAD,
-            ) from error
-        sys.stdout.buffer.flush()
+            if destination != STDOUT:
+                raise
+            wrong = f"{error.summary}; what was written to stdout is wrong: throw it away"
+            raise messages.Failure(wrong, messages.ExitCode.DOWNLOAD) from error
+        if destination == STDOUT:
+            sys.stdout.buffer.flush()
         terminal.say(verdict(result))
+        # Stdout, a pipe or a device has the bytes, and no path worth telling.
+        if result.path is not None:
+            terminal.write_path(result.path)
         return result
 
     async def deliver_log(self, log: Artifact, destination: str, *, overwrite: bool) -> None:
@@ -201,10 +191,13 @@ class Invocation:
         return verified
 
     async def _drawn(self, work: Callable[..., Awaitable[R]], *, live: bool) -> R:
-        """Await what takes an ``on_progress``, and show how far it is."""
-        with DownloadView(self.terminal.err, live=live) as view:
-            result = await work(on_progress=view.show)
-            view.finish(result)
+        """Await what takes an ``on_progress``, and show how far it is: a bar, or now and then a line."""
+        with RichBars(console=self.terminal.err, disable=not live) as bars:
+            bar = bars.add_bar()
+            show = partial(bars.draw_progress, bar) if live else LogLines(self.terminal.say).show
+            result = await work(on_progress=show)
+            rest = "[good]✓ verified[/]" if result.verified_by else "[fair]done[/]"
+            bars.update(bar, completed=result.size, total=result.size, rest=rest, refresh=True)
         return result
 
     async def watch(self, **options: Any) -> None:
@@ -214,30 +207,6 @@ class Invocation:
     async def bulk(self, verb: str, call: Callable[[str], Awaitable[Any]], options: BulkOptions) -> None:
         """Carry out one action for many deployments."""
         await BulkAction(self, verb, call, options).run()
-
-
-class DownloadView(RichBars):
-    """Shows one download while its ``with`` is open; `show` is the download's ``on_progress``.
-
-    A bar for a person; where nothing may be redrawn a line every 10 seconds.
-    """
-
-    def __init__(self, console: Console, *, live: bool) -> None:
-        super().__init__(console=console, disable=not live)
-        self._lines = LogLines(lambda line: console.print(line, soft_wrap=True))
-        self._bar = self.add_bar()
-
-    def show(self, progress: Progress) -> None:
-        """Show how far the download is."""
-        if self.disable:
-            self._lines.show(progress)
-        else:
-            self.draw_progress(self._bar, progress)
-
-    def finish(self, result: DownloadResult | VerifiedFile) -> None:
-        """Show that it is done, and whether what came was compared with what was promised."""
-        rest = "[good]✓ verified[/]" if result.verified_by else "[fair]done[/]"
-        self.update(self._bar, completed=result.size, total=result.size, rest=rest, refresh=True)
 
 
 def verdict(result: DownloadResult) -> str:

@@ -10,9 +10,8 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 import zlib
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -60,15 +59,16 @@ async def download(cli: Invocation, destination: str, how: dict[str, Any]) -> Pa
 @option("--against", "A sidecar (sha256sum) or manifest that lies elsewhere.", **shared.FILE)
 @option("--sha256", "What the SHA-256 should be.", metavar="HEX")
 @flag("--service", "Ask the service what the latest image should be.")
-@with_session(when=lambda options: options["service"])
+@with_session(opened=False)
 async def verify(
     cli: Invocation, path: Path, against: Path | None, sha256: str | None, service: bool
 ) -> None:
     """Check a file again: against what download --sidecar or --manifest wrote beside it, which needs no network."""
     if service and against is not None:
         raise usage("--service and --against exclude each other")
-    artifact = await _artifact(cli) if service else None
-    await cli.verify_file(path, against=artifact or against, expected_sha256=sha256)
+    async with cli.opened() if service else nullcontext():
+        promised = await _artifact(cli) if service else against
+        await cli.verify_file(path, against=promised, expected_sha256=sha256)
 
 
 def _source(purpose: str) -> Declaration:
@@ -88,10 +88,6 @@ def _source(purpose: str) -> Declaration:
     )
 
 
-def _is_downloaded(options: dict[str, Any]) -> bool:
-    return "file" not in options["source"]
-
-
 async def _artifact(cli: Invocation) -> Artifact:
     with cli.terminal.status.busy("asking for the image"):
         return await cli.session.pps_image.artifact()
@@ -105,14 +101,42 @@ async def _image(
     if file is not None:
         yield file, (await cli.verify_file(file)).docker_image_id
         return
-    result = await cli.download(await _artifact(cli), f"{directory}/", **how)
+    async with cli.opened():
+        result = await cli.download(await _artifact(cli), f"{directory}/", **how)
     assert result.path is not None  # a directory's download has one
     yield result.path, result.docker_image_id
     if not keep:
         result.path.unlink()
 
 
-def _find_engine(*, engine: str, patience: float) -> str:
+@command.command()
+@option(
+    "--engine", "docker, podman, or the path of one that takes 'load'.", default="docker", metavar="COMMAND"
+)
+@option("--patience", "How long the engine may take to say that it is there.", default=30.0, **shared.SECONDS)
+@_source("loaded")
+@with_session(opened=False)
+async def load(cli: Invocation, engine: str, patience: float, source: dict[str, Any]) -> None:
+    """Download the latest image, verify it, and load it into the container engine.
+
+    The image goes to a file first and not straight into the engine: an engine takes layers over while it reads
+    them, and the last byte's hash would come too late. Nothing reaches it that is not verified. Whether an
+    engine answers is asked before anything is downloaded.
+    """
+    program = await _find_engine(engine, patience)
+    async with _image(cli, **source) as (image, _):
+        with cli.terminal.status.busy(f"loading {image.name}"):
+            if Path(program).name.startswith("docker") or not _is_packed(image):
+                with image.open("rb") as file:
+                    loading = await _run(program, "load", stdin=file)
+            else:
+                # podman reads no compressed archives.
+                loading = await _load_unpacked(program, image)
+        _require_success(cli.terminal, loading, image, "the container engine refused the image")
+        _show(cli.terminal, loading.stdout)
+
+
+async def _find_engine(engine: str, patience: float) -> str:
     """Return the path of a container engine's program, having asked for so many seconds whether it answers."""
     program = shutil.which(engine)
     if program is None:
@@ -120,60 +144,20 @@ def _find_engine(*, engine: str, patience: float) -> str:
             f"there is no {engine} here: install it, or 'dr-mlops pps-image download' the image and load it "
             "where there is one"
         )
-    # 'info' and not 'version': it fails without an engine for docker and podman alike.
-    asking, nothing = [program, "info"], subprocess.DEVNULL
+    reason = ""
     try:
-        with subprocess.Popen(  # noqa: S603 - the user's own program
-            asking, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE
-        ) as asked:
-            try:
-                _, said = asked.communicate(timeout=patience)
-            except BaseException:
-                asked.kill()
-                # Also after a Ctrl-C, when Popen itself does not wait any more.
-                asked.wait()
-                raise
-        reason = _last_line(said) if asked.returncode else None
-    except (OSError, subprocess.TimeoutExpired) as error:
+        with anyio.fail_after(patience):
+            # 'info' and not 'version': it fails without an engine for docker and podman alike.
+            asked = await _run(program, "info")
+        if asked.returncode:
+            reason = _last_line(asked.stderr)
+    except TimeoutError:
+        reason = f"timed out after {patience:g} s"
+    except OSError as error:
         reason = clean(error)
-    if reason is not None:
+    if reason:
         raise Failure(f"no container engine answers {engine}: {reason}")
     return program
-
-
-@command.command()
-@together(
-    "engine",
-    _find_engine,
-    option(
-        "--engine",
-        "docker, podman, or the path of one that takes 'load'.",
-        default="docker",
-        metavar="COMMAND",
-    ),
-    option(
-        "--patience", "How long the engine may take to say that it is there.", default=30.0, **shared.SECONDS
-    ),
-)
-@_source("loaded")
-@with_session(when=_is_downloaded)
-async def load(cli: Invocation, engine: str, source: dict[str, Any]) -> None:
-    """Download the latest image, verify it, and load it into the container engine.
-
-    The image goes to a file first and not straight into the engine: an engine takes layers over while it reads
-    them, and the last byte's hash would come too late. Nothing reaches it that is not verified. Whether an
-    engine answers is asked before anything is downloaded.
-    """
-    async with _image(cli, **source) as (image, _):
-        with cli.terminal.status.busy(f"loading {image.name}"):
-            if Path(engine).name.startswith("docker") or not _is_packed(image):
-                with image.open("rb") as file:
-                    loading = await _run(engine, "load", stdin=file)
-            else:
-                # podman reads no compressed archives.
-                loading = await _load_unpacked(engine, image)
-        _require_success(cli.terminal, loading, image, "the container engine refused the image")
-        _show(cli.terminal, loading.stdout)
 
 
 async def _load_unpacked(engine: str, image: Path) -> CompletedProcess[bytes]:
@@ -186,8 +170,20 @@ async def _load_unpacked(engine: str, image: Path) -> CompletedProcess[bytes]:
     raise AssertionError("unreachable: nothing in the group is cancelled")  # pragma: no cover - as said
 
 
-def _find_tool(*, tool: str | None) -> str:
-    """Return the path of the registry tool that is asked for, or of the first one that is here."""
+@command.command()
+@argument("reference", "Where the image goes.", metavar="REGISTRY/NAME:TAG")
+@option("--tool", "skopeo or crane; by default the first that is here.", metavar="COMMAND")
+@_source("pushed")
+@flag("--insecure-registry", "The registry has no TLS, or a certificate that nobody knows.")
+@with_session(opened=False)
+async def push(
+    cli: Invocation, reference: str, tool: str | None, source: dict[str, Any], insecure_registry: bool
+) -> None:
+    """Download the latest image, verify it, and push it to a registry. It needs no container engine.
+
+    The credentials are those that skopeo or crane know (skopeo login, docker login). Done means: the image that
+    the registry has then has the Docker image id that the service names.
+    """
     names = (tool,) if tool else _TOOLS
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
@@ -195,29 +191,8 @@ def _find_tool(*, tool: str | None) -> str:
             f"there is no {' and no '.join(names)} here: install {' or '.join(names)} "
             "(Debian and Fedora: the package skopeo)"
         )
-    return program
-
-
-@command.command()
-@argument("reference", "Where the image goes.", metavar="REGISTRY/NAME:TAG")
-@together(
-    "tool",
-    _find_tool,
-    option("--tool", "skopeo or crane; by default the first that is here.", metavar="COMMAND"),
-)
-@_source("pushed")
-@flag("--insecure-registry", "The registry has no TLS, or a certificate that nobody knows.")
-@with_session(when=_is_downloaded)
-async def push(
-    cli: Invocation, reference: str, tool: str, source: dict[str, Any], insecure_registry: bool
-) -> None:
-    """Download the latest image, verify it, and push it to a registry. It needs no container engine.
-
-    The credentials are those that skopeo or crane know (skopeo login, docker login). Done means: the image that
-    the registry has then has the Docker image id that the service names.
-    """
     async with _image(cli, **source) as (image, image_id):
-        pushed = await _push_image(cli.terminal, tool, image, reference, insecure=insecure_registry)
+        pushed = await _push_image(cli.terminal, program, image, reference, insecure=insecure_registry)
         if image_id is None:
             cli.terminal.say("nobody says what the Docker image id should be: it was not compared")
         elif pushed.removeprefix("sha256:") != image_id.removeprefix("sha256:"):
