@@ -51,13 +51,12 @@ class BulkAction:
     _told: int = field(init=False, default=0)
 
     async def run(self) -> None:
-        """Carry it out.
-
-        Raises:
-            Failure: Some of it did not succeed, or nothing was named.
-        """
         terminal, options, verb = self.cli.terminal, self.options, self.verb
-        found = await self._find()
+        found: list[Deployment] = []
+        if options.by_filter:
+            listed = self.cli.session.deployments.list(limit=options.limit, **options.filters)
+            with terminal.status.busy("looking for deployments"):
+                found = await listed.collect()
         left = self._choose(found)
         # A thing that another run chose may not be among them any more.
         shown = [each for each in found if each.id in left]
@@ -92,13 +91,6 @@ class BulkAction:
     def _chosen(self) -> int:
         """How many there are, those that earlier runs chose included."""
         return len({*self._outcomes, *self._asked})
-
-    async def _find(self) -> list[Deployment]:
-        options = self.options
-        if not options.by_filter:
-            return []
-        with self.cli.terminal.status.busy("looking for deployments"):
-            return await self.cli.session.deployments.list(limit=options.limit, **options.filters).collect()
 
     def _choose(self, found: Sequence[Deployment]) -> list[str]:
         """Settle what is asked for, and return what of it is left to do."""
@@ -137,7 +129,6 @@ class BulkAction:
             terminal.say(f"and {more:,} more")
 
     async def _act(self) -> None:
-        options = self.options
         with many_bar(self.cli.terminal, self.verb, self._chosen, done=self._done) as show:
 
             def take(outcome: Outcome[str, Any]) -> None:
@@ -150,12 +141,10 @@ class BulkAction:
                 self.call,
                 self._asked,
                 action=self._action,
-                max_concurrency=options.max_concurrency,
                 on_outcome=take,
-                stop_on_error=options.stop_on_error,
-                resume_from=options.resume,
-                repeat_unknown=options.repeat_unknown,
+                resume_from=self.options.resume,
                 journal=self._journal,
+                **self.options.how,
             )
             for outcome in outcomes:
                 # Of earlier runs, and not done: a person wants to know which.
@@ -182,25 +171,20 @@ class BulkAction:
 
     def _sum_up(self) -> None:
         terminal, outcomes = self.cli.terminal, list(self._outcomes.values())
-        failed = [each for each in outcomes if each.state is not OutcomeState.SUCCEEDED]
-        error = failed[0].error if failed and failed[0].state is OutcomeState.FAILED else None
-        if self._chosen == 1 and error:
-            # One action's failure is that of the command, and there is nothing to go on with.
-            self._forget_journal()
+        # One action's failure is that of the command, and there is nothing to go on with.
+        error = outcomes[0].error if self._chosen == 1 and outcomes[0].state is OutcomeState.FAILED else None
+        # A journal that the user named is the user's.
+        if self.options.resume is None and (error is not None or self._done == self._chosen):
+            self._journal.unlink()
+        if error is not None:
             raise messages.failure_of(error)
         sum_up(terminal, outcomes, self._chosen)
-        if any(each.state is OutcomeState.UNKNOWN and not each.location for each in failed):
+        if any(each.state is OutcomeState.UNKNOWN and not each.location for each in outcomes):
             terminal.say(
                 "whether the unknown ones were done, nobody heard: --repeat-unknown acts on them again"
             )
         if self._done < self._chosen:
             raise messages.Failure(self._how_to_go_on(), messages.ExitCode.PARTIAL)
-        self._forget_journal()
-
-    def _forget_journal(self) -> None:
-        # One that the user named is the user's.
-        if self.options.resume is None:
-            self._journal.unlink()
 
     def _how_to_go_on(self) -> str:
         under_way = sum(map(_is_on_its_way, self._outcomes.values()))

@@ -133,7 +133,7 @@ async def _set_status(
         return await session.deployments.begin_set_status(deployment_id, status)
     except ConflictError:
         # What has it already, from a run that was cut off, counts as changed.
-        if options.repeat_unknown:
+        if options.how["repeat_unknown"]:
             deployment = await session.deployments.get(deployment_id)
             if deployment.status == status:
                 return deployment

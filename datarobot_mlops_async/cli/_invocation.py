@@ -45,19 +45,13 @@ _VARIABLES = {"--endpoint": "DATAROBOT_ENDPOINT", "--token-file": "DATAROBOT_API
 
 @define
 class Invocation:
-    """One command: its global options, its session while it runs, and its output.
-
-    Attributes:
-        given: The global options.
-        terminal: Where output goes.
-        session: The session, while the command runs.
-        go_on: Words what to do after an interruption.
-    """
+    """One command: its global options, its session while that is open, and its output."""
 
     given: dict[str, Any]
     terminal: Terminal = field(init=False, factory=Terminal)
     session: AsyncSession = field(init=False)
     go_on: Callable[[], str] = field(init=False, default=lambda: "")
+    """Words what to do after an interruption."""
 
     def run(self, work: Callable[[Self], Awaitable[T]], *, opened: bool) -> T:
         """Await the work, with the session ``opened`` meanwhile or left to it.
@@ -114,7 +108,7 @@ class Invocation:
             nonlocal word
             if status.status != word:
                 word = status.status
-                say = self.terminal.status.say_what if self.terminal.live else self.terminal.say
+                say = self.terminal.status.say if self.terminal.live else self.terminal.say
                 say(f"{what}: {word}")
 
         if operation.location is not None:

@@ -196,10 +196,9 @@ class BulkOptions:
     yes: bool
     dry_run: bool
     resume: Path | None
-    max_concurrency: int
-    stop_on_error: bool
-    repeat_unknown: bool
     as_lines: bool
+    how: dict[str, Any]
+    """Further arguments of ``session.bulk``."""
 
     def __attrs_post_init__(self) -> None:
         if self.ids is not None and self.by_filter:
@@ -214,8 +213,9 @@ class BulkOptions:
 
 
 def _bulk_options(**options: Any) -> BulkOptions:
+    how = {each: options.pop(each) for each in ("max_concurrency", "stop_on_error", "repeat_unknown")}
     chosen = {each.name: options.pop(each.name) for each in fields(BulkOptions) if each.name in options}
-    return BulkOptions(filters=given(**options), **chosen)
+    return BulkOptions(filters=given(**options), how=how, **chosen)
 
 
 bulk_options = together(

@@ -65,30 +65,16 @@ class StatusLine:
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """Show what goes on."""
-        self.say_what(what)
+        self.say(what)
         try:
             yield
         finally:
-            self.say_what("")
+            self.say("")
 
-    def say_what(self, what: str) -> None:
-        """Say what goes on; nothing any more with an empty text."""
-        self._what = what
-        self._draw()
-
-    def say_why(self, why: str) -> None:
-        """Say why it stands still; it goes on with an empty text."""
-        self._why = why
-        self._draw()
-
-    def hide(self) -> None:
-        """Make room for other output, until there is something new to say."""
-        self.is_blank = False
-        if self._spinner is not None:
-            self._spinner.stop()
-            self._spinner = None
-
-    def _draw(self) -> None:
+    def say(self, what: str | None = None, *, why: str | None = None) -> None:
+        """Say what goes on, or why it stands still; with an empty text that is over."""
+        self._what = self._what if what is None else what
+        self._why = self._why if why is None else why
         text = plain(self._why or self._what)
         self.is_blank = False
         if not self.live or not text:
@@ -98,6 +84,13 @@ class StatusLine:
             self._spinner.start()
         else:
             self._spinner.update(text)
+
+    def hide(self) -> None:
+        """Make room for other output, until there is something new to say."""
+        self.is_blank = False
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
 
 
 @frozen
@@ -112,12 +105,15 @@ class Terminal:
 
     @property
     def for_people(self) -> bool:
-        """Whether a person reads the results."""
-        return is_terminal(self.out)
+        """Whether a person reads the results.
+
+        Not rich's own word: it says yes to any stream when FORCE_COLOR is set, which asks for colours and not for
+        tables in pipes.
+        """
+        return self.out.file.isatty()
 
     @property
     def can_ask(self) -> bool:
-        """Whether a person can be asked."""
         return sys.stdin.isatty()
 
     @property
@@ -177,18 +173,9 @@ class Terminal:
         self.write(UNSAFE.sub("?", str(path)) if self.for_people else str(path))
 
 
-def is_terminal(console: Console) -> bool:
-    """Tell whether a console's stream is a terminal.
-
-    Not rich's own word: it says yes to any stream when FORCE_COLOR is set, which asks for colours and not for
-    tables in pipes.
-    """
-    return console.file.isatty()
-
-
 def can_redraw(console: Console) -> bool:
     """Tell whether what stands on a console can be drawn over."""
-    return is_terminal(console) and not console.is_dumb_terminal
+    return console.file.isatty() and not console.is_dumb_terminal
 
 
 class _Console(Console):
@@ -217,7 +204,7 @@ class LogHandler(logging.Handler):
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._terminal = terminal
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(_BLANK_SECONDS, self._end_silence, f"waiting for {server}")
+        self._timer = self._loop.call_later(_BLANK_SECONDS, self._end_silence, server)
         self._until = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -234,17 +221,17 @@ class LogHandler(logging.Handler):
         self._terminal.status.hide()
         super().close()
 
-    def _end_silence(self, what: str) -> None:
+    def _end_silence(self, server: str) -> None:
         if self._terminal.status.is_blank:
-            self._terminal.status.say_what(what)
+            self._terminal.status.say(f"waiting for {server}")
 
     def _wait(self, delay: float, reason: str) -> None:
-        self._terminal.status.say_why(reason)
+        self._terminal.status.say(why=reason)
         end = self._loop.time() + delay
         if end > self._until:
             self._until = end
             self._timer.cancel()
-            self._timer = self._loop.call_later(delay, self._terminal.status.say_why, "")
+            self._timer = self._loop.call_later(delay, lambda: self._terminal.status.say(why=""))
 
 
 class CleanLines:
