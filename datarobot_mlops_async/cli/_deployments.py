@@ -18,15 +18,14 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.models import Deployment
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.resources import TargetDeploymentStatusWord
-    from datarobot_mlops_async.session import AsyncSession
 
 _SERVERS_OWN = "server"
 
 command = Group("deployments", help="List, read and change deployments.")
 shared.listing(
     command,
-    "list",
     "deployments.list",
+    "List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id.",
     option(
         "--order-by",
         f"Sort by a field, -FIELD to turn it round; {_SERVERS_OWN} for the server's own order, which changes "
@@ -37,19 +36,14 @@ shared.listing(
         callback=lambda _ctx, _parameter, order: None if order == _SERVERS_OWN else order,
     ),
     shared.deployment_filters,
-    about="List deployments, oldest first. Into a pipe go tab-separated lines that begin with the id.",
 )
 shared.showing(
-    command,
-    "get",
-    "deployments.get",
-    shared.deployment_id,
-    about="Show everything there is of one deployment.",
+    command, "deployments.get", "Show everything there is of one deployment.", shared.deployment_id
 )
 shared.listing(
     command,
-    "features",
     "deployments.features",
+    "List the features of the data that a deployment predicts from.",
     shared.deployment_id,
     option("--search", "In the name, in any case."),
     option(
@@ -61,14 +55,13 @@ shared.listing(
     ),
     flag("--include-non-prediction-features", "Also those that predictions do not need."),
     flag("--for-segmented-analysis", "Only those that segmented analysis can use."),
-    about="List the features of the data that a deployment predicts from.",
 )
 shared.listing(
     command,
-    "history",
     "deployments.model_history",
+    "List the models that have been a deployment's champion.",
     shared.deployment_id,
-    about="List the models that have been a deployment's champion.",
+    name="history",
 )
 
 
@@ -107,37 +100,29 @@ async def capabilities(cli: Invocation, deployment_id: str, output: shared.Outpu
     )
 
 
-@command.command()
-@shared.bulk_options
-@with_session
-async def deactivate(cli: Invocation, options: shared.BulkOptions) -> None:
-    """Deactivate deployments and wait until they are inactive."""
-    await cli.bulk("deactivate", partial(_set_status, cli.session, "inactive", options), options)
+def _add_change(verb: str, status: TargetDeploymentStatusWord) -> None:
+    @command.command(verb, help=f"{verb.capitalize()} deployments and wait until they are {status}.")
+    @shared.bulk_options
+    @with_session
+    async def change(cli: Invocation, options: shared.BulkOptions) -> None:
+        resource = cli.session.deployments
+
+        async def set_status(deployment_id: str) -> Operation[Deployment] | Deployment:
+            try:
+                return await resource.begin_set_status(deployment_id, status)
+            except ConflictError:
+                # What has it already, from a run that was cut off, counts as changed.
+                if options.how["repeat_unknown"]:
+                    deployment = await resource.get(deployment_id)
+                    if deployment.status == status:
+                        return deployment
+                raise
+
+        await cli.bulk(verb, set_status, options)
 
 
-@command.command()
-@shared.bulk_options
-@with_session
-async def activate(cli: Invocation, options: shared.BulkOptions) -> None:
-    """Activate deployments and wait until they are active."""
-    await cli.bulk("activate", partial(_set_status, cli.session, "active", options), options)
-
-
-async def _set_status(
-    session: AsyncSession,
-    status: TargetDeploymentStatusWord,
-    options: shared.BulkOptions,
-    deployment_id: str,
-) -> Operation[Deployment] | Deployment:
-    try:
-        return await session.deployments.begin_set_status(deployment_id, status)
-    except ConflictError:
-        # What has it already, from a run that was cut off, counts as changed.
-        if options.how["repeat_unknown"]:
-            deployment = await session.deployments.get(deployment_id)
-            if deployment.status == status:
-                return deployment
-        raise
+_add_change("deactivate", "inactive")
+_add_change("activate", "active")
 
 
 def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any]:

@@ -277,8 +277,8 @@ artifact_options = together(
 """The same, and what is written beside the file."""
 
 
-def listing(group: click.Group, name: str, method: str, *options: Declaration, about: str) -> None:
-    """Add a command that prints the list that a method returns, named as in `VIEWS`; it gets the options."""
+def listing(group: click.Group, method: str, about: str, *options: Declaration, name: str = "") -> None:
+    """Add a command that prints the list that a method of `VIEWS` returns; the method gets the options."""
 
     @with_session
     async def command(cli: Invocation, *, output: OutputFormat, **given: Any) -> None:
@@ -287,20 +287,20 @@ def listing(group: click.Group, name: str, method: str, *options: Declaration, a
         found = attrgetter(method)(cli.session)(limit=output.limit, **chosen, **filters)
         await cli.printer(method, output).list(found)
 
-    _add(group, name, command, (*options, output_format(method)), about)
+    _add(group, name or method, about, command, *options, output_format(method))
 
 
-def showing(group: click.Group, name: str, method: str, *options: Declaration, about: str) -> None:
-    """Add a command that prints the one thing that a method returns; it gets the arguments."""
+def showing(group: click.Group, method: str, about: str, *options: Declaration) -> None:
+    """Add a command that prints the one thing that a method returns; the method gets the options."""
 
     @with_session
     async def command(cli: Invocation, *, as_json: bool, **given: Any) -> None:
         cli.show(await attrgetter(method)(cli.session)(**given), as_json=as_json)
 
-    _add(group, name, command, (*options, as_json), about)
+    _add(group, method, about, command, *options, as_json)
 
 
-def _add(group: click.Group, name: str, command: Any, options: tuple[Declaration, ...], about: str) -> None:
+def _add(group: click.Group, name: str, about: str, command: Any, *options: Declaration) -> None:
     for each in reversed(options):
         command = each(command)
-    group.command(name, help=about)(command)
+    group.command(name.rpartition(".")[2], help=about)(command)

@@ -36,9 +36,7 @@ _BLOCK = 1024 * 1024
 _TOOLS = ("skopeo", "crane")
 
 command = Group("pps-image", help="The Portable Prediction Server's image.")
-shared.showing(
-    command, "metadata", "pps_image.metadata", about="Show the latest image's file name, size and SHA-256."
-)
+shared.showing(command, "pps_image.metadata", "Show the latest image's file name, size and SHA-256.")
 
 
 @command.command()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 bundles = Group("bundles", help="Resource bundles.")
 shared.listing(
     bundles,
-    "list",
     "resource_bundles.list",
+    "List the resource bundles that you may choose.",
     option(
         "--use-case use_cases",
         "For this; repeatable.",
@@ -26,28 +26,22 @@ shared.listing(
         metavar="NAME",
         enum=ResourceBundleUseCase,
     ),
-    about="List the resource bundles that you may choose.",
 )
-shared.showing(
-    bundles, "get", "resource_bundles.get", shared.an_id("bundle"), about="Show one resource bundle."
-)
+shared.showing(bundles, "resource_bundles.get", "Show one resource bundle.", shared.an_id("bundle"))
 
 custom_models = Group(
     "custom-models", help="Deployments of custom models; their logs are under dr-mlops logs."
 )
 shared.listing(
     custom_models,
-    "list",
     "custom_model_deployments.list",
+    "List deployments of custom models, newest first.",
     option("--custom-model-id custom_model_ids", "Of this custom model; repeatable.", **shared.IDS),
     option("--environment-id environment_ids", "In this execution environment; repeatable.", **shared.IDS),
-    about="List deployments of custom models, newest first.",
 )
 
 deleted = Group("deleted", help="Deleted deployments: list them, erase them. On-premise only.")
-shared.listing(
-    deleted, "list", "deleted_deployments.list", about="List deleted deployments whose data is still there."
-)
+shared.listing(deleted, "deleted_deployments.list", "List deleted deployments whose data is still there.")
 
 
 def _named(*, ids: list[str] | None, everything: bool) -> list[str] | None:
