@@ -124,14 +124,11 @@ async def load(cli: Invocation, engine: str, patience: float, source: dict[str, 
     program = await _find_engine(engine, patience)
     async with _image(cli, **source) as (image, _):
         with cli.terminal.status.busy(f"loading {image.name}"):
-            if Path(program).name.startswith("docker") or not _is_packed(image):
-                with image.open("rb") as file:
-                    loading = await _run(program, "load", stdin=file)
-            else:
-                # podman reads no compressed archives.
-                loading = await _load_unpacked(program, image)
-        _require_success(cli.terminal, loading, image, "the container engine refused the image")
-        _show(cli.terminal, loading.stdout)
+            # podman reads no compressed archives.
+            unpack = _is_packed(image) and not Path(program).name.startswith("docker")
+            async with _opened(image, unpack=unpack) as file:
+                loading = await _run(program, "load", stdin=file)
+        _show(cli.terminal, _output_of(loading, cli, image, "the container engine refused the image"))
 
 
 async def _find_engine(engine: str, patience: float) -> str:
@@ -158,14 +155,19 @@ async def _find_engine(engine: str, patience: float) -> str:
     return program
 
 
-async def _load_unpacked(engine: str, image: Path) -> CompletedProcess[bytes]:
+@asynccontextmanager
+async def _opened(image: Path, *, unpack: bool) -> AsyncIterator[IO[bytes]]:
+    """Give the file, or a pipe from which it comes unpacked."""
+    if not unpack:
+        with image.open("rb") as file:
+            yield file
+        return
     reading, writing = os.pipe()
     async with anyio.create_task_group() as group:
         group.start_soon(_unpack, image, os.fdopen(writing, "wb"))
         # When the engine has ended, a writer that goes on gets an error.
-        with os.fdopen(reading, "rb") as source:
-            return await _run(engine, "load", stdin=source)
-    raise AssertionError("unreachable: nothing in the group is cancelled")  # pragma: no cover - as said
+        with os.fdopen(reading, "rb") as pipe:
+            yield pipe
 
 
 @command.command()
@@ -190,7 +192,7 @@ async def push(
             "(Debian and Fedora: the package skopeo)"
         )
     async with _image(cli, **source) as (image, image_id):
-        pushed = await _push_image(cli.terminal, program, image, reference, insecure=insecure_registry)
+        pushed = await _push_image(cli, program, image, reference, insecure=insecure_registry)
         if image_id is None:
             cli.terminal.say("nobody says what the Docker image id should be: it was not compared")
         elif pushed.removeprefix("sha256:") != image_id.removeprefix("sha256:"):
@@ -198,17 +200,18 @@ async def push(
         cli.terminal.write(f"{reference} {pushed}")
 
 
-async def _push_image(terminal: Terminal, tool: str, image: Path, reference: str, *, insecure: bool) -> str:
+async def _push_image(cli: Invocation, tool: str, image: Path, reference: str, *, insecure: bool) -> str:
     """Push an image's file to a registry, and return the id of the image that the registry has then."""
-    async with _unpacked(terminal, image) as archive:
+    async with _unpacked(cli, image) as archive:
         push, inspect = _commands(tool, archive, reference, insecure=insecure)
-        with terminal.status.busy(f"pushing {image.name}"):
+        with cli.terminal.status.busy(f"pushing {image.name}"):
             pushing = await _run(tool, *push)
-    _require_success(terminal, pushing, image, f"{reference} was not pushed")
-    asking = await _run(tool, *inspect)
-    _require_success(terminal, asking, image, f"{reference} was pushed and cannot be read")
+    _output_of(pushing, cli, image, f"{reference} was not pushed")
+    manifest = _output_of(
+        await _run(tool, *inspect), cli, image, f"{reference} was pushed and cannot be read"
+    )
     try:
-        return str(json.loads(asking.stdout)["config"]["digest"])
+        return str(json.loads(manifest)["config"]["digest"])
     except (ValueError, KeyError, TypeError):
         raise Failure(f"{reference} was pushed, and its manifest does not name an image") from None
 
@@ -226,14 +229,14 @@ def _commands(tool: str, archive: Path, reference: str, *, insecure: bool) -> tu
 
 
 @asynccontextmanager
-async def _unpacked(terminal: Terminal, image: Path) -> AsyncIterator[Path]:
+async def _unpacked(cli: Invocation, image: Path) -> AsyncIterator[Path]:
     """Give an archive that is not compressed: the file itself, or an unpacked copy beside it for a while."""
     if not _is_packed(image):
         yield image
         return
     copy = image.with_name(f".{image.name}.{secrets.token_hex(4)}.tar")
     try:
-        with terminal.status.busy(f"unpacking {image.name}"):
+        with cli.terminal.status.busy(f"unpacking {image.name}"):
             await _unpack(image, copy.open("xb"))
         yield copy
     finally:
@@ -256,12 +259,13 @@ async def _run(*command: str, stdin: IO[bytes] | int | None = None) -> Completed
     return await anyio.run_process(command, stdin=stdin, check=False)
 
 
-def _require_success(terminal: Terminal, ran: CompletedProcess[bytes], image: Path, what: str) -> None:
+def _output_of(ran: CompletedProcess[bytes], cli: Invocation, image: Path, what: str) -> bytes:
     if ran.returncode:
-        _show(terminal, ran.stdout + ran.stderr)
+        _show(cli.terminal, ran.stdout + ran.stderr)
         raise Failure(
             f"{what}: {_last_line(ran.stderr)}; the file was kept: {image} (--file {image} takes it up again)"
         )
+    return ran.stdout
 
 
 def _show(terminal: Terminal, output: bytes) -> None:

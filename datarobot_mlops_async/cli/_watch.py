@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from attrs import frozen
+from attrs import asdict, field, frozen
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
@@ -17,13 +18,13 @@ from datarobot_mlops_async.cli._messages import count, duration
 from datarobot_mlops_async.cli._printing import field_text, style_of, table_of, to_json
 from datarobot_mlops_async.cli._terminal import plain
 from datarobot_mlops_async.cli._views import Column
+from datarobot_mlops_async.resources import Change
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from datarobot_mlops_async.cli._terminal import Terminal
     from datarobot_mlops_async.errors import MLOpsError
-    from datarobot_mlops_async.models import Deployment
     from datarobot_mlops_async.resources import Watch
     from datarobot_mlops_async.session import AsyncSession
 
@@ -31,15 +32,11 @@ _COMING_AND_GOING = {"added": ("+ added", "good"), "removed": ("- removed", "qui
 _LINES_BELOW = 4
 
 
-@frozen
-class Seen:
+@frozen(kw_only=True)
+class Seen(Change):
     """A change and when it was seen."""
 
-    at: datetime
-    kind: str
-    fields: tuple[str, ...]
-    deployment: Deployment
-    before: Deployment | None
+    at: datetime = field(factory=partial(datetime.now, UTC))
 
 
 def _what(seen: Seen) -> Text:
@@ -105,15 +102,16 @@ async def watch_deployments(
             if not live:
                 terminal.say(f"watching {count(view.count, 'deployment')}")
             for _ in iter(int, 1) if limit is None else range(limit):
-                change = await anext(watch)
-                now = datetime.now(UTC)
-                seen = Seen(now, change.kind, change.fields, change.deployment, change.before)
+                seen = Seen(**asdict(await anext(watch), recurse=False))
                 view.add(seen)
                 if not live:
                     terminal.write(to_json(seen) if as_lines else _line(seen))
     finally:
         if state is not None and watch.stale_for is not None:
-            _save(state, watch.state)
+            # An old state or a new one is there, and never half of one.
+            new = state.with_name(f"{state.name}.new")
+            new.write_text(watch.state, "ascii")
+            new.replace(state)
 
 
 class _View:
@@ -148,10 +146,3 @@ def _line(seen: Seen) -> str:
         for name in seen.fields
     )
     return "\t".join(map(field_text, (seen.kind, seen.deployment.id, seen.deployment.label, what)))
-
-
-def _save(path: Path, state: str) -> None:
-    """Write a state so that there is an old one or a new one, and never half of one."""
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(state, "ascii")
-    new.replace(path)
