@@ -4,15 +4,7 @@ A session makes them; nobody else needs to. Their methods check what they are gi
 """
 
 from datarobot_mlops_async.resources._arguments import UNSET as UNSET
-from datarobot_mlops_async.resources._arguments import RawValue as RawValue
-from datarobot_mlops_async.resources._base import Results as Results
-from datarobot_mlops_async.resources._changes import Change, Watch
-from datarobot_mlops_async.resources._custom_model_deployments import CustomModelDeployments
-from datarobot_mlops_async.resources._deleted_deployments import DeletedDeployments
-from datarobot_mlops_async.resources._deployments import Deployments
-from datarobot_mlops_async.resources._installation import PPSImage, ResourceBundles
-from datarobot_mlops_async.resources._one_deployment import OneDeployment
-from datarobot_mlops_async.resources._words import (
+from datarobot_mlops_async.resources._arguments import (
     BuildEnvironmentTypeWord,
     DeploymentOrderWord,
     DeploymentStatusWord,
@@ -27,6 +19,14 @@ from datarobot_mlops_async.resources._words import (
     RoleWord,
     TargetDeploymentStatusWord,
 )
+from datarobot_mlops_async.resources._arguments import RawValue as RawValue
+from datarobot_mlops_async.resources._base import Results as Results
+from datarobot_mlops_async.resources._changes import Change, Watch
+from datarobot_mlops_async.resources._custom_model_deployments import CustomModelDeployments
+from datarobot_mlops_async.resources._deleted_deployments import DeletedDeployments
+from datarobot_mlops_async.resources._deployments import Deployments
+from datarobot_mlops_async.resources._installation import PPSImage, ResourceBundles
+from datarobot_mlops_async.resources._one_deployment import OneDeployment
 
 __all__ = [
     "BuildEnvironmentTypeWord",

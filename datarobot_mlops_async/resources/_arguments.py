@@ -1,4 +1,7 @@
-"""What callers pass, checked and written as the API page wants it, before anything is sent.
+"""What callers pass: the words that parameters take, as types, and all of it checked and written as the page wants it.
+
+A word is a member of its enumeration, one of its strings, or a `RawValue` for a server that knows more: a wrong one
+is caught while it is typed.
 
 Each check raises ``TypeError`` for a value of another type and ``ValueError`` for one out of the page's bounds.
 """
@@ -6,18 +9,20 @@ Each check raises ``TypeError`` for a value of another type and ``ValueError`` f
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from datarobot_mlops_async._api import query_pairs
+from datarobot_mlops_async.models import enums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
+    from collections.abc import Callable
 
 E = TypeVar("E", bound=Enum)
+T = TypeVar("T")
 Check: TypeAlias = "Callable[[str, Any], Any]"
 
 
@@ -25,6 +30,85 @@ class RawValue(str):
     """A value for a newer server that this library does not know: ``status=[RawValue("hibernating")]``."""
 
     __slots__ = ()
+
+
+OneOrMore: TypeAlias = T | Iterable[T]
+DeploymentStatusWord = (
+    enums.DeploymentStatus
+    | RawValue
+    | Literal["active", "archived", "errored", "inactive", "launching", "replacingModel", "stopping"]
+)
+TargetDeploymentStatusWord = enums.TargetDeploymentStatus | RawValue | Literal["active", "inactive"]
+HealthFilterWord = (
+    enums.HealthFilter
+    | RawValue
+    | Literal["failing", "not_started", "passing", "unavailable", "unknown", "warning"]
+)
+ImportanceWord = enums.Importance | RawValue | Literal["CRITICAL", "HIGH", "MODERATE", "LOW"]
+RoleWord = enums.Role | RawValue | Literal["OWNER", "USER"]
+BuildEnvironmentTypeWord = (
+    enums.BuildEnvironmentType
+    | RawValue
+    | Literal["DataRobot", "Python", "R", "Java", "Julia", "Legacy", "Other"]
+)
+ExecutionEnvironmentTypeWord = enums.ExecutionEnvironmentType | RawValue | Literal["datarobot", "external"]
+PredictionEnvironmentPlatformWord = (
+    enums.PredictionEnvironmentPlatform
+    | RawValue
+    | Literal[
+        "aws",
+        "gcp",
+        "azure",
+        "onPremise",
+        "datarobot",
+        "datarobotServerless",
+        "openShift",
+        "other",
+        "snowflake",
+        "sapAiCore",
+    ]
+)
+ModelExecutionTypeWord = (
+    enums.ModelExecutionType | RawValue | Literal["custom_inference_model", "external", "dedicated"]
+)
+ResourceBundleUseCaseWord = (
+    enums.ResourceBundleUseCase
+    | RawValue
+    | Literal["customApplication", "customJob", "customModel", "sapAICore"]
+)
+DeploymentOrderWord = (
+    enums.DeploymentOrder
+    | RawValue
+    | Literal[
+        "label",
+        "-label",
+        "serviceHealth",
+        "-serviceHealth",
+        "modelHealth",
+        "-modelHealth",
+        "accuracyHealth",
+        "-accuracyHealth",
+        "recentPredictions",
+        "-recentPredictions",
+        "lastPredictionTimestamp",
+        "-lastPredictionTimestamp",
+        "currentModelDeployedTimestamp",
+        "-currentModelDeployedTimestamp",
+        "createdAtTimestamp",
+        "-createdAtTimestamp",
+        "importance",
+        "-importance",
+        "fairnessHealth",
+        "-fairnessHealth",
+        "customMetricsHealth",
+        "-customMetricsHealth",
+        "actualsTimelinessHealth",
+        "-actualsTimelinessHealth",
+        "predictionsTimelinessHealth",
+        "-predictionsTimelinessHealth",
+    ]
+)
+FeatureOrderWord = enums.FeatureOrder | RawValue | Literal["name", "-name", "importance", "-importance"]
 
 
 class Unset(Enum):
@@ -176,3 +260,36 @@ def _several(name: str, values: str | Iterable[str]) -> list[str]:
     if not isinstance(values, Iterable) or isinstance(values, (bytes, dict)):
         raise TypeError(f"{name} must be a string or several strings, not {type(values).__name__}")
     return list(values)
+
+
+# How each filter is checked and written.
+DEPLOYMENT_FILTERS: Final[Mapping[str, Check]] = {
+    "order_by": partial(choice, enum=enums.DeploymentOrder),
+    "search": text,
+    "service_health": partial(choices, enum=enums.HealthFilter),
+    "model_health": partial(choices, enum=enums.HealthFilter),
+    "accuracy_health": partial(choices, enum=enums.HealthFilter),
+    "role": partial(choice, enum=enums.Role),
+    "status": partial(choices, enum=enums.DeploymentStatus),
+    "importance": partial(choices, enum=enums.Importance),
+    "last_prediction_timestamp_start": moment,
+    "last_prediction_timestamp_end": moment,
+    "prediction_usage_daily_avg_greater_than": whole,
+    "prediction_usage_daily_avg_less_than": whole,
+    "default_prediction_server_id": joined,
+    "build_environment_type": partial(choices, enum=enums.BuildEnvironmentType),
+    "execution_environment_type": partial(choices, enum=enums.ExecutionEnvironmentType),
+    "prediction_environment_platform": partial(choices, enum=enums.PredictionEnvironmentPlatform),
+    "created_by_me": flag,
+    "created_by": text,
+    "champion_model_execution_type": partial(choice, enum=enums.ModelExecutionType),
+    "champion_model_target_type": text,
+    "tag_keys": texts,
+    "tag_values": texts,
+}
+FEATURE_FILTERS: Final[Mapping[str, Check]] = {
+    "include_non_prediction_features": flag,
+    "for_segmented_analysis": flag,
+    "search": text,
+    "order_by": partial(choice, enum=enums.FeatureOrder),
+}

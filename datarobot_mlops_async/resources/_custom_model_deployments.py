@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.pagination import Paginator
-    from datarobot_mlops_async.resources._words import OneOrMore
+    from datarobot_mlops_async.resources._arguments import OneOrMore
 
 _LOGS = "customModelDeployments/{deployment_id}/logs/"
 

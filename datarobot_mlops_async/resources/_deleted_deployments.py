@@ -12,7 +12,7 @@ from datarobot_mlops_async.resources._base import Resource, nothing
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.pagination import Paginator
-    from datarobot_mlops_async.resources._words import OneOrMore
+    from datarobot_mlops_async.resources._arguments import OneOrMore
 
 _IDS_A_REQUEST = 100
 

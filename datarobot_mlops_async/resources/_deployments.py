@@ -15,10 +15,17 @@ from datarobot_mlops_async.models import (
     ModelHistory,
     TargetDeploymentStatus,
 )
-from datarobot_mlops_async.resources._arguments import choice, flag, fraction, given, text
+from datarobot_mlops_async.resources._arguments import (
+    DEPLOYMENT_FILTERS,
+    FEATURE_FILTERS,
+    choice,
+    flag,
+    fraction,
+    given,
+    text,
+)
 from datarobot_mlops_async.resources._changes import Watch
 from datarobot_mlops_async.resources._one_deployment import ATTRIBUTES, OneDeployment
-from datarobot_mlops_async.resources._words import DEPLOYMENT_FILTERS, FEATURE_FILTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,9 +34,9 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.errors import MLOpsError
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.pagination import Paginator
-    from datarobot_mlops_async.resources._arguments import Check
-    from datarobot_mlops_async.resources._words import (
+    from datarobot_mlops_async.resources._arguments import (
         BuildEnvironmentTypeWord,
+        Check,
         DeploymentOrderWord,
         DeploymentStatusWord,
         ExecutionEnvironmentTypeWord,

@@ -12,7 +12,7 @@ from datarobot_mlops_async.resources._base import Resource
 if TYPE_CHECKING:
     from datarobot_mlops_async.artifacts import Artifact, Expectation
     from datarobot_mlops_async.pagination import Paginator
-    from datarobot_mlops_async.resources._words import OneOrMore, ResourceBundleUseCaseWord
+    from datarobot_mlops_async.resources._arguments import OneOrMore, ResourceBundleUseCaseWord
 
 _IMAGE = "mlops/portablePredictionServerImage/"
 

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.operations import Operation
-    from datarobot_mlops_async.resources._arguments import Check
-    from datarobot_mlops_async.resources._words import ImportanceWord, TargetDeploymentStatusWord
+    from datarobot_mlops_async.resources._arguments import Check, ImportanceWord, TargetDeploymentStatusWord
 
 ATTRIBUTES: Final[Mapping[str, Check]] = {
     "label": partial(text, longest=512),
