@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Generic, TypeVar
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -32,49 +32,32 @@ async def run_interruptible(
         interrupt: Called in the event loop when the task is cancelled meanwhile; nothing when left out.
         limiter: Bounds the threads in use; ``None`` for a thread in any case.
     """
-    call = _Call(function)
+    call: Future[None] = Future()
+
+    def run() -> T:
+        if (
+            not call.set_running_or_notify_cancel()
+        ):  # pragma: no cover - cancelled between the queue and the thread
+            raise AssertionError("withdrawn before it began: nobody sees this")
+        try:
+            return function()
+        finally:
+            call.set_result(None)
+
     try:
-        return await to_thread.run_sync(
-            call.run, limiter=limiter or CapacityLimiter(1), abandon_on_cancel=True
-        )
+        return await to_thread.run_sync(run, limiter=limiter or CapacityLimiter(1), abandon_on_cancel=True)
     finally:
-        if call.is_running_after_withdrawal():
+        # What has not begun will not begin.
+        if not call.cancel() and not call.done():
             interrupt()
             await _outlast(call)
 
 
-async def _outlast(call: _Call[T]) -> None:
-    while not call.ended:
+async def _outlast(call: Future[None]) -> None:
+    while not call.done():
         try:
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(_POLL)
         except anyio.get_cancelled_exc_class():
             # asyncio's own Task.cancel() breaks through the shield; the first cancellation is raised already.
             continue
-
-
-class _Call(Generic[T]):
-    """One call that starts only while somebody waits for it."""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._lock = threading.Lock()
-        self._withdrawn = False
-        self._started = False
-        self.ended = False
-
-    def run(self) -> T:
-        with self._lock:
-            if self._withdrawn:  # pragma: no cover - cancelled between the queue and the thread
-                raise AssertionError("withdrawn before it began: nobody sees this")
-            self._started = True
-        try:
-            return self._function()
-        finally:
-            self.ended = True
-
-    def is_running_after_withdrawal(self) -> bool:
-        """Keep the function from starting if it has not yet; tell whether it runs."""
-        with self._lock:
-            self._withdrawn = True
-            return self._started and not self.ended

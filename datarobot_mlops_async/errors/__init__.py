@@ -52,13 +52,35 @@ from __future__ import annotations
 
 from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors._base import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    CertificateError,
     ConfigError,
+    ConflictError,
+    ConnectError,
+    ConnectTimeoutError,
+    DecodeError,
     InsecureConnectionWarning,
     MLOpsError,
+    NotFoundError,
+    OperationError,
+    OperationFailedError,
+    OperationTimeoutError,
+    PaginationError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitError,
+    ReadError,
     ServerDeprecationWarning,
+    ServerError,
     SessionStateError,
+    TimeoutError,
+    TransportError,
+    UnprocessableEntityError,
     _rebuild,
 )
+from datarobot_mlops_async.errors._base import status_error_class as status_error_class
 from datarobot_mlops_async.errors._files import (
     DestinationError,
     DestinationExistsError,
@@ -72,30 +94,6 @@ from datarobot_mlops_async.errors._files import (
     ObjectChangedError,
     StalledError,
 )
-from datarobot_mlops_async.errors._requests import (
-    APIStatusError,
-    AuthenticationError,
-    BadRequestError,
-    CertificateError,
-    ConflictError,
-    ConnectError,
-    ConnectTimeoutError,
-    DecodeError,
-    NotFoundError,
-    OperationError,
-    OperationFailedError,
-    OperationTimeoutError,
-    PaginationError,
-    PermissionDeniedError,
-    ProtocolError,
-    RateLimitError,
-    ReadError,
-    ServerError,
-    TimeoutError,
-    TransportError,
-    UnprocessableEntityError,
-)
-from datarobot_mlops_async.errors._requests import status_error_class as status_error_class
 
 __all__ = [
     "APIStatusError",

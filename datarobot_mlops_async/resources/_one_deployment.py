@@ -27,10 +27,12 @@ from datarobot_mlops_async.resources._base import Resource, nothing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from datarobot_mlops_async._api import Response
     from datarobot_mlops_async.artifacts import Artifact
     from datarobot_mlops_async.operations import Operation
     from datarobot_mlops_async.resources._arguments import Check, ImportanceWord, TargetDeploymentStatusWord
 
+_ROUTE = "deployments/{deployment_id}/"
 ATTRIBUTES: Final[Mapping[str, Check]] = {
     "label": partial(text, longest=512),
     "description": partial(text, longest=10_000),
@@ -54,9 +56,7 @@ class OneDeployment(Resource):
 
     async def get(self, deployment_id: str) -> Deployment:
         """Read one deployment. Implements ``GET /deployments/{deploymentId}/``."""
-        return await self._api.get(
-            Deployment, "deployments/{deployment_id}/", ids={"deployment_id": deployment_id}
-        )
+        return await self._api.get(Deployment, _ROUTE, ids={"deployment_id": deployment_id})
 
     async def update(
         self,
@@ -83,9 +83,7 @@ class OneDeployment(Resource):
         body = checked({"label": label, "description": description, "importance": importance}, ATTRIBUTES)
         if not body:
             raise ValueError("update() needs at least one of label, description and importance")
-        await self._api.send(
-            "PATCH", "deployments/{deployment_id}/", ids={"deployment_id": deployment_id}, json=body
-        )
+        await self._send("PATCH", deployment_id, json=body)
 
     async def delete(self, deployment_id: str, *, ignore_management_agent: bool | None = None) -> None:
         """Delete a deployment. It may stay readable for a while after this returns.
@@ -100,13 +98,8 @@ class OneDeployment(Resource):
         Raises:
             UnprocessableEntityError: The server cannot delete it, for example while it is active.
         """
-        await self._api.send(
-            "DELETE",
-            "deployments/{deployment_id}/",
-            ids={"deployment_id": deployment_id},
-            query=query_from(locals(), {"ignore_management_agent": flag}),
-            gone_is_done=True,
-        )
+        query = query_from(locals(), {"ignore_management_agent": flag})
+        await self._send("DELETE", deployment_id, query=query, gone_is_done=True)
 
     async def begin_set_status(
         self, deployment_id: str, status: TargetDeploymentStatusWord
@@ -124,12 +117,8 @@ class OneDeployment(Resource):
             ConflictError: It already has that status, or is changing.
             UnprocessableEntityError: The server cannot change it.
         """
-        response = await self._api.send(
-            "PATCH",
-            "deployments/{deployment_id}/status/",
-            ids={"deployment_id": deployment_id},
-            json={"status": choice("status", status, TargetDeploymentStatus)},
-        )
+        body = {"status": choice("status", status, TargetDeploymentStatus)}
+        response = await self._send("PATCH", deployment_id, "status/", json=body)
 
         async def read(_resource: str | None) -> Deployment:
             return await self.get(deployment_id)
@@ -149,9 +138,8 @@ class OneDeployment(Resource):
 
         Implements ``GET /deployments/{deploymentId}/capabilities/``.
         """
-        route = "deployments/{deployment_id}/capabilities/"
-        response = await self._api.send("GET", route, ids={"deployment_id": deployment_id})
-        return self._api.decode_page(response, DeploymentCapability, f"GET /{route}").items
+        response = await self._send("GET", deployment_id, "capabilities/")
+        return self._api.decode_page(response, DeploymentCapability, f"GET /{_ROUTE}capabilities/").items
 
     async def begin_report(self, deployment_id: str, report_id: str) -> Operation[None]:
         """Run a scheduled report now. Implements ``POST /deployments/{deploymentId}/onDemandReports/``.
@@ -160,12 +148,8 @@ class OneDeployment(Resource):
             deployment_id: The deployment.
             report_id: The scheduled report.
         """
-        response = await self._api.send(
-            "POST",
-            "deployments/{deployment_id}/onDemandReports/",
-            ids={"deployment_id": deployment_id},
-            json={"id": text("report_id", report_id)},
-        )
+        body = {"id": text("report_id", report_id)}
+        response = await self._send("POST", deployment_id, "onDemandReports/", json=body)
         return self._operation(response, nothing)
 
     async def begin_scoring_code_build(
@@ -188,12 +172,8 @@ class OneDeployment(Resource):
             An operation whose result is the JAR to download.
         """
         path = _scoring_code_path(locals(), _EXTRAS)
-        response = await self._api.send(
-            "POST",
-            "deployments/{deployment_id}/scoringCodeBuilds/",
-            ids={"deployment_id": deployment_id},
-            json=given(locals(), _EXTRAS),
-        )
+        body = given(locals(), _EXTRAS)
+        response = await self._send("POST", deployment_id, "scoringCodeBuilds/", json=body)
 
         async def built(resource: str | None) -> Artifact:
             return self._results.artifact(resource or path, "jar")
@@ -244,8 +224,11 @@ class OneDeployment(Resource):
         operation = await self.begin_scoring_code_build(deployment_id, **extras)
         return await operation
 
+    async def _send(self, method: str, deployment_id: str, route: str = "", **more: Any) -> Response:
+        return await self._api.send(method, _ROUTE + route, ids={"deployment_id": deployment_id}, **more)
+
 
 def _scoring_code_path(arguments: Mapping[str, Any], flags: Mapping[str, Check]) -> str:
     query = query_from(arguments, flags)
     ids = {"deployment_id": arguments["deployment_id"]}
-    return route_path("deployments/{deployment_id}/scoringCode/", ids, query)
+    return route_path(f"{_ROUTE}scoringCode/", ids, query)
