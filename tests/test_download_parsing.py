@@ -362,7 +362,12 @@ def test_process_that_gets_no_processor_is_not_taken_for_idle():
 
 
 def test_one_connection_is_enough_while_the_hash_is_busy():
-    assert _controlled((1, 100, 0.1), (2, 200, 0.5), (3, 300, 0.0)) == [1, 1, 1]
+    assert _controlled((1, 100, 0.1), (2, 200, 0.3), (3, 300, 0.0)) == [1, 1, 1]
+
+
+def test_hash_that_waits_for_less_than_half_its_time_gets_a_second_connection():
+    # One connection under TLS costs half as much again as the hash: with the processors for it, two feed it.
+    assert _controlled((1, 100, 0.4), (2, 200, 0.4), (3, 350, 0.1)) == [1, 2, 2]
 
 
 def test_connections_that_did_not_pay_are_given_up_and_tried_again_later():
