@@ -1,7 +1,5 @@
 """``python -m datarobot_mlops_async`` is ``dr-mlops``."""
 
-from __future__ import annotations
-
 from datarobot_mlops_async.cli import main
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Advisory locks on open files, where the system has any. A forked child never keeps one.
+"""Advisory locks on open files, where the system has any, and names of files that outlive a power cut.
 
 A lock belongs to the open file, which a fork shares: without more, a child that lives on would hold what its
-parent, killed or done, has let go. So the child gets the null device in the place of each locked file.
+parent, killed or done, has let go. So a forked child gets the null device in the place of each locked file.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,6 +66,17 @@ def lock_holds(path: Path) -> bool:
     finally:
         unlock(descriptor)
         os.close(descriptor)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a new file, or a rename, durable, where the system can."""
+    # Windows cannot open directories, and some network file systems cannot sync them.
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _leave_locks_to_the_parent() -> None:  # pragma: no cover - a forked child writes no coverage

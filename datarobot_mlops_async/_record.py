@@ -1,7 +1,5 @@
 """What every response class shares: how its fields are declared and where unknown fields are kept."""
 
-# ruff: noqa: TC003 - the decoder resolves the annotations at run time
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -50,12 +48,10 @@ def shared(cls: type[T]) -> type[T]:
 
 def one_line(record: Record, name: str | None, *more: object) -> str:
     """Return a ``repr`` that fits a line: a long name is cut, and what is missing left out."""
-    named = (
-        ""
-        if name is None
-        else f" {name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + '…'!r}"
-    )
-    return f"<{type(record).__name__}{named}{''.join(f' {each}' for each in more if each is not None)}>"
+    if name is not None and len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 1]}…"
+    words = (type(record).__name__, None if name is None else repr(name), *more)
+    return f"<{' '.join(str(each) for each in words if each is not None)}>"
 
 
 def extra(instance: Record) -> Mapping[str, Any]:

@@ -81,18 +81,7 @@ def secrets_of_url(url: str) -> list[str]:
 
 
 def _any_form(char: str) -> str:
-    code = ord(char)
-    forms = {
-        char,
-        html.escape(char),
-        f"\\{char}",
-        f"\\u{code:04x}",
-        f"\\u{code:04X}",
-        f"&#{code};",
-        f"&#x{code:x};",
-        f"&#x{code:X};",
-    }
-    escaped = quote(char, safe="")
-    return (
-        f"(?:{'|'.join(map(re.escape, sorted({*forms, escaped, escaped.lower()}, key=len, reverse=True)))})"
-    )
+    code, escaped = ord(char), quote(char, safe="")
+    forms = {char, html.escape(char), f"\\{char}", f"\\u{code:04x}", f"\\u{code:04X}"}
+    forms |= {f"&#{code};", f"&#x{code:x};", f"&#x{code:X};", escaped, escaped.lower()}
+    return f"(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))})"

@@ -60,16 +60,14 @@ class TokenFile:
         try:
             # A file that cannot be read to its end, such as a pipe, keeps its thread and nobody else.
             text = await to_thread.run_sync(
-                _read, self.path, limiter=CapacityLimiter(1), abandon_on_cancel=True
+                lambda: home_path(self.path).read_text("utf-8"),
+                limiter=CapacityLimiter(1),
+                abandon_on_cancel=True,
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise ConfigError(f"{self.what} cannot be read: {reason}") from None
         return text.strip(), time.time() + _LOOK_AGAIN
-
-
-def _read(path: str) -> str:
-    return home_path(path).read_text("utf-8")
 
 
 @frozen

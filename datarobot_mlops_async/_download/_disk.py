@@ -164,17 +164,6 @@ def keep_mode(descriptor: int, replaced: Path) -> None:
         os.fchmod(descriptor, replaced.stat().st_mode & 0o777)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make a rename durable, where the system can."""
-    # Windows cannot open directories, and some network file systems cannot sync them.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 class PositionedFile:
     """An open file that any number of threads read and write at offsets."""
 

@@ -19,7 +19,6 @@ from datarobot_mlops_async._download._disk import (
     destination_error,
     is_at,
     keep_mode,
-    sync_directory,
     system_errors,
 )
 from datarobot_mlops_async._download._resume_state import (
@@ -33,7 +32,7 @@ from datarobot_mlops_async._download._resume_state import (
     state_path,
     write_state,
 )
-from datarobot_mlops_async._locks import lock_holds, try_lock, unlock
+from datarobot_mlops_async._locks import lock_holds, sync_directory, try_lock, unlock
 from datarobot_mlops_async.errors import DestinationExistsError, DownloadError, MLOpsError
 
 if TYPE_CHECKING:

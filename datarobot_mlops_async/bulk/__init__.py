@@ -11,8 +11,6 @@ on disk, and names beforehand what is about to be done; a run that was interrupt
 - A journal belongs to one action at one endpoint, and to one run at a time.
 """
 
-from __future__ import annotations
-
 from datarobot_mlops_async.bulk._journal import Journal, read_journal
 from datarobot_mlops_async.bulk._outcome import Outcome, OutcomeState
 from datarobot_mlops_async.bulk._planning import PlannedRequest, planned_requests

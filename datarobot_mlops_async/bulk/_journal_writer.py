@@ -14,7 +14,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from attrs import define, field
 
-from datarobot_mlops_async._locks import try_lock, unlock
+from datarobot_mlops_async._locks import sync_directory, try_lock, unlock
 from datarobot_mlops_async.bulk._journal import Journal, header_line, read_journal
 from datarobot_mlops_async.errors import JournalFileError
 
@@ -123,7 +123,7 @@ class JournalWriter:
             )
         status = os.fstat(self._file)
         if not stat.S_ISREG(status.st_mode) or not status.st_size:
-            _sync_directory(self._path.parent)
+            sync_directory(self._path.parent)
             return Journal(path=self._path)
         os.lseek(self._file, -1, os.SEEK_END)
         self._torn = os.read(self._file, 1) != b"\n"
@@ -164,13 +164,3 @@ def _sync(file: int) -> None:
     except OSError as error:
         if error.errno not in _NOT_FOR_DISKS:
             raise  # pragma: no cover - a disk that breaks
-
-
-def _sync_directory(path: Path) -> None:
-    # A new file's name must outlive a power cut too. Not every system lets a directory be opened.
-    with suppress(OSError):
-        directory = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -48,8 +48,6 @@ here pickle, and none of them carries a token or the signature of a pre-signed U
 are stored without their query.
 """
 
-from __future__ import annotations
-
 from datarobot_mlops_async._hints import Hint
 from datarobot_mlops_async.errors._base import (
     APIStatusError,

@@ -17,8 +17,6 @@ Every field has a default, so that tests can build what they need and no more::
     Deployment(id="5e29...", label="Churn", status=DeploymentStatus.ACTIVE)
 """
 
-from __future__ import annotations
-
 from datarobot_mlops_async._record import Record, extra
 from datarobot_mlops_async.models.custom_models import (
     AcceptedOperation,

@@ -1,7 +1,5 @@
 """Deployments of custom models, and the models, versions and environments they are made of."""
 
-# ruff: noqa: TC001, TC003 - the decoder resolves the annotations at run time
-
 from __future__ import annotations
 
 from datetime import datetime

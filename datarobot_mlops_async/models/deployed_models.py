@@ -1,7 +1,5 @@
 """The model a deployment runs, and the packages and code it can be fetched as."""
 
-# ruff: noqa: TC001, TC003 - the decoder resolves the annotations at run time
-
 from __future__ import annotations
 
 from datetime import datetime

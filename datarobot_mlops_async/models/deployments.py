@@ -1,7 +1,5 @@
 """A deployment as lists and reads return it, and the small answers around it."""
 
-# ruff: noqa: TC001, TC003 - the decoder resolves the annotations at run time
-
 from __future__ import annotations
 
 from datetime import datetime

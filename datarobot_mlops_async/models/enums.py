@@ -4,8 +4,6 @@ A member equals, hashes and prints as its string, so ``status == "active"`` and
 ``status == DeploymentStatus.ACTIVE`` are the same question.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

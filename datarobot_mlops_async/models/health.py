@@ -1,7 +1,5 @@
 """How well a deployment does: its service, its model and its accuracy."""
 
-# ruff: noqa: TC001, TC003 - the decoder resolves the annotations at run time
-
 from __future__ import annotations
 
 from datetime import datetime

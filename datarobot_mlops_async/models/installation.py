@@ -1,7 +1,5 @@
 """What an installation offers: resource bundles and the Portable Prediction Server's image."""
 
-# ruff: noqa: TC001, TC003 - the decoder resolves the annotations at run time
-
 from __future__ import annotations
 
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The models that have been a deployment's champion."""
 
-# ruff: noqa: TC003 - the decoder resolves the annotations at run time
-
 from __future__ import annotations
 
 from datetime import datetime

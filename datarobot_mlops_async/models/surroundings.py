@@ -1,7 +1,5 @@
 """What surrounds a deployment: servers, environments, owners, approval, usage, settings, tags."""
 
-# ruff: noqa: TC001, TC003 - the decoder resolves the annotations at run time
-
 from __future__ import annotations
 
 from datetime import datetime
