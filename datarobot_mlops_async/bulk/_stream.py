@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
-from attrs import evolve
+from attrs import define, evolve, field
 
 from datarobot_mlops_async._counting import RequestCounter, counting
 from datarobot_mlops_async._threads import run_interruptible
@@ -161,9 +161,7 @@ class BulkStream(AsyncIterator[Outcome[Item, T]]):
         if earlier is not None and is_settled(self._run, earlier, asked_for=asked_for):
             self._deliver(evolve(earlier, index=index, item=item))
             return
-        work = _Work[Item, T](
-            self._run, index, item, earlier=earlier, writer=self._writer, asked_for=asked_for
-        )
+        work = _Work[Item, T](self._run, index, item, earlier, self._writer, asked_for)
         self._in_progress += 1
         group.start_soon(self._work_on, work)
 
@@ -211,28 +209,23 @@ class BulkStream(AsyncIterator[Outcome[Item, T]]):
         self._changed = anyio.Event()
 
 
+@define(eq=False)
 class _Work(Generic[Item, T]):
     """One item on its way to its outcome. If it was not asked for, what was begun is only followed."""
 
-    def __init__(
-        self,
-        run: Run[Item],
-        index: int,
-        item: Item,
-        *,
-        earlier: Outcome[Any, Any] | None,
-        writer: JournalWriter | None,
-        asked_for: bool,
-    ) -> None:
-        self._run = run
-        self._item = item
-        self._index = index
-        self._earlier_attempts = earlier.attempts if earlier else 0
-        self._location = location_of(earlier)
-        self._writer = writer
-        self._may_begin_again = asked_for and run.options.get("repeat_unknown", False)
-        self._counter = RequestCounter(before_change=None if writer is None else self._announce)
-        self._started = time.monotonic()
+    _run: Run[Item]
+    _index: int
+    _item: Item
+    _earlier: Outcome[Any, Any] | None
+    _writer: JournalWriter | None
+    _asked_for: bool
+    _started: float = field(factory=time.monotonic, init=False)
+    _location: str | None = field(init=False)
+    _counter: RequestCounter = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._location = location_of(self._earlier)
+        self._counter = RequestCounter(before_change=None if self._writer is None else self._announce)
 
     async def outcome(self) -> Outcome[Item, T]:
         """Do it and return the outcome; nothing but cancellation is raised."""
@@ -261,7 +254,7 @@ class _Work(Generic[Item, T]):
             return await operation.wait(timeout=self._run.operation_timeout)
         except NotFoundError:
             # The server forgets operations after a while, and then nobody can tell.
-            if operation.done or not self._may_begin_again:
+            if operation.done or not (self._asked_for and self._run.options.get("repeat_unknown")):
                 raise
         self._location = None
         return await self._call()
@@ -308,7 +301,7 @@ class _Work(Generic[Item, T]):
             state=state,
             value=value,
             error=error,
-            attempts=self._earlier_attempts + self._counter.requests,
+            attempts=(self._earlier.attempts if self._earlier else 0) + self._counter.requests,
             duration=time.monotonic() - self._started,
             location=self._location,
         )

@@ -23,9 +23,8 @@ from datarobot_mlops_async.resources._arguments import RawValue as RawValue
 from datarobot_mlops_async.resources._base import Results as Results
 from datarobot_mlops_async.resources._changes import Change, Watch
 from datarobot_mlops_async.resources._custom_model_deployments import CustomModelDeployments
-from datarobot_mlops_async.resources._deleted_deployments import DeletedDeployments
 from datarobot_mlops_async.resources._deployments import Deployments
-from datarobot_mlops_async.resources._installation import PPSImage, ResourceBundles
+from datarobot_mlops_async.resources._installation import DeletedDeployments, PPSImage, ResourceBundles
 from datarobot_mlops_async.resources._one_deployment import OneDeployment
 
 __all__ = [

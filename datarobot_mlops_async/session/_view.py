@@ -206,7 +206,7 @@ class SessionView(Routes):
         from datarobot_mlops_async.bulk import planned_requests
 
         if dry_run:
-            return await planned_requests(self._run(function, items, options))
+            return await planned_requests(self._run(function=function, items=items, options=options))
         async with self.bulk_stream(function, items, **options) as stream:
             outcomes = [outcome async for outcome in stream]
         return sorted(outcomes, key=lambda outcome: outcome.index)
@@ -251,20 +251,9 @@ class SessionView(Routes):
         """
         from datarobot_mlops_async.bulk import BulkStream
 
-        return BulkStream(self._run(function, items, options))
+        return BulkStream(self._run(function=function, items=items, options=options))
 
-    def _run(
-        self,
-        function: Callable[[Item], Any],
-        items: Iterable[Item] | AsyncIterable[Item],
-        options: BulkOptions,
-    ) -> Run[Item]:
+    def _run(self, **work: Any) -> Run[Any]:
         from datarobot_mlops_async.bulk import Run
 
-        return Run(
-            function=function,
-            items=items,
-            open_operation=self.operation,
-            endpoint=self.settings.endpoint,
-            options=options,
-        )
+        return Run(open_operation=self.operation, endpoint=self.settings.endpoint, **work)
