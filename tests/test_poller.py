@@ -101,7 +101,7 @@ async def test_polls_of_one_operation_awaited_twice_read_its_result_once():
     assert statuses.polls == {"s": 1, "d1": 1}
 
 
-async def test_cancelled_driver_passes_its_role_on_at_once():
+async def test_cancelled_waits_keep_no_other_waiting():
     statuses = Statuses(running=10)
     with serve(statuses) as server:
         async with session_for(server) as session:
@@ -117,7 +117,7 @@ async def test_cancelled_driver_passes_its_role_on_at_once():
                 for number, scope in enumerate(scopes):
                     group.start_soon(wait, f"s{number}", scope)
                 await anyio.sleep(0.02)
-                # Whoever drives now is cancelled, one after the other, until two are left.
+                # One after the other is cancelled, whatever it does, until two are left.
                 for scope in scopes[:4]:
                     scope.cancel()
                     await anyio.sleep(0.005)

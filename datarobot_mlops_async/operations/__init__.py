@@ -17,8 +17,7 @@ from datarobot_mlops_async._api import readable
 from datarobot_mlops_async.errors import OperationError, OperationFailedError, OperationTimeoutError
 from datarobot_mlops_async.operations._poller import DeadlineError
 from datarobot_mlops_async.operations._poller import Poller as Poller
-from datarobot_mlops_async.operations._status import OperationStatus, State
-from datarobot_mlops_async.operations._timeline import PollPolicy
+from datarobot_mlops_async.operations._status import OperationStatus, PollPolicy, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator

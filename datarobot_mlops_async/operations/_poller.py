@@ -8,10 +8,12 @@ location: whoever leaves, nothing is lost and no poll of another's is cut short.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 import time
 from collections import deque
+from contextlib import nullcontext
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -23,12 +25,13 @@ from datarobot_mlops_async._retry import RetryPolicy
 from datarobot_mlops_async.errors import MLOpsError
 from datarobot_mlops_async.operations._status import (
     OperationStatus,
+    PollPolicy,
+    RateLimiter,
     State,
     is_blip,
     is_odd,
     read_status,
 )
-from datarobot_mlops_async.operations._timeline import Entry, PollPolicy, RateLimiter, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async._api import Api
     from datarobot_mlops_async._telemetry import Telemetry
 
+    OnUpdate = Callable[[OperationStatus], object] | None
 
 _SHARE = 7 / 8
 _MOST_MOVES = 10
@@ -54,7 +58,7 @@ class _Watch:
         self.polls = 0
         self.odd_answers = 0
         self.asked: float | None = None
-        self.due: Entry[_Watch] = Entry(-math.inf, None)
+        self.due = math.inf
         self.waits: dict[_Wait, None] = {}
         self.turn: _Wait | None = None
         self.outcome: OperationStatus | None = None
@@ -90,14 +94,11 @@ class _Watch:
 class _Wait:
     """One call of `Poller.wait`."""
 
-    def __init__(
-        self, watch: _Watch, deadline: float, on_update: Callable[[OperationStatus], object] | None
-    ) -> None:
+    def __init__(self, watch: _Watch, deadline: float, on_update: OnUpdate) -> None:
         self.watch = watch
         self.deadline = deadline
         self.on_update = on_update
         self.news: deque[OperationStatus] = deque()
-        self.alarm: Entry[_Wait] | None = None
         self._event = anyio.Event()
 
     def wake(self) -> None:
@@ -105,11 +106,8 @@ class _Wait:
 
     async def rest(self, seconds: float) -> None:
         """Wait to be woken, at most so many seconds."""
-        if seconds == math.inf:
+        with anyio.move_on_after(seconds) if seconds < math.inf else nullcontext():
             await self._event.wait()
-        else:
-            with anyio.move_on_after(seconds):
-                await self._event.wait()
         self._event = anyio.Event()
 
     def report(self) -> None:
@@ -129,8 +127,9 @@ class Poller:
         self._once = api.with_options(evolve(api.options, retry=RetryPolicy(max_retries=0, budget=0.0)))
         self._rate = RateLimiter()
         self._watches: dict[str, _Watch] = {}
-        self._due: Timeline[_Watch] = Timeline()
-        self._deadlines: Timeline[_Wait] = Timeline()
+        # By the moment, and those of one moment in their order; what was scheduled anew since is passed over.
+        self._due: list[tuple[float, int, _Watch]] = []
+        self._order = itertools.count()
         self._ready: deque[_Watch] = deque()
         self._in_flight = 0
         self._places_taken = False
@@ -151,15 +150,14 @@ class Poller:
     @property
     def timers(self) -> int:
         """How many polls and deadlines are yet to come."""
-        return len(self._due) + len(self._deadlines)
+        waits = [wait for watch in self._watches.values() for wait in watch.waits]
+        return len(self._watches) + sum(wait.deadline < math.inf for wait in waits)
 
     async def poll(self, location: str) -> OperationStatus:
         """Ask once, with the session's retries, following the server when it moves the status elsewhere."""
         return await _look(self._api, location)
 
-    async def wait(
-        self, location: str, *, deadline: float, on_update: Callable[[OperationStatus], object] | None
-    ) -> OperationStatus:
+    async def wait(self, location: str, *, deadline: float, on_update: OnUpdate) -> OperationStatus:
         """Poll until the operation is over.
 
         Args:
@@ -175,43 +173,33 @@ class Poller:
         wait = self._enter(location, deadline, on_update)
         watch = wait.watch
         try:
-            while True:
-                wait.report()
-                if watch.outcome is not None:
-                    return watch.outcome
-                if watch.failure is not None:
-                    raise copy(watch.failure)
-                if time.monotonic() >= deadline:
-                    raise DeadlineError
-                if watch.turn is wait:
-                    await self._take_turn(wait)
-                else:
-                    await self._rest(wait)
+            with anyio.move_on_after(deadline - time.monotonic()):
+                while not watch.over:
+                    await (self._take_turn(wait) if watch.turn is wait else self._rest(wait))
+                    wait.report()
+            wait.report()
+            if watch.failure is not None:
+                raise copy(watch.failure)
+            if watch.outcome is None:
+                raise DeadlineError
+            return watch.outcome
         finally:
             self._leave(wait)
 
-    def _enter(
-        self, location: str, deadline: float, on_update: Callable[[OperationStatus], object] | None
-    ) -> _Wait:
+    def _enter(self, location: str, deadline: float, on_update: OnUpdate) -> _Wait:
         watch = self._watches.setdefault(location, _Watch(location))
         wait = _Wait(watch, deadline, on_update)
         watch.waits[wait] = None
-        if deadline < math.inf:
-            wait.alarm = self._deadlines.add(deadline, wait)
         now = time.monotonic()
         first_look = now + self._policy.delays(0.0, 0, watch.asked, remaining=deadline - now)
         # Whoever joins a long wait gets an early look of their own.
-        if len(watch.waits) == 1 or (watch.due.item is not None and first_look < watch.due.when):
+        if first_look < watch.due:
             self._schedule(watch, first_look)
-        if deadline < self._driver_rests_until:
-            self._wake_driver()
         return wait
 
     def _leave(self, wait: _Wait) -> None:
         watch = wait.watch
         del watch.waits[wait]
-        if wait.alarm is not None:
-            self._deadlines.drop(wait.alarm)
         if watch.turn is wait:
             self._end_turn(watch, next_in=0.0)
         if not watch.waits:
@@ -220,13 +208,13 @@ class Poller:
             self._pass_on()
 
     def _forget(self, watch: _Watch) -> None:
-        self._due.drop(watch.due)
+        watch.due = -math.inf
         if self._watches.get(watch.location) is watch:
             del self._watches[watch.location]
 
     def _schedule(self, watch: _Watch, when: float) -> None:
-        self._due.drop(watch.due)
-        watch.due = self._due.add(when, watch)
+        watch.due = when
+        heapq.heappush(self._due, (when, next(self._order), watch))
         if when < self._driver_rests_until:
             self._wake_driver()
 
@@ -244,12 +232,14 @@ class Poller:
     def _drive(self) -> float:
         """Do what is due; return the seconds until there is more to do."""
         now = time.monotonic()
-        for wait in self._deadlines.pop_due(now):
-            wait.wake()
-        self._ready.extend(self._due.pop_due(now))
-        until = min(now + self._hand_out_turns(now), self._due.next(), self._deadlines.next())
-        self._driver_rests_until = until
-        return until - now
+        while self._due and self._due[0][0] <= now:
+            when, _, watch = heapq.heappop(self._due)
+            if watch.due == when:
+                watch.due = -math.inf
+                self._ready.append(watch)
+        next_due = self._due[0][0] if self._due else math.inf
+        self._driver_rests_until = min(now + self._hand_out_turns(now), next_due)
+        return self._driver_rests_until - now
 
     def _hand_out_turns(self, now: float) -> float:
         """Give turns to those who are ready; return the seconds until more can be given."""
@@ -290,12 +280,11 @@ class Poller:
             self._pass_on()
         next_in = 0.0
         try:
-            with anyio.move_on_after(wait.deadline - time.monotonic()):
-                await self._ask(watch)
-                now = time.monotonic()
-                next_in = self._policy.delays(
-                    now - watch.started, watch.polls, watch.asked, remaining=watch.remaining(now)
-                )
+            await self._ask(watch)
+            now = time.monotonic()
+            next_in = self._policy.delays(
+                now - watch.started, watch.polls, watch.asked, remaining=watch.remaining(now)
+            )
         finally:
             # Cut short, it is at once the turn of the next who waits for this location.
             self._end_turn(watch, next_in=next_in)

@@ -1,4 +1,4 @@
-"""What an answer of the status route means, and when to ask again. Pure functions."""
+"""What an answer of the status route means, when to ask again, and how fast polls may follow each other. No I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, fields, frozen
+from attrs import field, fields, frozen, validators
 
 from datarobot_mlops_async._api import rebase
 from datarobot_mlops_async._retry import LONGEST_PAUSE, is_transient
@@ -32,6 +32,7 @@ _EARLY = (0.25, 0.5, 0.75)
 _MIN_DELAY, _MAX_DELAY = 1.0, 10.0
 _GROWTH = 20.0
 _MOST_ODD_ANSWERS = 3
+_TICK = 0.01
 
 
 class State(Enum):
@@ -150,6 +151,44 @@ def next_delay(
     last_look = remaining - min(1.0, remaining / 2)
     # Without the second condition the last looks would follow each other ever faster.
     return min(delay, last_look) if polls == 0 or last_look >= _MIN_DELAY else delay
+
+
+@frozen(kw_only=True)
+class PollPolicy:
+    """How often a session asks for the status of the operations that it waits for.
+
+    Attributes:
+        delays: Decides when one operation is asked next; called with the seconds since the wait began, the number
+            of polls so far, the server's ``Retry-After`` (or ``None``) and ``remaining=``, the seconds until the
+            first of those who wait gives up. By default after a quarter, a half and three quarters of a
+            second, then after a twentieth of the time gone by, from 1 s to 10 s.
+        per_second: The most polls a second for the whole session, however many operations it waits for.
+        per_place: The most polls a second for each of the requests that the session may have in flight;
+            a server that refuses some (429, 503) lowers their number, and so the rate. Polls beyond it
+            are put off, each in its turn.
+    """
+
+    delays: Callable[..., float] = next_delay
+    per_second: float = field(default=4000.0, validator=validators.gt(0))
+    per_place: float = field(default=100.0, validator=validators.gt(0))
+
+
+class RateLimiter:
+    """Spreads polls evenly: so many a second (which may change), and no more than those of two ticks at once."""
+
+    def __init__(self, per_second: float = math.inf) -> None:
+        self.per_second = per_second
+        self._next = -math.inf
+
+    def pause(self, now: float) -> float:
+        """Return the seconds to wait before the next poll; 0 to go now."""
+        # Timers much finer than a tick cost more than they spread.
+        return 0.0 if self._next <= now else max(self._next - now, _TICK)
+
+    def spend(self, now: float) -> None:
+        """Count a poll that goes now."""
+        # What a tick was late for is caught up, so that the rate is reached; no more than that is saved up.
+        self._next = max(self._next, now - 2 * _TICK) + 1 / self.per_second
 
 
 def is_blip(error: MLOpsError, odd_answers: int = 0) -> bool:

@@ -1,70 +1,14 @@
 from __future__ import annotations
 
-import gc
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datarobot_mlops_async.operations._status import next_delay
-from datarobot_mlops_async.operations._timeline import Entry, RateLimiter, Timeline
-
-moments = st.floats(0, 1000)
+from datarobot_mlops_async.operations._status import RateLimiter, next_delay
 
 
 def no_jitter():
     return 0.5
-
-
-@given(st.lists(moments))
-def test_things_come_when_they_are_due_and_the_earliest_first(whens):
-    timeline = Timeline()
-    for when in whens:
-        timeline.add(when, when)
-    assert timeline.next() == min(whens, default=math.inf)
-    early = timeline.pop_due(500.0)
-    assert early == sorted(when for when in whens if when <= 500)
-    assert len(timeline) == len(whens) - len(early)
-    assert timeline.pop_due(1e6) == sorted(when for when in whens if when > 500)
-    assert timeline.next() == math.inf
-
-
-def test_things_of_one_moment_keep_their_order():
-    timeline = Timeline()
-    for each in "abc":
-        timeline.add(1.0, each)
-    assert timeline.pop_due(1.0) == ["a", "b", "c"]
-
-
-@given(st.lists(st.tuples(moments, st.booleans())))
-def test_dropped_things_never_come_and_dropping_twice_is_harmless(plan):
-    timeline = Timeline()
-    entries = [(timeline.add(when, when), dropped) for when, dropped in plan]
-    for entry, dropped in entries * 2:
-        if dropped:
-            timeline.drop(entry)
-    kept = sorted(when for when, dropped in plan if not dropped)
-    assert len(timeline) == len(kept)
-    assert timeline.next() == (kept[0] if kept else math.inf)
-    assert timeline.pop_due(1e6) == kept
-
-
-def test_what_was_dropped_does_not_stay_in_memory_until_its_moment():
-    timeline = Timeline()
-    for _ in range(10_000):
-        timeline.drop(timeline.add(3600.0, object()))
-    assert len(timeline) == 0
-    assert sum(isinstance(each, Entry) for each in gc.get_objects()) <= 100
-
-
-def test_dropping_what_has_come_is_harmless():
-    timeline = Timeline()
-    entry = timeline.add(1.0, "a")
-    assert timeline.pop_due(1.0) == ["a"]
-    timeline.drop(entry)
-    assert len(timeline) == 0
-    assert timeline.next() == math.inf
 
 
 @given(st.floats(1, 1000), st.lists(st.floats(0.0, 0.3), min_size=1, max_size=200))
