@@ -104,7 +104,7 @@ def retry_delay(
 class Retries:
     """The retries of one request, or of one piece of a download: how many there were, and since when."""
 
-    __slots__ = ("_clock", "_idempotent", "_policy", "_what", "failures", "since")
+    __slots__ = ("_clock", "_delay", "_idempotent", "_policy", "_reason", "_what", "failures", "since")
 
     def __init__(
         self,
@@ -118,6 +118,8 @@ class Retries:
         self._policy = policy
         self._idempotent = idempotent
         self._clock = clock
+        self._delay = 0.0
+        self._reason: str | None = None
         self.failures = 0
         self.since: float | None = None
 
@@ -145,11 +147,7 @@ class Retries:
         self.begin(self._clock())
         self.failures += 1
         return retry_delay(
-            error,
-            self._policy,
-            attempt=self.failures,
-            elapsed=self.elapsed,
-            idempotent=self._idempotent,
+            error, self._policy, attempt=self.failures, elapsed=self.elapsed, idempotent=self._idempotent
         )
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -157,34 +155,30 @@ class Retries:
         try:
             return await attempt()
         except MLOpsError as error:
-            delay = self.delay_after(error)
-            if delay is None:
+            if not self._is_worth_another(error):
                 raise
-            # The error itself would hold this frame, and this frame the error.
-            reason = _reason(error)
-        return await self._run_again(attempt, delay, reason)
-
-    async def _run_again(self, attempt: Callable[[], Awaitable[T]], delay: float, reason: str | None) -> T:
         import tenacity  # costs 30 ms, and most processes repeat nothing
 
-        async def wait(seconds: float) -> None:
-            log_delay(self._what, seconds, reason)
-            await anyio.sleep(seconds)
-
-        def worth_another(state: tenacity.RetryCallState) -> bool:
-            nonlocal delay, reason
-            error = state.outcome.exception() if state.outcome else None
-            # Nothing but our own errors: cancellation is never retried.
-            decision = self.delay_after(error) if isinstance(error, MLOpsError) else None
-            if isinstance(error, MLOpsError) and decision is not None:
-                delay, reason = decision, _reason(error)
-            return decision is not None
-
         retrying = tenacity.AsyncRetrying(
-            retry=worth_another, wait=lambda _: delay, sleep=wait, stop=tenacity.stop_never, reraise=True
+            retry=tenacity.retry_if_exception(self._is_worth_another),
+            wait=lambda _: self._delay,
+            sleep=self._wait,
+            reraise=True,
         )
-        await wait(delay)
+        await self._wait(self._delay)
         return await retrying(attempt)
+
+    def _is_worth_another(self, error: BaseException) -> bool:
+        # Nothing but our own errors: cancellation is never retried.
+        delay = self.delay_after(error) if isinstance(error, MLOpsError) else None
+        if isinstance(error, MLOpsError) and delay is not None:
+            # The error itself would hold its frames, and these the error.
+            self._delay, self._reason = delay, _reason(error)
+        return delay is not None
+
+    async def _wait(self, seconds: float) -> None:
+        log_delay(self._what, seconds, self._reason)
+        await anyio.sleep(seconds)
 
 
 def _reason(error: MLOpsError) -> str | None:

@@ -310,10 +310,10 @@ sys.modules["opentelemetry"] = None
 from datarobot_mlops_async._telemetry import Telemetry, telemetry_for
 telemetry = telemetry_for("https://h/api/v2")
 assert type(telemetry) is Telemetry
-with telemetry.request("GET /x/", url="u", attempt=1) as watch:
-    watch.tell(status=200)
-assert telemetry.operation() is watch
-assert telemetry.download("image") is watch
+with telemetry.request("GET /x/", url="u", attempt=1) as tell:
+    tell(status=200)
+with telemetry.operation() as tell_of_operation, telemetry.download("image") as tell_of_download:
+    assert tell_of_operation is tell_of_download is tell
 telemetry.queued(1.0)
 """
 HALF = """

@@ -304,14 +304,14 @@ class Api:
 
     async def _send_once(self, call: _Call) -> Response:
         try:
-            with self.telemetry.request(call.operation, url=call.url, attempt=call.number) as watch:
+            with self.telemetry.request(call.operation, url=call.url, attempt=call.number) as tell:
                 headers = call.headers
                 if more := self.telemetry.headers():
                     headers = {**headers, **more}
                 response = await self.client.send(
                     call.method, call.url, headers=headers, content=call.content, timeout=self.options.timeout
                 )
-                watch.tell(status=response.status)
+                tell(status=response.status)
         except TransportError as error:
             error.attempts = call.number
             call.failed(error, answer_lost=not isinstance(error, ConnectError))

@@ -13,13 +13,15 @@ from attrs import frozen
 
 from datarobot_mlops_async._decoding._body import fast_parser, parse
 from datarobot_mlops_async._decoding._converter import hooks
-from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook, encode
+from datarobot_mlops_async._decoding._values import ABSENT, Mismatch, describe
 from datarobot_mlops_async._record import REQUIRED, Record
 from datarobot_mlops_async._redaction import Redactor
 from datarobot_mlops_async.errors import DecodeError, Hint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from datarobot_mlops_async._decoding._body import FastParser
 
 __all__ = ["Decoder", "RawPage", "encode"]
@@ -112,12 +114,7 @@ class Decoder:
                 return hook(fast.value(body), None)  # type: ignore[no-any-return] # of type_
             except fast.failures:
                 pass  # the standard library takes more, and knows what is wrong with the rest
-        try:
-            return hook(parse(body, strict=self._strict), None)  # type: ignore[no-any-return]
-        except Mismatch as mismatch:
-            error = self._error(mismatch, body, operation)
-        # Outside the handler, so that the error does not drag the whole parsed body along.
-        raise error
+        return self._decode_slowly(lambda parsed: hook(parsed, None), body, operation)  # type: ignore[no-any-return] # of type_
 
     def decode_page(self, body: bytes, item_type: type[T], *, operation: str) -> RawPage[T]:
         """Decode one page of a list, as `decode` does."""
@@ -126,10 +123,14 @@ class Decoder:
                 return self._page_by_rows(fast, body, item_type)
             except fast.failures:
                 pass
+        return self._decode_slowly(lambda parsed: self._page(parsed, item_type), body, operation)
+
+    def _decode_slowly(self, make: Callable[[object], T], body: bytes, operation: str) -> T:
         try:
-            return self._page(parse(body, strict=self._strict), item_type)
+            return make(parse(body, strict=self._strict))
         except Mismatch as mismatch:
             error = self._error(mismatch, body, operation)
+        # Outside the handler, so that the error does not drag the whole parsed body along.
         raise error
 
     def _page_by_rows(self, fast: FastParser, body: bytes, item_type: type[T]) -> RawPage[T]:

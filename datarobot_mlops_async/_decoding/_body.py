@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import frozen
 
-from datarobot_mlops_async._decoding._mismatch import Mismatch
+from datarobot_mlops_async._decoding._values import Mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

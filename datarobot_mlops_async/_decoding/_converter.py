@@ -11,7 +11,6 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, override
 
 from datarobot_mlops_async._decoding import _values
-from datarobot_mlops_async._decoding._mismatch import Mismatch, describe
 from datarobot_mlops_async._decoding._records import array_hook, json_name, record_hook
 
 if TYPE_CHECKING:
@@ -61,10 +60,12 @@ def _foreign(type_: Any, converter: Converter) -> _values.Hook:
     def structure(value: object, _: _values.Memo) -> Any:
         try:
             return converter.structure(value, type_)
-        except Mismatch:
+        except _values.Mismatch:
             raise
         except Exception as error:
-            raise Mismatch(f"what makes a {getattr(type_, '__name__', type_)}", describe(value)) from error
+            raise _values.Mismatch(
+                f"what makes a {getattr(type_, '__name__', type_)}", _values.describe(value)
+            ) from error
 
     return structure
 

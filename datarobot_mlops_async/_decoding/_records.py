@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 import attrs
 
-from datarobot_mlops_async._decoding._mismatch import ABSENT, Mismatch, describe
-from datarobot_mlops_async._decoding._values import open_enums
+from datarobot_mlops_async._decoding._values import ABSENT, Mismatch, describe, open_enums
 from datarobot_mlops_async._record import SHARED, Record, extra
 
 if TYPE_CHECKING:

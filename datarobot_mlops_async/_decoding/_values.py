@@ -1,4 +1,4 @@
-"""Single JSON values: text, booleans, numbers, timestamps and open enumerations.
+"""Single JSON values: text, booleans, numbers, timestamps and open enumerations; and what is said of others.
 
 A hook takes a value that is not ``null`` and what was made of the same page before, and returns the
 Python value or raises `Mismatch`. A hook that tolerates something has a strict sibling that does not.
@@ -7,18 +7,67 @@ Python value or raises `Mismatch`. A hook that tolerates something has a strict 
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
-
-from datarobot_mlops_async._decoding._mismatch import Mismatch, describe
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Memo = dict[object, Any] | None
     Hook = Callable[[Any, Memo], Any]
+
+
+ABSENT: Final = type("Absent", (), {"__slots__": ()})()
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,79}")
+_LONGEST_QUOTE = 40
+_WORDS: Final = {NoneType: "null", list: "an array", dict: "an object", type(ABSENT): "nothing"}
+
+
+class Mismatch(Exception):  # noqa: N818 - never leaves the room: the decoder turns it into a DecodeError
+    """A value that is not the promised one: noticed deep inside, completed with its path on the way out."""
+
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(expected, actual)
+        self.expected = expected
+        self.actual = actual
+        self._steps: list[str | int] = []
+
+    def under(self, step: str | int) -> Mismatch:
+        """Add the field name or array index that led here. The innermost step comes first."""
+        self._steps.append(step)
+        return self
+
+    @property
+    def path(self) -> str:
+        """The place in the body, for example ``$.data[3].model.deployedAt``."""
+        return "$" + "".join(map(_render, reversed(self._steps)))
+
+
+def describe(value: object) -> str:
+    """Word a JSON value for an error message: its type, and its content where that is short."""
+    if type(value) is str:
+        return f"the string {_quote(value)}"
+    if type(value) is bool:
+        return f"the boolean {str(value).lower()}"
+    return _WORDS.get(type(value)) or f"the number {str(value)[:_LONGEST_QUOTE]}"
+
+
+def _render(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f".{step}" if _PLAIN_NAME.fullmatch(step) else f"[{_quote(step)}]"
+
+
+def _quote(text: str) -> str:
+    # ascii() because a body may hold lone surrogates, which no log file can be written with.
+    quoted = ascii(text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "...")
+    # An escape takes up to ten letters.
+    return quoted if len(quoted) <= 2 * _LONGEST_QUOTE else ascii(text[: _LONGEST_QUOTE // 6] + "...")
 
 
 def text(value: object, _: Memo) -> str:

@@ -96,13 +96,13 @@ class DownloadContext:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Tell whoever watches of the download, however it ends."""
-        with self.api.telemetry.download(self.kind) as watch:
+        with self.api.telemetry.download(self.kind) as tell:
             try:
                 yield
             finally:
-                watch.tell(fetched=sum(each.received for each in self._stats))
+                tell(fetched=sum(each.received for each in self._stats))
                 if self._stats:
-                    watch.tell(
+                    tell(
                         size=self._stats[-1].total,
                         resumed_from=self._stats[-1].start,
                         connections=max(each.connections for each in self._stats),

@@ -22,42 +22,31 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Self
+from typing import Protocol
 
 from datarobot_mlops_async.errors import ConfigError
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
-__all__ = ["Telemetry", "Watch", "log_as_told", "log_delay", "logger", "telemetry_for"]
+__all__ = ["Telemetry", "log_as_told", "log_delay", "logger", "telemetry_for"]
 
 logger = logging.getLogger("datarobot_mlops_async")
 Fact = str | int | float | bool | None
 
 
-class Watch:
-    """Watches what happens while its ``with`` is open. This one does not look."""
+class Tell(Protocol):
+    """Takes what becomes known while something is watched; ``None`` is unknown still."""
 
-    __slots__ = ()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the watch; what was raised goes on."""
-
-    def tell(self, **facts: Fact) -> None:
-        """Add what became known meanwhile; ``None`` is unknown still."""
+    def __call__(self, **facts: Fact) -> None: ...
 
 
-_BLIND = Watch()
+def _tell_nobody(**_facts: Fact) -> None:
+    pass
+
+
+Watch = AbstractContextManager[Tell]
+_BLIND: Watch = nullcontext(_tell_nobody)
 
 
 class Telemetry:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from attrs import define, field
 from opentelemetry import context, metrics, propagate, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 import datarobot_mlops_async
-from datarobot_mlops_async._telemetry import Telemetry, Watch
+from datarobot_mlops_async._telemetry import Telemetry
 from datarobot_mlops_async.errors import APIStatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from contextvars import Token
-    from types import TracebackType
+    from collections.abc import Callable, Iterator, Mapping
 
-    from opentelemetry.context import Context
-    from opentelemetry.trace import Span, Tracer
-
-    from datarobot_mlops_async._telemetry import Fact
+    from datarobot_mlops_async._telemetry import Fact, Tell, Watch
 
 _SCOPE = "datarobot_mlops_async"
 # The conventions' own, for durations of HTTP requests.
@@ -106,7 +101,7 @@ class OpenTelemetry(Telemetry):
         if attempt > 1:
             more["http.request.resend_count"] = attempt - 1
         name = f"{method} {attributes['url.template']}"
-        return _Span(self._tracer, name, SpanKind.CLIENT, {**attributes, **more}, count)
+        return self._span(name, SpanKind.CLIENT, {**attributes, **more}, count)
 
     def operation(self) -> Watch:
         """Watch a wait for a long-running operation."""
@@ -114,7 +109,7 @@ class OpenTelemetry(Telemetry):
         def count(seconds: float, outcome: Mapping[str, Fact]) -> None:
             self._operations.record(seconds, {**self._server, **_only(outcome, "error.type")})
 
-        return _Span(self._tracer, "wait for operation", SpanKind.INTERNAL, {**self._server}, count)
+        return self._span("wait for operation", SpanKind.INTERNAL, {**self._server}, count)
 
     def download(self, kind: str) -> Watch:
         """Watch a download."""
@@ -125,7 +120,7 @@ class OpenTelemetry(Telemetry):
             self._bytes.add(fetched, {**attributes, **_only(outcome, "error.type")})
 
         # Not the current span: a stream's belongs to the code that reads it, which may end it elsewhere.
-        return _Span(self._tracer, "download", SpanKind.INTERNAL, attributes, count, current=False)
+        return self._span("download", SpanKind.INTERNAL, attributes, count, current=False)
 
     def headers(self) -> dict[str, str]:
         """Return the current span's ``traceparent`` and the caller's ``baggage``, as the propagators are set up."""
@@ -137,50 +132,44 @@ class OpenTelemetry(Telemetry):
         """Count how long a request waited for its turn."""
         self._queue.record(seconds, self._server)
 
-
-@define(eq=False)
-class _Span(Watch):
-    """A span, and what is counted at its end."""
-
-    _tracer: Tracer
-    _name: str
-    _kind: SpanKind
-    _attributes: Mapping[str, str | int]
-    _count: Callable[[float, Mapping[str, Fact]], None]
-    _current: bool = field(default=True, kw_only=True, alias="current")
-    _outcome: dict[str, str | int | float | bool] = field(init=False, factory=dict)
-    _span: Span = field(init=False)
-    _token: Token[Context] | None = field(init=False)
-    _started: float = field(init=False)
-
-    def __enter__(self) -> Self:
-        self._span = self._tracer.start_span(self._name, kind=self._kind, attributes=self._attributes)
-        self._token = context.attach(trace.set_span_in_context(self._span)) if self._current else None
-        self._started = time.perf_counter()
-        return self
-
-    def tell(self, **facts: Fact) -> None:
-        self._outcome |= {_NAMES[name]: value for name, value in facts.items() if value is not None}
-
-    def __exit__(
+    @contextmanager
+    def _span(
         self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        seconds = time.perf_counter() - self._started
-        status = self._outcome.get(_NAMES["status"])
-        if exc is not None or (isinstance(status, int) and status >= 400):
-            self._outcome["error.type"] = str(status) if exc is None else _error_type(exc)
-        self._span.set_attributes(self._outcome)
-        # Whoever cancels does not think it an error. No description and no event: an exception's message
-        # quotes what the server said.
-        if "error.type" in self._outcome and (exc is None or isinstance(exc, Exception)):
-            self._span.set_status(StatusCode.ERROR)
-        if self._token is not None:
-            context.detach(self._token)
-        self._span.end()
-        self._count(seconds, self._outcome)
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, str | int],
+        count: Callable[[float, Mapping[str, Fact]], None],
+        *,
+        current: bool = True,
+    ) -> Iterator[Tell]:
+        """Open a span; ``count`` is called at its end with its seconds and with what was told."""
+        outcome: dict[str, str | int | float | bool] = {}
+
+        def tell(**facts: Fact) -> None:
+            outcome.update({_NAMES[name]: value for name, value in facts.items() if value is not None})
+
+        span = self._tracer.start_span(name, kind=kind, attributes=attributes)
+        token = context.attach(trace.set_span_in_context(span)) if current else None
+        started, failed = time.perf_counter(), True
+        try:
+            yield tell
+        except BaseException as error:
+            outcome["error.type"] = _error_type(error)
+            # Whoever cancels does not think it an error. No description and no event: an exception's message
+            # quotes what the server said.
+            failed = isinstance(error, Exception)
+            raise
+        finally:
+            seconds, status = time.perf_counter() - started, outcome.get(_NAMES["status"])
+            if isinstance(status, int) and status >= 400:
+                outcome.setdefault("error.type", str(status))
+            span.set_attributes(outcome)
+            if failed and "error.type" in outcome:
+                span.set_status(StatusCode.ERROR)
+            if token is not None:
+                context.detach(token)
+            span.end()
+            count(seconds, outcome)
 
 
 def _error_type(error: BaseException) -> str:

@@ -12,8 +12,8 @@ import sniffio
 from attrs import field, frozen
 
 from datarobot_mlops_async._threads import run_interruptible
+from datarobot_mlops_async._transport._answer import decode_content
 from datarobot_mlops_async._transport._certificates import tls_context
-from datarobot_mlops_async._transport._content import decode_content
 from datarobot_mlops_async._transport._diagnosis import diagnose
 from datarobot_mlops_async._transport._failures import UnansweredError, name_request, speaks_tls
 from datarobot_mlops_async._transport._route import Proxy, proxy_for

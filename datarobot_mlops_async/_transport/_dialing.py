@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -73,24 +74,36 @@ async def dial(host: str, port: int) -> socket.socket:
     Raises:
         ConnectError: The name is unknown, or no address accepts.
     """
-    found = await _resolve(host, port)
-    race = _Race()
+    addresses = await _resolve(host, port)
+    connected: list[socket.socket] = []
+    failures: list[OSError] = []
+
+    async def attempt(address: _Address, failed: anyio.Event) -> None:
+        try:
+            connected.append(await _establish(address))
+        except OSError as error:
+            failures.append(error)
+            failed.set()
+        else:
+            group.cancel_scope.cancel()
+
     try:
         async with anyio.create_task_group() as group:
-            for family, _, protocol, _, address in _interleaved(found):
-                lost = anyio.Event()
-                group.start_soon(race.run, family, protocol, address, lost, group.cancel_scope)
+            for address in _interleaved(addresses):
+                failed = anyio.Event()
+                group.start_soon(attempt, address, failed)
                 with anyio.move_on_after(_STAGGER):
-                    await lost.wait()
-    except BaseException:
-        # Cancelled in the moment in which somebody won.
-        race.call_off()
-        raise
-    if race.winner is None:
-        raise ConnectError(
-            f"cannot connect to {host}:{port} ({race.error and race.error.strerror})"
-        ) from race.error
-    return race.winner
+                    await failed.wait()
+        # Two may arrive together, and one is enough.
+        sock = connected.pop() if connected else None
+    finally:
+        # All of them when cancelled in the moment in which somebody won.
+        for each in connected:
+            each.close()
+    if sock is None:
+        error = failures[-1]
+        raise ConnectError(f"cannot connect to {host}:{port} ({error.strerror})") from error
+    return sock
 
 
 async def _resolve(host: str, port: int) -> Any:
@@ -117,50 +130,16 @@ def _interleaved(addresses: Sequence[_Address]) -> list[_Address]:
     first = addresses[0][0]
     same = [each for each in addresses if each[0] == first]
     other = [each for each in addresses if each[0] != first]
-    longest = max(len(same), len(other))
-    return [each for index in range(longest) for group in (same, other) for each in group[index : index + 1]]
+    return [each for pair in zip_longest(same, other) for each in pair if each]
 
 
-class _Race:
-    """Several connection attempts, of which the first to succeed wins."""
-
-    def __init__(self) -> None:
-        self.winner: socket.socket | None = None
-        self.error: OSError | None = None
-
-    async def run(
-        self,
-        family: socket.AddressFamily,
-        protocol: int,
-        address: tuple[str | int, ...],
-        lost: anyio.Event,
-        scope: anyio.CancelScope,
-    ) -> None:
-        try:
-            sock = await _establish(family, protocol, address)
-        except OSError as error:
-            self.error = error
-            lost.set()
-        else:
-            # Two may arrive together, and one is enough.
-            self.call_off()
-            self.winner = sock
-            scope.cancel()
-
-    def call_off(self) -> None:
-        """Close the winner's socket, if there is one."""
-        if self.winner is not None:
-            self.winner.close()
-
-
-async def _establish(
-    family: socket.AddressFamily, protocol: int, address: tuple[str | int, ...]
-) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
+async def _establish(address: _Address) -> socket.socket:
+    family, kind, protocol, _, place = address
+    sock = socket.socket(family, kind, protocol)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = sock.connect_ex(address)
+        code = sock.connect_ex(place)
         if code in _IN_PROGRESS:
             await anyio.wait_writable(sock)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

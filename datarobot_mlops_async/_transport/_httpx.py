@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import anyio
 import anyio.lowlevel
@@ -23,15 +23,10 @@ from datarobot_mlops_async._transport._pool import KEEP_IDLE
 from datarobot_mlops_async._transport._route import Route, proxy_for
 from datarobot_mlops_async._transport._translate import quiet, translate_error
 from datarobot_mlops_async._transport._tunnel import MOST_TUNNEL_HEAD, Handshake
-from datarobot_mlops_async.errors import (
-    ConnectTimeoutError,
-    ProtocolError,
-    ReadError,
-    TimeoutError,
-)
+from datarobot_mlops_async.errors import ConnectTimeoutError, ProtocolError, ReadError, TimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from datarobot_mlops_async._config import Settings
 
@@ -109,15 +104,8 @@ class HttpxExchanger:
 class _Content(httpx.ByteStream):
     """A request's body; httpx reads its own by a generator, which a cancelled request leaves unfinished."""
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Chunks(iter(self))
-
-
-class _Chunks:
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Self:
+        self._chunks = iter(self)
         return self
 
     async def __anext__(self) -> bytes:

@@ -123,8 +123,8 @@ class Operation(Generic[T]):
         # Not "timeout < 0": that lets NaN through, and a deadline that is no moment never comes.
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
-        with self._bound().telemetry.operation() as watch:
-            watch.tell(location=" ".join(location.partition("?")[0] for location in self.locations) or None)
+        with self._bound().telemetry.operation() as tell:
+            tell(location=" ".join(location.partition("?")[0] for location in self.locations) or None)
             return await self._wait(timeout, on_update)
 
     async def _wait(self, timeout: float | None, on_update: Callable[[OperationStatus], object] | None) -> T:
