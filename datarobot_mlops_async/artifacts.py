@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from datarobot_mlops_async._counting import current_counter
 from datarobot_mlops_async._download import (
@@ -205,14 +205,7 @@ class Artifact:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Plain data only: a session stays in its process, and an address may be signed.
-        known: dict[str, Any] = {
-            "kind": self.kind,
-            "filename": self.filename,
-            "size": self.size,
-            "sha256": self.sha256,
-            "docker_image_id": self.docker_image_id,
-            "version": self.version,
-        }
+        known = {each.name: getattr(self, each.name) for each in fields(Artifact) if each.eq and each.kw_only}
         return partial(Artifact, None, "", **known), ()
 
     def _context(

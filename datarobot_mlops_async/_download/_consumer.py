@@ -33,11 +33,7 @@ class PrefixError(Exception):
 
 
 class Hasher:
-    """The digest of bytes in order, and a look at the first of them.
-
-    Args:
-        expectation: Judges the first bytes.
-    """
+    """The digest of bytes in order, and a look at the first of them."""
 
     def __init__(self, expectation: Expectation) -> None:
         self._sha256 = hashlib.sha256()
@@ -74,14 +70,7 @@ class Hasher:
 
 
 class FileConsumer:
-    """Hashes the blocks of a file that is being written, in a thread.
-
-    Args:
-        buffers: Where blocks come from.
-        partial: Where they are written, and what an earlier download left.
-        hasher: The digest.
-        state: What an earlier download left, by its own account.
-    """
+    """Hashes the blocks of a file that is being written, in a thread."""
 
     def __init__(
         self, buffers: ReorderBuffer, partial: Partial, hasher: Hasher, *, state: ResumeState
@@ -124,11 +113,7 @@ class FileConsumer:
         return self.state
 
     def record(self, *, cached: int) -> None:
-        """Write down how far everything is written and hashed, if that has grown; not in the thread that hashes.
-
-        Args:
-            cached: As for `Partial.record`.
-        """
+        """Write down how far everything is written and hashed, if that has grown; not in the thread that hashes."""
         certain = self.note()
         if certain.verified > self.recorded:
             self._partial.record(certain, cached=cached)

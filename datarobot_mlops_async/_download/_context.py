@@ -171,13 +171,7 @@ class DownloadContext:
     async def open(
         self, remote: RemoteObject | MirroredObject, start: int = 0, validators: Validators | None = None
     ) -> Probe:
-        """Get the first answer, as the retry policy says.
-
-        Args:
-            remote: Where the object is.
-            start: Bytes that are here already.
-            validators: Of the object those bytes belong to.
-        """
+        """Get the first answer, as the retry policy says; with the validators of the bytes that are here already."""
         retries = Retries(f"GET {remote.url}", self.api.options.retry)
 
         async def attempt() -> Probe:

@@ -53,14 +53,7 @@ _WORDS = {
 def destination_error(
     error: OSError, destination: Path, *, required: int = 0, available: int = 0
 ) -> DestinationError:
-    """Return the error of ours for one of the system's.
-
-    Args:
-        error: The system's.
-        destination: What was to be written.
-        required: Bytes still needed, for a full disk.
-        available: Bytes free.
-    """
+    """Return the error of ours for one of the system's; both numbers are bytes, for a full disk."""
     if error.errno in _FULL:
         quota = error.errno == errno.EDQUOT
         return InsufficientSpaceError(
@@ -81,13 +74,7 @@ def destination_error(
 
 @contextmanager
 def system_errors(path: Path, *, required: int = 0, reading: bool = False) -> Iterator[None]:
-    """Turn what the system raises into an error of ours.
-
-    Args:
-        path: What is written, or read.
-        required: Bytes that are needed now, for a full disk.
-        reading: Whether it is read.
-    """
+    """Turn what the system raises into an error of ours; `required` are bytes, for a full disk."""
     try:
         yield
     except OSError as error:
@@ -113,12 +100,7 @@ def create(path: Path) -> int:
 
 
 def open_own(path: Path, owner: int, *, write: bool = False) -> int | None:
-    """Open a file that only its owner has: a regular one, with one name and the right owner.
-
-    Args:
-        path: Where it is.
-        owner: The user id it must have.
-        write: Whether it is to be written, too.
+    """Open a file that only its owner has: a regular one, with one name and the right user id.
 
     Returns:
         A descriptor; ``None`` when it is something else, or cannot be opened.

@@ -124,10 +124,6 @@ class Fetcher:
     """Fetches an object into a reorder buffer, over as many connections as help.
 
     Args:
-        context: Sizes, times, and what one piece may cost.
-        remote: Where the pieces come from.
-        probe: The first answer.
-        buffers: Where they go.
         write: Writes blocks to the file; ``None`` where there is none.
         digest_decides: Whether a digest of the whole is known, which would uncover a mixture of two objects.
     """

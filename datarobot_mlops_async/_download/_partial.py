@@ -45,11 +45,7 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSY
 
 
 class Partial:
-    """A partial file that no other process writes to. Reading and writing may be done by many threads.
-
-    Args:
-        destination: The file to be.
-    """
+    """A partial file that no other process writes to. Reading and writing may be done by many threads."""
 
     def __init__(self, destination: Path) -> None:
         self._destination = destination
@@ -160,7 +156,6 @@ class Partial:
         """Write down what the file holds.
 
         Args:
-            state: That.
             cached: How many bytes of it may stay in the system's memory, the last ones: 14 GB would push out all
                 else. ``None`` for all.
         """
@@ -189,8 +184,6 @@ class Partial:
         """Move the file, which holds the verified object, into place; durable when this returns.
 
         Args:
-            size: The object's size in bytes.
-            overwrite: Whether another file may be replaced.
             withdrawn: Tells, when everything is on the disk, whether nobody wants it any more; it is kept to be
                 resumed then.
 

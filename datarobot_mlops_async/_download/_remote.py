@@ -40,13 +40,7 @@ _REQUESTED = re.compile(r"bytes=(\d+)-(\d+)")
 
 
 class RemoteObject:
-    """One object on the server, found again whenever its address expires.
-
-    Args:
-        api: For the token's rules and the API's address.
-        path: Path and query relative to the API's root.
-        client: Connections to use.
-    """
+    """One object on the server, found again whenever its address expires."""
 
     def __init__(self, api: Api, path: str, client: StreamingClient) -> None:
         self._api = api
@@ -75,17 +69,17 @@ class RemoteObject:
             TransportError: No answer, or a redirect that may not be followed.
             APIStatusError: Any other status, after the address was resolved again where that could help.
         """
-        resolved = self._resolved
-        if resolved is not None:
-            response = await self._try_resolved(resolved, headers)
-            if response is not None:
-                return await self._accept(response)
-            await self._expire(resolved)
-        async with self._lock:
-            if self._resolved is None:
-                return await self._accept(await self._resolve(headers))
-            resolved = self._resolved
-        return await self._accept(await self._follow(resolved, headers))
+        tried = self._resolved
+        response = None if tried is None else await self._try_resolved(tried, headers)
+        if response is None:
+            async with self._lock:
+                # Another piece may have resolved it meanwhile.
+                if self._resolved in {None, tried}:
+                    self._resolved = None
+                    response = await self._resolve(headers)
+        if response is None:
+            response = await self._follow(self._resolved or self._start, headers)
+        return await self._accept(response)
 
     async def _try_resolved(self, url: str, headers: Mapping[str, str]) -> StreamingResponse | None:
         """Return the answer of a resolved address; ``None`` when it has to be resolved again."""
@@ -99,12 +93,6 @@ class RemoteObject:
             await response.aclose()
             return None
         return response
-
-    async def _expire(self, url: str) -> None:
-        async with self._lock:
-            # Another piece may have done it already.
-            if self._resolved == url:
-                self._resolved = None
 
     async def _resolve(self, headers: Mapping[str, str]) -> StreamingResponse:
         self.resolutions += 1
@@ -210,13 +198,7 @@ class _ErrorBody:
 
 
 class MirroredObject:
-    """An object on the service that others have too.
-
-    Args:
-        service: The object on the service.
-        mirrors: The others.
-        size: Bytes, as the metadata say; ``None`` if unknown.
-    """
+    """An object on the service that others have too; its size in bytes, where the metadata name it."""
 
     def __init__(self, service: RemoteObject, mirrors: list[RemoteObject], size: int | None) -> None:
         self._service = service

@@ -75,12 +75,7 @@ class ReorderBuffer:
         self._waited = 0.0
 
     def claim(self, start: int, *, wait: bool = True) -> Block | None:
-        """Return an empty block for the bytes at an offset.
-
-        Args:
-            start: The offset.
-            wait: Whether to block until the hash is near enough; ``None`` is returned otherwise.
-        """
+        """Return an empty block for the bytes at an offset; wait, or return ``None``, while the hash is far away."""
         with self._changed:
             if not wait and not self._has_room(start):
                 return None
@@ -190,8 +185,6 @@ class PieceSink:
     """Receives one piece: fills blocks, writes each where it belongs, hands it over to the hash.
 
     Args:
-        buffers: Where blocks come from and go to.
-        start: The piece's first byte.
         end: The byte behind its last; ``None`` when only the end of the body tells.
         write: Writes bytes to their offset in the file; ``None`` where there is none.
         max_rate: What all receivers share; ``None`` for no limit.

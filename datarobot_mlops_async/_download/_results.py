@@ -73,12 +73,7 @@ class DownloadResult:
 
 
 class Reporter:
-    """Tells a callback how far a download is; leaving its ``with`` closes one that has a ``close``.
-
-    Args:
-        callback: Called in the event loop; ``None`` for nobody.
-        clock: Seconds, monotonic.
-    """
+    """Tells a callback how far a download is; leaving its ``with`` closes one that has a ``close``."""
 
     def __init__(
         self, callback: Callable[[Progress], object] | None, clock: Callable[[], float] = time.monotonic

@@ -152,12 +152,7 @@ def source_of(url: str) -> str:
 
 
 def read_state(path: Path, owner: int) -> ResumeState | None:
-    """Read the state at a path; ``None`` when there is none that makes sense, or somebody else's.
-
-    Args:
-        path: Where it is.
-        owner: The user id that it must have.
-    """
+    """Read the state at a path; ``None`` when there is none that makes sense, or another user's."""
     descriptor = open_own(path, owner)
     if descriptor is None:
         return None

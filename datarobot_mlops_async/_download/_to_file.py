@@ -41,16 +41,7 @@ T = TypeVar("T")
 
 @define(eq=False)
 class FileDownload:
-    """One download to one path.
-
-    Args:
-        context: What to download.
-        remote: Where it is.
-        destination: The file to be.
-        resume: Whether to go on with what an earlier download left.
-        overwrite: Whether another file at the destination may be replaced.
-        reporter: Hears of progress.
-    """
+    """One download to one path."""
 
     _context: DownloadContext
     _remote: RemoteObject | MirroredObject
@@ -64,12 +55,7 @@ class FileDownload:
     _other: tuple[int, ...] = field(default=(), init=False)
 
     async def run(self, expectation: Expectation, probe: Probe | None) -> DownloadResult:
-        """Download.
-
-        Args:
-            expectation: What the object should be.
-            probe: The first answer, when it was needed for the file's name.
-        """
+        """Download; the first answer is here already when it was needed for the file's name."""
         # Looked at before anything is created, perhaps where nothing may be, and again when others are done.
         present = await self._look_at_destination(expectation)
         if present is not None:

@@ -122,12 +122,7 @@ class ChunkStream:
 
 
 class StreamDownload:
-    """Opens streams of one context.
-
-    Args:
-        context: What to download.
-        reporter: Hears of progress.
-    """
+    """Opens streams of one context."""
 
     def __init__(self, context: DownloadContext, reporter: Reporter) -> None:
         self._context = context

@@ -53,14 +53,7 @@ def manifest_path(path: Path) -> Path:
 
 
 def write_beside(path: Path, result: DownloadResult, kind: str, *, sidecar: bool, manifest: bool) -> None:
-    """Write the sidecar and the manifest of a verified download.
-
-    Args:
-        path: The file.
-        result: Its download.
-        kind: What was downloaded.
-        sidecar: Whether to write a sidecar.
-        manifest: Whether to write a manifest.
+    """Write the sidecar and the manifest of a verified download, as far as they are asked for.
 
     Raises:
         DestinationError: The system refuses one.
@@ -192,7 +185,6 @@ async def digest_file(
     """Hash a file in threads, at full speed, and return its size and SHA-256.
 
     Args:
-        path: The file.
         tell: Called in the event loop with the bytes so far, every tenth of a second.
         reading: Whether reading it is all there is to do, or it is to be written, too.
 
@@ -240,15 +232,7 @@ async def verify(
     expected_sha256: str | None,
     on_progress: Callable[[Progress], object] | None,
 ) -> VerifiedFile:
-    """Check a file; `verify_file` says how.
-
-    Args:
-        path: The file.
-        expectation: What the service says of it; ``None`` to ask what is beside the file.
-        checksums: A sidecar or manifest to go by.
-        expected_sha256: What the caller expects.
-        on_progress: Called in the event loop, at most ten times a second.
-    """
+    """Check a file; `verify_file` says how. Without an expectation what is beside the file is asked."""
     if expectation is None:
         beside = checksums is None and expected_sha256 is None
         expectation = await run_interruptible(

@@ -27,13 +27,7 @@ class _Amount(ProgressColumn):
 
 
 class RichBars(Bars):
-    """One bar below the other. What they count are verified bytes: those that are hashed, and not only here.
-
-    Args:
-        first: What stands before each bar.
-        console: Where they are drawn.
-        disable: Whether to draw nothing.
-    """
+    """One bar below the other. What they count are verified bytes: those that are hashed, and not only here."""
 
     def __init__(self, *first: ProgressColumn, console: Console, disable: bool = False) -> None:
         super().__init__(
