@@ -10,3 +10,18 @@ from datarobot_mlops_async._config._places import (
 )
 from datarobot_mlops_async._config._settings import Certificate, Settings
 from datarobot_mlops_async._config._tokens import TokenCommand, TokenFile, TokenSource, check_token
+
+__all__ = [
+    "API_ROOT",
+    "DEFAULT_PORTS",
+    "Certificate",
+    "Settings",
+    "TokenCommand",
+    "TokenFile",
+    "TokenSource",
+    "ascii_host",
+    "check_proxy",
+    "check_token",
+    "normalize_endpoint",
+    "origin_of",
+]

@@ -21,6 +21,24 @@ from datarobot_mlops_async._transport._tunnel import Handshake
 if TYPE_CHECKING:
     from datarobot_mlops_async._transport._translate import quiet, translate_error
 
+__all__ = [
+    "Address",
+    "HTTPClient",
+    "Handshake",
+    "Response",
+    "Route",
+    "dial_route",
+    "handshake_failed",
+    "name_request",
+    "proxy_for",
+    "quiet",
+    "refused_certificate",
+    "tls_context",
+    "translate_error",
+    "without_query",
+    "without_quotes",
+]
+
 
 def __getattr__(name: str) -> Any:
     # They bring httpx, which only its own transports need.
