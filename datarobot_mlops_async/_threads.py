@@ -35,9 +35,7 @@ async def run_interruptible(
     call: Future[None] = Future()
 
     def run() -> T:
-        if (
-            not call.set_running_or_notify_cancel()
-        ):  # pragma: no cover - cancelled between the queue and the thread
+        if not call.set_running_or_notify_cancel():  # pragma: no cover - cancelled before the thread began
             raise AssertionError("withdrawn before it began: nobody sees this")
         try:
             return function()
