@@ -197,10 +197,7 @@ class Artifact:
 
     def _expectation(self) -> Expectation:
         return Expectation(
-            size=self.size,
-            sha256=self.sha256,
-            docker_image_id=self.docker_image_id,
-            version=self.version,
+            size=self.size, sha256=self.sha256, docker_image_id=self.docker_image_id, version=self.version
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

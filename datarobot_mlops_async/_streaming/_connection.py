@@ -15,10 +15,7 @@ import ssl
 from typing import TYPE_CHECKING, cast
 
 from datarobot_mlops_async._transport import handshake_failed, refused_certificate
-from datarobot_mlops_async.errors import (
-    ReadError,
-    TimeoutError,
-)
+from datarobot_mlops_async.errors import ReadError, TimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

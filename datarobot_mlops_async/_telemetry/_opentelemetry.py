@@ -82,11 +82,7 @@ class OpenTelemetry(Telemetry):
     def request(self, operation: str, *, url: str, attempt: int) -> Watch:
         """Watch one attempt of a request."""
         method, _, route = operation.partition(" ")
-        attributes = {
-            "http.request.method": method,
-            "url.template": self._prefix + route,
-            **self._server,
-        }
+        attributes = {"http.request.method": method, "url.template": self._prefix + route, **self._server}
         if attempt > 1:
             self._retries.add(1, attributes)
 

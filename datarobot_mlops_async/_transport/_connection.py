@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from datarobot_mlops_async._transport._answer import AnswerReader
 from datarobot_mlops_async._transport._failures import broken
-from datarobot_mlops_async.errors import (
-    TimeoutError,
-    TransportError,
-)
+from datarobot_mlops_async.errors import TimeoutError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -111,10 +111,7 @@ class ConnectionPool:
         sock = await dial_route(self.route)
         try:
             await self._loop.create_connection(
-                lambda: connection,
-                sock=sock,
-                ssl=context,
-                server_hostname=address.host if context else None,
+                lambda: connection, sock=sock, ssl=context, server_hostname=address.host if context else None
             )
         except BaseException as error:
             # Cancelled when it was just made, asyncio would close it at the server's leisure, uvloop without a word.

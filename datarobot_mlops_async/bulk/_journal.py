@@ -153,14 +153,10 @@ def header_line(*, action: str, endpoint: str) -> str:
 
 
 class Earlier:
-    """What earlier runs found out.
+    """What earlier runs found out: as the record of the run that goes on, or just as what the caller knows.
 
     Items are known by their value, so that a list whose order has changed, or that lacks what is
     done, goes on where it was; for the same reason all occurrences of an item share its outcome.
-
-    Args:
-        outcomes: What they found out.
-        is_record: Whether that is the record of the run that goes on, and not just what the caller knows.
     """
 
     def __init__(self, outcomes: Iterable[Outcome[Any, Any]] = (), *, is_record: bool = False) -> None:

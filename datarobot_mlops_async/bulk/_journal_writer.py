@@ -44,9 +44,6 @@ class JournalWriter:
 
     Attributes:
         failure: Why a line could not be written, the first time.
-
-    Args:
-        path: The file, made if it is not there.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -61,10 +58,9 @@ class JournalWriter:
         self._limiter = CapacityLimiter(1)
 
     def open(self, *, action: str, endpoint: str) -> Journal:
-        """Open and lock the file, in the calling thread; a new one gets its header.
+        """Open and lock the file, in the calling thread, and return what earlier runs have written.
 
-        Returns:
-            What earlier runs have written.
+        A new one is made, and gets its header.
 
         Raises:
             JournalFileError: It cannot be opened or written, or another run has it open.

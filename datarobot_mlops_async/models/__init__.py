@@ -61,15 +61,8 @@ from datarobot_mlops_async.models.enums import (
     TestingStatus,
     UnsupervisedType,
 )
-from datarobot_mlops_async.models.health import (
-    AccuracyHealth,
-    ModelHealth,
-    ServiceHealth,
-)
-from datarobot_mlops_async.models.installation import (
-    PPSImageMetadata,
-    ResourceBundle,
-)
+from datarobot_mlops_async.models.health import AccuracyHealth, ModelHealth, ServiceHealth
+from datarobot_mlops_async.models.installation import PPSImageMetadata, ResourceBundle
 from datarobot_mlops_async.models.model_history import (
     CustomModelImage,
     ModelHistory,

@@ -39,10 +39,7 @@ class Operation(Generic[T]):
     """
 
     def __init__(
-        self,
-        poller: Poller | None,
-        locations: tuple[str, ...],
-        resolve: Callable[[str | None], Awaitable[T]],
+        self, poller: Poller | None, locations: tuple[str, ...], resolve: Callable[[str | None], Awaitable[T]]
     ) -> None:
         self._poller = poller
         self.locations = locations

@@ -6,12 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from datarobot_mlops_async._api import route_path
-from datarobot_mlops_async.models import (
-    Deployment,
-    DeploymentCapability,
-    Importance,
-    TargetDeploymentStatus,
-)
+from datarobot_mlops_async.models import Deployment, DeploymentCapability, Importance, TargetDeploymentStatus
 from datarobot_mlops_async.resources._arguments import (
     UNSET,
     Unset,
@@ -119,11 +114,7 @@ class OneDeployment(Resource):
         """
         body = {"status": choice("status", status, TargetDeploymentStatus)}
         response = await self._send("PATCH", deployment_id, "status/", json=body)
-
-        async def read(_resource: str | None) -> Deployment:
-            return await self.get(deployment_id)
-
-        return self._operation(response, read)
+        return self._operation(response, lambda _resource: self.get(deployment_id))
 
     async def begin_activate(self, deployment_id: str) -> Operation[Deployment]:
         """Begin to activate a deployment; see `begin_set_status`."""

@@ -86,10 +86,7 @@ class SessionView(Routes):
         """What is going on, for health checks and graceful shutdowns; all of it is 0 when nothing is."""
         limiter, poller = self._api.limiter, self._poller
         return Activity(
-            requests=limiter.in_flight,
-            queued=limiter.queued,
-            operations=poller.watched,
-            timers=poller.timers,
+            requests=limiter.in_flight, queued=limiter.queued, operations=poller.watched, timers=poller.timers
         )
 
     def with_options(
