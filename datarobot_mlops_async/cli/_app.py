@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datarobot_mlops_async import __version__
-from datarobot_mlops_async.cli._command import Group, completion_option, flag, option
+from datarobot_mlops_async.cli._command import Command, Group, completion_option, flag, option
 from datarobot_mlops_async.cli._messages import ExitCode, Failure, failure_of, is_expected, usage
 from datarobot_mlops_async.cli._options import FILE
 from datarobot_mlops_async.errors import InsecureConnectionWarning, ServerDeprecationWarning
@@ -31,10 +31,10 @@ _COMMANDS = {
     "logs": ("_resources", "Logs of custom model deployments."),
     "reports": ("_resources", "Scheduled reports, run now."),
     "operations": ("_resources", "Long-running operations: look at one, wait for one."),
-    "emulator": ("_emulator", "Serve an emulated DataRobot, to try things on."),
+    "emulator": (".emulator", "Serve an emulated DataRobot, to try things on."),
     "demo": ("_demo", "See it work, against an emulator in this process: no account, no network."),
 }
-"""Each has its module, where it stands under its own name or, alone, as ``command``."""
+"""Each has its module beside this one, where it stands under its own name or, alone, as ``command``."""
 
 
 class _Root(Group):
@@ -48,8 +48,11 @@ class _Root(Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"datarobot_mlops_async.cli.{_COMMANDS[cmd_name][0]}")
+        module = import_module(f".{_COMMANDS[cmd_name][0]}", "datarobot_mlops_async.cli")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"), None) or module.command
+        if not isinstance(command, Command):
+            # The emulator's own, which imports nothing from here, with our help.
+            command = Command(cmd_name, callback=command.callback, params=command.params, help=command.help)
         return command
 
     def sentence(self, ctx: click.Context, name: str) -> str:
@@ -83,6 +86,7 @@ def _header(text: str) -> tuple[str, str]:
 @click.command(
     cls=_Root,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done; 1 refused or failed; 2 wrong command line; 3 settings or token; 4 not found; "
     "5 service not reached; 6 operation failed; 7 download failed or not verified; 8 some of several actions "
     "failed; 130 interrupted.",

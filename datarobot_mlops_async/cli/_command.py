@@ -61,12 +61,7 @@ class Command(click.Command):
 
     context_class = _Context
 
-    def __init__(self, *arguments: Any, **attributes: Any) -> None:
-        attributes.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
-        super().__init__(*arguments, **attributes)
-
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for parameter in self.get_params(ctx):
             if record := parameter.get_help_record(ctx):
@@ -83,7 +78,6 @@ class Group(Command, click.Group):
     command_class = Command
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write options and commands."""
         super().format_options(ctx, formatter)
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.sentence(ctx, name)) for name in self.list_commands(ctx)])

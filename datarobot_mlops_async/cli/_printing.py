@@ -60,18 +60,15 @@ class Printer:
             # Collected first: half a document is worse than none.
             self.several(await paginator.collect())
         else:
-            rows: list[T] = []
-            total = None
-            async for page in paginator.pages():
-                rows += page.items
-                total = page.total_count
-            self._table(rows, total)
+            pages = [page async for page in paginator.pages()]
+            rows = [thing for page in pages for thing in page.items]
+            self._table(rows, pages[-1].total_count if pages else None)
 
     def several(self, things: Sequence[object]) -> None:
         """Print things that are all here."""
         shown = things[: self.output.limit]
         if self.output.as_json:
-            show(self.terminal, tuple(shown), as_json=True)
+            self.terminal.write(to_json(shown, indent=2))
         elif self._is_streamed:
             for thing in shown:
                 self._write(thing)
@@ -88,8 +85,9 @@ class Printer:
         if things:
             width, fit = self.terminal.out.width, not self.output.columns
             self.terminal.print(table_of(self.view.columns, things, width, fit=fit))
-        of = f"{len(things):,} of " if total is not None and total > len(things) else ""
-        self.terminal.say(of + count(total if of and total else len(things), self.view.noun))
+        shown = len(things)
+        of, number = (f"{shown:,} of ", total) if total and total > shown else ("", shown)
+        self.terminal.say(of + count(number, self.view.noun))
 
     def _write(self, thing: object) -> None:
         if self.output.as_lines:
@@ -142,11 +140,8 @@ def table_of(columns: Sequence[Column], things: Sequence[object], width: int, *,
 def _with_room(columns: Sequence[Column], needed: Mapping[Column, int], width: int) -> list[Column]:
     shown = [column for column in columns if column.from_width <= width]
     narrow = [column for column in shown[1:] if not column.wide]
-    while (
-        narrow
-        and _GAP * (len(shown) - 1) + sum(_NARROWEST if column.wide else needed[column] for column in shown)
-        > width
-    ):
+    room = {**needed, **{column: _NARROWEST for column in shown if column.wide}}
+    while narrow and sum(room[column] + _GAP for column in shown) - _GAP > width:
         shown.remove(narrow.pop())
     return shown
 
