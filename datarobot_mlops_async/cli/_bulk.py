@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, Progress
     from datarobot_mlops_async.cli._invocation import Invocation
-    from datarobot_mlops_async.cli._options import BulkOptions
     from datarobot_mlops_async.cli._terminal import Terminal
 
 _MOST_NAMED = 10
@@ -43,7 +42,16 @@ class BulkAction:
     cli: Invocation
     verb: str
     call: Callable[[str], Awaitable[Any]]
-    options: BulkOptions
+    ids: list[str] | None
+    filters: dict[str, Any] | None
+    """Which deployments to look for, unless ids are given, or the journal of ``resume`` tells them all."""
+    resume: Path | None
+    yes: bool
+    dry_run: bool
+    max_concurrency: int
+    stop_on_error: bool
+    repeat_unknown: bool
+    as_lines: bool
     _asked: list[str] = field(init=False, factory=list)
     _outcomes: dict[str, Outcome[str, Any]] = field(init=False, factory=dict)
     """The last word about each, earlier runs' included."""
@@ -51,12 +59,11 @@ class BulkAction:
     _told: int = field(init=False, default=0)
 
     async def run(self) -> None:
-        terminal, options, verb = self.cli.terminal, self.options, self.verb
+        terminal, verb = self.cli.terminal, self.verb
         found: list[Deployment] = []
-        if options.by_filter:
-            listed = self.cli.session.deployments.list(limit=options.limit, **options.filters)
-            with terminal.status.busy("looking for deployments"):
-                found = await listed.collect()
+        if self.filters is not None:
+            with terminal.busy("looking for deployments"):
+                found = await self.cli.session.deployments.list(**self.filters).collect()
         left = self._choose(found)
         # A thing that another run chose may not be among them any more.
         shown = [each for each in found if each.id in left]
@@ -64,17 +71,17 @@ class BulkAction:
         counted = messages.count(len(left), "deployment") + done
         if not left:
             terminal.say(f"no deployments to {verb}{done}")
-        elif options.dry_run:
+        elif self.dry_run:
             if len(shown) == len(left):
-                self.cli.printer("deployments.list", OutputFormat(as_lines=options.as_lines)).several(shown)
+                self.cli.printer("deployments.list", OutputFormat(as_lines=self.as_lines)).several(shown)
             else:
                 terminal.write("\n".join(map(messages.clean, left)))
             terminal.say(f"would {verb} {counted}")
         else:
-            if terminal.can_ask and not options.yes:
+            if terminal.can_ask and not self.yes:
                 await self._name(left, shown)
-            await terminal.confirm(f"{verb.capitalize()} {counted}?", yes=options.yes)
-            self._journal = options.resume or _new_journal(verb)
+            await terminal.confirm(f"{verb.capitalize()} {counted}?", yes=self.yes)
+            self._journal = self.resume or _new_journal(verb)
             self.cli.go_on = self._how_to_go_on
             await self._act()
             self._sum_up()
@@ -94,10 +101,10 @@ class BulkAction:
 
     def _choose(self, found: Sequence[Deployment]) -> list[str]:
         """Settle what is asked for, and return what of it is left to do."""
-        options, earlier = self.options, self._earlier()
-        asked = options.ids or [
+        earlier = self._earlier()
+        asked = self.ids or [
             # A filter for what is active does not find again what was deactivated without our hearing of it.
-            *(each.item for each in earlier if each.state is OutcomeState.UNKNOWN or not options.by_filter),
+            *(each.item for each in earlier if each.state is OutcomeState.UNKNOWN or self.filters is None),
             *(each.id for each in found),
         ]
         self._asked = list(dict.fromkeys(asked))
@@ -107,10 +114,10 @@ class BulkAction:
         return [each for each in dict.fromkeys([*asked, *begun]) if each not in done]
 
     def _earlier(self) -> Sequence[Outcome[str, Any]]:
-        if self.options.resume is None or not self.options.resume.exists():
+        if self.resume is None or not self.resume.exists():
             return ()
         try:
-            journal = read_journal(self.options.resume)
+            journal = read_journal(self.resume)
             journal.require(action=self._action, endpoint=self.cli.session.settings.endpoint)
         except JournalError as error:
             raise messages.usage(f"--resume: {error}") from None
@@ -123,7 +130,7 @@ class BulkAction:
         if not shown:
             outcomes = await session.bulk(session.deployments.get, left[:_MOST_NAMED])
             shown = [each.value or Deployment(id=each.item) for each in outcomes]
-        terminal.status.hide()
+        terminal.hide()
         terminal.err.print(table_of(VIEWS["deployments.list"].columns[:3], shown, terminal.err.width))
         if more := len(left) - len(shown):
             terminal.say(f"and {more:,} more")
@@ -142,9 +149,11 @@ class BulkAction:
                 self._asked,
                 action=self._action,
                 on_outcome=take,
-                resume_from=self.options.resume,
+                resume_from=self.resume,
                 journal=self._journal,
-                **self.options.how,
+                max_concurrency=self.max_concurrency,
+                stop_on_error=self.stop_on_error,
+                repeat_unknown=self.repeat_unknown,
             )
             for outcome in outcomes:
                 # Of earlier runs, and not done: a person wants to know which.
@@ -164,7 +173,7 @@ class BulkAction:
                 terminal.say(f"{outcome.item}: {outcome.state.value}: {reason_of(outcome)}")
             elif self._told == _MOST_TOLD + 1:
                 terminal.say("more failures are not shown one by one")
-        if self.options.as_lines:
+        if self.as_lines:
             terminal.write(messages.escaped(outcome.to_json()))
         elif not terminal.for_people:
             terminal.write(f"{messages.clean(outcome.item)}\t{outcome.state.value}")
@@ -174,7 +183,7 @@ class BulkAction:
         # One action's failure is that of the command, and there is nothing to go on with.
         error = outcomes[0].error if self._chosen == 1 and outcomes[0].state is OutcomeState.FAILED else None
         # A journal that the user named is the user's.
-        if self.options.resume is None and (error is not None or self._done == self._chosen):
+        if self.resume is None and (error is not None or self._done == self._chosen):
             self._journal.unlink()
         if error is not None:
             raise messages.failure_of(error)
@@ -253,7 +262,7 @@ def many_bar(
     terminal: Terminal, what: str, total: int, *, done: int = 0, noun: str = ""
 ) -> Iterator[Callable[..., None]]:
     """Draw one bar for many things; give what takes a note that changes, and by how many it may ``advance``."""
-    terminal.status.hide()
+    terminal.hide()
     with bars.Progress(
         bars.TextColumn("{task.description}"),
         bars.BarColumn(bar_width=None),
@@ -268,7 +277,7 @@ def many_bar(
         try:
             yield lambda note, advance=0: drawn.update(bar, advance=advance, note=note)
         finally:
-            terminal.status.hide()
+            terminal.hide()
 
 
 def _is_on_its_way(outcome: Outcome[str, Any]) -> bool:

@@ -104,7 +104,7 @@ def _add_change(verb: str, status: TargetDeploymentStatusWord) -> None:
     @command.command(verb, help=f"{verb.capitalize()} deployments and wait until they are {status}.")
     @shared.bulk_options
     @with_session
-    async def change(cli: Invocation, options: shared.BulkOptions) -> None:
+    async def change(cli: Invocation, options: dict[str, Any]) -> None:
         resource = cli.session.deployments
 
         async def set_status(deployment_id: str) -> Operation[Deployment] | Deployment:
@@ -112,13 +112,13 @@ def _add_change(verb: str, status: TargetDeploymentStatusWord) -> None:
                 return await resource.begin_set_status(deployment_id, status)
             except ConflictError:
                 # What has it already, from a run that was cut off, counts as changed.
-                if options.how["repeat_unknown"]:
+                if options["repeat_unknown"]:
                     deployment = await resource.get(deployment_id)
                     if deployment.status == status:
                         return deployment
                 raise
 
-        await cli.bulk(verb, set_status, options)
+        await cli.bulk(verb, set_status, **options)
 
 
 _add_change("deactivate", "inactive")
@@ -126,10 +126,10 @@ _add_change("activate", "active")
 
 
 def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any]:
-    if clear_description and changes["set_description"] is not None:
-        raise usage("--set-description and --clear-description exclude each other")
     chosen = {name.removeprefix("set_"): value for name, value in shared.given(**changes).items()}
     if clear_description:
+        if "description" in chosen:
+            raise usage("--set-description and --clear-description exclude each other")
         chosen["description"] = None
     if not chosen:
         raise usage(
@@ -149,16 +149,16 @@ def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any
 )
 @shared.bulk_options
 @with_session
-async def update(cli: Invocation, changes: dict[str, Any], options: shared.BulkOptions) -> None:
+async def update(cli: Invocation, changes: dict[str, Any], options: dict[str, Any]) -> None:
     """Change the label, description or importance of deployments."""
-    await cli.bulk("update", partial(cli.session.deployments.update, **changes), options)
+    await cli.bulk("update", partial(cli.session.deployments.update, **changes), **options)
 
 
 @command.command()
 @flag("--ignore-management-agent", "Do not wait for a management agent.")
 @shared.bulk_options
 @with_session
-async def delete(cli: Invocation, ignore_management_agent: bool, options: shared.BulkOptions) -> None:
+async def delete(cli: Invocation, ignore_management_agent: bool, options: dict[str, Any]) -> None:
     """Delete deployments. Their data stays until dr-mlops deleted erase."""
     call = partial(cli.session.deployments.delete, ignore_management_agent=ignore_management_agent or None)
-    await cli.bulk("delete", call, options)
+    await cli.bulk("delete", call, **options)

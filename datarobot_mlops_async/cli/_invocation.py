@@ -23,7 +23,7 @@ from datarobot_mlops_async._telemetry import logger
 from datarobot_mlops_async.artifacts import verify_file
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk import BulkAction
-from datarobot_mlops_async.cli._options import STDIN, STDOUT, BulkOptions, OutputFormat
+from datarobot_mlops_async.cli._options import STDIN, STDOUT, OutputFormat
 from datarobot_mlops_async.cli._printing import Printer, show
 from datarobot_mlops_async.cli._terminal import CleanLines, LogHandler, Terminal, can_redraw
 from datarobot_mlops_async.cli._views import VIEWS
@@ -108,14 +108,14 @@ class Invocation:
             nonlocal word
             if status.status != word:
                 word = status.status
-                say = self.terminal.status.say if self.terminal.live else self.terminal.say
+                say = self.terminal.spin if self.terminal.live else self.terminal.say
                 say(f"{what}: {word}")
 
         if operation.location is not None:
             # It is the server's text, and will be pasted into a shell.
             again = f"dr-mlops operations wait {shlex.quote(messages.clean(operation.location))}"
             self.go_on = lambda: f"the server goes on with it; to wait again: {again}"
-        with self.terminal.status.busy(what):
+        with self.terminal.busy(what):
             result = await operation.wait(timeout=patience, on_update=update)
         self.go_on = lambda: ""
         self.terminal.say(f"{what}: done in {messages.duration(time.monotonic() - started)}")
@@ -198,9 +198,9 @@ class Invocation:
         """Print changes of deployments as they come; see `watch_deployments`."""
         await watch_deployments(self.terminal, self.session, **options)
 
-    async def bulk(self, verb: str, call: Callable[[str], Awaitable[Any]], options: BulkOptions) -> None:
-        """Carry out one action for many deployments."""
-        await BulkAction(self, verb, call, options).run()
+    async def bulk(self, verb: str, call: Callable[[str], Awaitable[Any]], **options: Any) -> None:
+        """Carry out one action for many deployments; see `BulkAction`."""
+        await BulkAction(self, verb, call, **options).run()
 
 
 def verdict(result: DownloadResult) -> str:

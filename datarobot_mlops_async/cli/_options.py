@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import fields, frozen
+from attrs import frozen
 
 from datarobot_mlops_async.cli._command import argument, flag, option, recent, together, with_session
 from datarobot_mlops_async.cli._messages import usage
@@ -185,37 +185,18 @@ def output_format(view: str) -> Declaration:
     )
 
 
-@frozen(kw_only=True)
-class BulkOptions:
-    """Which deployments an action is for, and how it is carried out."""
-
-    ids: list[str] | None
-    filters: dict[str, Any]
-    everything: bool
-    limit: int | None
-    yes: bool
-    dry_run: bool
-    resume: Path | None
-    as_lines: bool
-    how: dict[str, Any]
-    """Further arguments of ``session.bulk``."""
-
-    def __attrs_post_init__(self) -> None:
-        if self.ids is not None and self.by_filter:
-            raise usage("ids and filters exclude each other")
-        if self.ids is None and not self.by_filter and self.resume is None:
-            raise usage("name deployments (or - for stdin), or give a filter such as --search, or --all")
-
-    @property
-    def by_filter(self) -> bool:
-        """Whether the deployments are to be looked for."""
-        return self.everything or bool(self.filters)
-
-
-def _bulk_options(**options: Any) -> BulkOptions:
-    how = {each: options.pop(each) for each in ("max_concurrency", "stop_on_error", "repeat_unknown")}
-    chosen = {each.name: options.pop(each.name) for each in fields(BulkOptions) if each.name in options}
-    return BulkOptions(filters=given(**options), how=how, **chosen)
+def _bulk_options(
+    *, ids: list[str] | None, everything: bool, limit: int | None, resume: Path | None, **options: Any
+) -> dict[str, Any]:
+    names = ("yes", "dry_run", "max_concurrency", "stop_on_error", "repeat_unknown", "as_lines")
+    chosen = {"ids": ids, "resume": resume, **{name: options.pop(name) for name in names}}
+    filters = given(**options)
+    by_filter = everything or bool(filters)
+    if ids is not None and by_filter:
+        raise usage("ids and filters exclude each other")
+    if ids is None and not by_filter and resume is None:
+        raise usage("name deployments (or - for stdin), or give a filter such as --search, or --all")
+    return {"filters": {"limit": limit, **filters} if by_filter else None, **chosen}
 
 
 bulk_options = together(
@@ -238,7 +219,7 @@ bulk_options = together(
     flag("--jsonl as_lines", "Print each outcome as a line of JSON when it is there."),
     *_FILTERS,
 )
-"""What the commands that act on many deployments share."""
+"""What the commands that act on many deployments share, as keyword arguments of `BulkAction`."""
 
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?(?:/s)?")

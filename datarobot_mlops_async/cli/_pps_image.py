@@ -87,7 +87,7 @@ def _source(purpose: str) -> Declaration:
 
 
 async def _artifact(cli: Invocation) -> Artifact:
-    with cli.terminal.status.busy("asking for the image"):
+    with cli.terminal.busy("asking for the image"):
         return await cli.session.pps_image.artifact()
 
 
@@ -123,7 +123,7 @@ async def load(cli: Invocation, engine: str, patience: float, source: dict[str, 
     """
     program = await _find_engine(engine, patience)
     async with _image(cli, **source) as (image, _):
-        with cli.terminal.status.busy(f"loading {image.name}"):
+        with cli.terminal.busy(f"loading {image.name}"):
             # podman reads no compressed archives.
             unpack = _is_packed(image) and not Path(program).name.startswith("docker")
             async with _opened(image, unpack=unpack) as file:
@@ -204,7 +204,7 @@ async def _push_image(cli: Invocation, tool: str, image: Path, reference: str, *
     """Push an image's file to a registry, and return the id of the image that the registry has then."""
     async with _unpacked(cli, image) as archive:
         push, inspect = _commands(tool, archive, reference, insecure=insecure)
-        with cli.terminal.status.busy(f"pushing {image.name}"):
+        with cli.terminal.busy(f"pushing {image.name}"):
             pushing = await _run(tool, *push)
     _output_of(pushing, cli, image, f"{reference} was not pushed")
     manifest = _output_of(
@@ -236,7 +236,7 @@ async def _unpacked(cli: Invocation, image: Path) -> AsyncIterator[Path]:
         return
     copy = image.with_name(f".{image.name}.{secrets.token_hex(4)}.tar")
     try:
-        with cli.terminal.status.busy(f"unpacking {image.name}"):
+        with cli.terminal.busy(f"unpacking {image.name}"):
             await _unpack(image, copy.open("xb"))
         yield copy
     finally:

@@ -151,7 +151,7 @@ async def download(
         return await cli.session.deployments.scoring_code(deployment_id, build=build, **wanted)
 
     if not (everything or filters):
-        with cli.terminal.status.busy("asking for the JAR; with extras the server builds it first"):
+        with cli.terminal.busy("asking for the JAR; with extras the server builds it first"):
             artifact = await artifact_of(deployment_id)
         await cli.download(artifact, destination, **how)
         return
@@ -162,7 +162,7 @@ async def download(
     # Not at the top: only this needs it.
     from datarobot_mlops_async.cli._bulk import download_many
 
-    with cli.terminal.status.busy("looking for deployments"):
+    with cli.terminal.busy("looking for deployments"):
         found = await cli.session.deployments.list(**filters).collect()
     suffix = "-source.jar" if which["source_code"] else ".jar"
     await download_many(cli, [each.id for each in found], Path(deployment_id), suffix, artifact_of, **how)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio.lowlevel
-from attrs import Factory, define, field, frozen
+from attrs import define, field
 from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
@@ -51,11 +51,13 @@ def plain(text: object, style: str | Style = "") -> Text:
 
 
 @define
-class StatusLine:
-    """A spinner with what goes on, or for a while with why it does not."""
+class Terminal:
+    """Both output streams of one invocation, and a spinner with what goes on, or why for a while it does not."""
 
-    console: Console
-    live: bool
+    out: Console = field(factory=lambda: _console(stderr=False))
+    err: Console = field(factory=lambda: _console(stderr=True))
+    spins: bool = True
+    """Whether the spinner may be drawn at all."""
     is_blank: bool = field(init=False, default=True)
     """Whether nothing has been shown yet, here or by others."""
     _what: str = field(init=False, default="")
@@ -65,22 +67,22 @@ class StatusLine:
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """Show what goes on."""
-        self.say(what)
+        self.spin(what)
         try:
             yield
         finally:
-            self.say("")
+            self.spin("")
 
-    def say(self, what: str | None = None, *, why: str | None = None) -> None:
-        """Say what goes on, or why it stands still; with an empty text that is over."""
+    def spin(self, what: str | None = None, *, why: str | None = None) -> None:
+        """Show what goes on, or why it stands still; with an empty text that is over."""
         self._what = self._what if what is None else what
         self._why = self._why if why is None else why
         text = plain(self._why or self._what)
         self.is_blank = False
-        if not self.live or not text:
+        if not (self.spins and self.live and text):
             self.hide()
         elif self._spinner is None:
-            self._spinner = self.console.status(text)
+            self._spinner = self.err.status(text)
             self._spinner.start()
         else:
             self._spinner.update(text)
@@ -91,17 +93,6 @@ class StatusLine:
         if self._spinner is not None:
             self._spinner.stop()
             self._spinner = None
-
-
-@frozen
-class Terminal:
-    """Both output streams of one invocation."""
-
-    out: Console = field(factory=lambda: _console(stderr=False))
-    err: Console = field(factory=lambda: _console(stderr=True))
-    status: StatusLine = field(
-        init=False, default=Factory(lambda self: StatusLine(self.err, self.live), takes_self=True)
-    )
 
     @property
     def for_people(self) -> bool:
@@ -128,12 +119,12 @@ class Terminal:
 
     def print(self, result: RenderableType) -> None:
         """Print a result for a person."""
-        self.status.hide()
+        self.hide()
         self.out.print(result)
 
     def say(self, text: str) -> None:
         """Tell the person something that is no result, on one line."""
-        self.status.is_blank = False
+        self.is_blank = False
         self.err.print(Text(clean(text, keep_blanks=True)), soft_wrap=True)
 
     async def confirm(self, question: str, *, yes: bool) -> None:
@@ -151,7 +142,7 @@ class Terminal:
         try:
             # One that asyncio has taken note of before counts here.
             await anyio.lowlevel.checkpoint()
-            self.status.hide()
+            self.hide()
             self.err.print(f"{clean(question)} [y/N] ", end="", markup=False)
             answer = sys.stdin.readline()
         except KeyboardInterrupt:
@@ -164,7 +155,7 @@ class Terminal:
 
     def write(self, line: str) -> None:
         """Write a line of results for machines, as it is and at once."""
-        self.status.hide()
+        self.hide()
         self.out.file.write(line + "\n")
         self.out.file.flush()
 
@@ -218,20 +209,20 @@ class LogHandler(logging.Handler):
     def close(self) -> None:
         """Leave the screen as it was."""
         self._timer.cancel()
-        self._terminal.status.hide()
+        self._terminal.hide()
         super().close()
 
     def _end_silence(self, server: str) -> None:
-        if self._terminal.status.is_blank:
-            self._terminal.status.say(f"waiting for {server}")
+        if self._terminal.is_blank:
+            self._terminal.spin(f"waiting for {server}")
 
     def _wait(self, delay: float, reason: str) -> None:
-        self._terminal.status.say(why=reason)
+        self._terminal.spin(why=reason)
         end = self._loop.time() + delay
         if end > self._until:
             self._until = end
             self._timer.cancel()
-            self._timer = self._loop.call_later(delay, lambda: self._terminal.status.say(why=""))
+            self._timer = self._loop.call_later(delay, lambda: self._terminal.spin(why=""))
 
 
 class CleanLines:

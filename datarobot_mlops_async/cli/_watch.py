@@ -95,8 +95,8 @@ async def watch_deployments(
     try:
         if live:
             # Two lines that are drawn over would draw over each other.
-            terminal.status.hide()
-            terminal.status.live = False
+            terminal.hide()
+            terminal.spins = False
         with Live(view, console=terminal.out, refresh_per_second=2) if live else nullcontext():
             view.count = len(await watch.snapshot())
             if not live:
