@@ -16,7 +16,6 @@ from rich import progress as bars
 from datarobot_mlops_async.artifacts import RateLimit
 from datarobot_mlops_async.bulk import Outcome, OutcomeState, read_journal
 from datarobot_mlops_async.cli import _messages as messages
-from datarobot_mlops_async.cli._options import OutputFormat
 from datarobot_mlops_async.cli._printing import table_of
 from datarobot_mlops_async.cli._views import VIEWS
 from datarobot_mlops_async.errors import JournalError
@@ -73,7 +72,7 @@ class BulkAction:
             terminal.say(f"no deployments to {verb}{done}")
         elif self.dry_run:
             if len(shown) == len(left):
-                self.cli.printer("deployments.list", OutputFormat(as_lines=self.as_lines)).several(shown)
+                self.cli.printer("deployments.list", as_lines=self.as_lines).several(shown)
             else:
                 terminal.write("\n".join(map(messages.clean, left)))
             terminal.say(f"would {verb} {counted}")

@@ -93,9 +93,9 @@ async def watch(cli: Invocation, *, fields: tuple[str, ...], filters: dict[str, 
 @shared.deployment_id
 @shared.output_format("deployments.capabilities")
 @with_session
-async def capabilities(cli: Invocation, deployment_id: str, output: shared.OutputFormat) -> None:
+async def capabilities(cli: Invocation, deployment_id: str, output: dict[str, Any]) -> None:
     """Show what a deployment supports, and why not."""
-    cli.printer("deployments.capabilities", output).several(
+    cli.printer("deployments.capabilities", **output).several(
         await cli.session.deployments.capabilities(deployment_id)
     )
 

@@ -23,7 +23,7 @@ from datarobot_mlops_async._telemetry import logger
 from datarobot_mlops_async.artifacts import verify_file
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk import BulkAction
-from datarobot_mlops_async.cli._options import STDIN, STDOUT, OutputFormat
+from datarobot_mlops_async.cli._options import STDIN, STDOUT
 from datarobot_mlops_async.cli._printing import Printer, show
 from datarobot_mlops_async.cli._terminal import CleanLines, LogHandler, Terminal, can_redraw
 from datarobot_mlops_async.cli._views import VIEWS
@@ -32,7 +32,7 @@ from datarobot_mlops_async.errors import ConfigError, IntegrityError, ObjectChan
 from datarobot_mlops_async.session import AsyncSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from datarobot_mlops_async.artifacts import Artifact, DownloadResult, VerifiedFile
     from datarobot_mlops_async.operations import Operation, OperationStatus
@@ -92,9 +92,9 @@ class Invocation:
                 logger.setLevel(logging.NOTSET)
                 handler.close()
 
-    def printer(self, method: str, output: OutputFormat) -> Printer:
-        """Return what prints the list that a method returns; see `VIEWS`."""
-        return Printer(self.terminal, VIEWS[method].choose(output.columns), output)
+    def printer(self, method: str, *, columns: Sequence[str] = (), **output: Any) -> Printer:
+        """Return what prints the list that a method of `VIEWS` returns, or only these attributes of its things."""
+        return Printer(self.terminal, VIEWS[method].choose(columns), fit=not columns, **output)
 
     def show(self, thing: object, *, as_json: bool) -> None:
         """Print one thing with everything there is of it."""
@@ -139,8 +139,10 @@ class Invocation:
         terminal, live = self.terminal, self.terminal.live
         target: Any = destination
         if destination == STDOUT:
-            if terminal.is_closed or terminal.for_people:
-                state = "closed" if terminal.is_closed else "a terminal"
+            # What was closed when the program began (`>&-`) is the null device now.
+            is_closed = getattr(terminal.out.file, "name", "") == os.devnull
+            if is_closed or terminal.for_people:
+                state = "closed" if is_closed else "a terminal"
                 raise messages.usage(f"stdout is {state}: redirect it, or name a file")
             live, target = can_redraw(terminal.err), sys.stdout.buffer
         else:

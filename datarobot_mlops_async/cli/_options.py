@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import frozen
 
 from datarobot_mlops_async.cli._command import argument, flag, option, recent, together, with_session
 from datarobot_mlops_async.cli._messages import usage
@@ -143,28 +142,17 @@ deployment_filters = together("filters", given, *_FILTERS)
 """Which deployments; the command gets what was given, as keyword arguments of ``session.deployments.list``."""
 
 
-@frozen(kw_only=True)
-class OutputFormat:
-    """How a list is to be printed: as many rows, of these attributes, as one JSON document or as lines of JSON."""
-
-    limit: int | None = None
-    columns: tuple[str, ...] = ()
-    as_json: bool = False
-    as_lines: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        if self.as_json and self.as_lines:
-            raise usage("--json and --jsonl exclude each other")
-        if self.columns and (self.as_json or self.as_lines):
-            raise usage("--columns is for tables: with --json and --jsonl every attribute is there")
-
-
-def _paths(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, map(str.strip, text.split(","))))
+def _output(*, columns: str, as_json: bool, as_lines: bool, **output: Any) -> dict[str, Any]:
+    if as_json and as_lines:
+        raise usage("--json and --jsonl exclude each other")
+    paths = tuple(filter(None, map(str.strip, columns.split(","))))
+    if paths and (as_json or as_lines):
+        raise usage("--columns is for tables: with --json and --jsonl every attribute is there")
+    return {"columns": paths, "as_json": as_json, "as_lines": as_lines, **output}
 
 
 def output_format(view: str) -> Declaration:
-    """Declare how the list of a view is printed; the command gets it as ``output``."""
+    """Declare how a list is printed; the command gets keyword arguments of `Invocation.printer` as ``output``."""
 
     def complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
         # Not at the top: what draws is not needed for help.
@@ -177,9 +165,9 @@ def output_format(view: str) -> Declaration:
     example = "Attributes to show, for example id,model.type,service_health.status."
     return together(
         "output",
-        OutputFormat,
+        _output,
         option("--limit -n", "At most so many.", **COUNT),
-        option("--columns", example, default="", metavar="A,B.C", shell_complete=complete, type=_paths),
+        option("--columns", example, default="", metavar="A,B.C", shell_complete=complete),
         as_json,
         flag("--jsonl as_lines", "JSON, one object a line, as pages arrive."),
     )
@@ -262,11 +250,11 @@ def listing(group: click.Group, method: str, about: str, *options: Declaration, 
     """Add a command that prints the list that a method of `VIEWS` returns; the method gets the options."""
 
     @with_session
-    async def command(cli: Invocation, *, output: OutputFormat, **given: Any) -> None:
+    async def command(cli: Invocation, *, output: dict[str, Any], **given: Any) -> None:
         filters = given.pop("filters", {})
         chosen = {each: value or None for each, value in given.items()}
-        found = attrgetter(method)(cli.session)(limit=output.limit, **chosen, **filters)
-        await cli.printer(method, output).list(found)
+        found = attrgetter(method)(cli.session)(limit=output["limit"], **chosen, **filters)
+        await cli.printer(method, **output).list(found)
 
     _add(group, name or method, about, command, *options, output_format(method))
 

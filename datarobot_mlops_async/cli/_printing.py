@@ -21,7 +21,6 @@ from datarobot_mlops_async.models import Record, extra
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from datarobot_mlops_async.cli._options import OutputFormat
     from datarobot_mlops_async.cli._terminal import Terminal
     from datarobot_mlops_async.cli._views import Column, View
     from datarobot_mlops_async.pagination import Paginator
@@ -44,11 +43,14 @@ _STYLES = {
 
 @frozen
 class Printer:
-    """What the user wants to see, and where."""
+    """How a list is printed, and where: as a table that fits, as one JSON document or as lines of JSON."""
 
     terminal: Terminal
     view: View
-    output: OutputFormat
+    fit: bool
+    limit: int | None = None
+    as_json: bool = False
+    as_lines: bool = False
 
     async def list(self, paginator: Paginator[T]) -> None:
         """Print a list, as its pages arrive where the output format allows it."""
@@ -56,7 +58,7 @@ class Printer:
             async with paginator.prefetch() as things:
                 async for thing in things:
                     self._write(thing)
-        elif self.output.as_json or self.output.limit is None:
+        elif self.as_json or self.limit is None:
             # Collected first: half a document is worse than none.
             self.several(await paginator.collect())
         else:
@@ -66,8 +68,8 @@ class Printer:
 
     def several(self, things: Sequence[object]) -> None:
         """Print things that are all here."""
-        shown = things[: self.output.limit]
-        if self.output.as_json:
+        shown = things[: self.limit]
+        if self.as_json:
             self.terminal.write(to_json(shown, indent=2))
         elif self._is_streamed:
             for thing in shown:
@@ -77,20 +79,20 @@ class Printer:
 
     @property
     def _is_streamed(self) -> bool:
-        return not self.output.as_json and (self.output.as_lines or not self.terminal.for_people)
+        return not self.as_json and (self.as_lines or not self.terminal.for_people)
 
     def _table(self, things: Sequence[object], total: int | None) -> None:
         """Print a table, and how many rows it has, of how many."""
         remember(self.view.noun, things)
         if things:
-            width, fit = self.terminal.out.width, not self.output.columns
-            self.terminal.print(table_of(self.view.columns, things, width, fit=fit))
+            width = self.terminal.out.width
+            self.terminal.print(table_of(self.view.columns, things, width, fit=self.fit))
         shown = len(things)
         of, number = (f"{shown:,} of ", total) if total and total > shown else ("", shown)
         self.terminal.say(of + count(number, self.view.noun))
 
     def _write(self, thing: object) -> None:
-        if self.output.as_lines:
+        if self.as_lines:
             self.terminal.write(to_json(thing))
         else:
             self.terminal.write("\t".join(field_text(value_at(thing, path)) for path in self.view.fields))

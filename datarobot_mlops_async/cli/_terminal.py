@@ -6,7 +6,6 @@ import asyncio
 import codecs
 import io
 import logging
-import os
 import signal
 import sys
 from contextlib import contextmanager
@@ -106,11 +105,6 @@ class Terminal:
     @property
     def can_ask(self) -> bool:
         return sys.stdin.isatty()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether stdout was closed when the program began (``>&-``), so that results go nowhere."""
-        return getattr(self.out.file, "name", "") == os.devnull
 
     @property
     def live(self) -> bool:
