@@ -123,7 +123,6 @@ class BulkAction:
         return journal.outcomes
 
     async def _name(self, left: Sequence[str], found: Sequence[Deployment]) -> None:
-        """Tell a person which deployments are meant, before the question."""
         terminal, session = self.cli.terminal, self.cli.session
         shown = found[:_MOST_NAMED]
         if not shown:
@@ -140,7 +139,7 @@ class BulkAction:
             def take(outcome: Outcome[str, Any]) -> None:
                 self._outcomes[outcome.item] = outcome
                 self._tell(outcome)
-                failures = f"[bad]{self._told:,} failed[/]" if self._told else ""
+                failures = f"[red]{self._told:,} failed[/]" if self._told else ""
                 show(failures, advance=0 if _is_on_its_way(outcome) else 1)
 
             outcomes = await self.cli.session.bulk(

@@ -83,13 +83,11 @@ class Group(Command, click.Group):
             formatter.write_dl([(name, self.sentence(ctx, name)) for name in self.list_commands(ctx)])
 
     def sentence(self, ctx: click.Context, name: str) -> str:
-        """Return what stands beside a command's name."""
         command = self.get_command(ctx, name)
         return command.get_short_help_str(limit=1000) if command else ""
 
 
 def argument(name: str, about: str, **attributes: Any) -> Declaration:
-    """Declare an argument with a line of help."""
     return click.argument(name, cls=_Argument, about=about, **attributes)
 
 
@@ -111,7 +109,6 @@ def option(names: str, about: str, *, enum: type[StrEnum] | None = None, **attri
 
 
 def flag(names: str, about: str, **attributes: Any) -> Declaration:
-    """Declare an option without a value."""
     return option(names, about, is_flag=True, **attributes)
 
 
@@ -158,7 +155,6 @@ def with_session(
 
 
 def one_of(words: Iterable[str]) -> Callable[..., list[str]]:
-    """Return what completes one of some words in the shell."""
     return lambda _ctx, _parameter, begun: [
         str(word) for word in words if word.lower().startswith(begun.lower())
     ]

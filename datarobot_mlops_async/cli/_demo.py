@@ -28,29 +28,24 @@ _SCENES = (
 """What is typed, and what Python calls for it."""
 
 
-def _size(text: str) -> int:
-    # Not at the top, as below: help and completion need no emulator.
-    from datarobot_mlops_async.emulator import parse_size
-
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command("demo", cls=Command)
 @option("--deployments", "Size of the fleet.", type=click.IntRange(1, 100_000), default=250, metavar="N")
-@option("--image-size", "Size of the image.", type=_size, default="1GiB", metavar="SIZE")
+@option("--image-size", "Size of the image.", default="1GiB", metavar="SIZE")
 @flag("--keep", "Keep the image, in the current directory, and say where it is.")
-def command(deployments: int, image_size: int, keep: bool) -> None:
+def command(deployments: int, image_size: str, keep: bool) -> None:
     """See it work against an emulator in this process: no account, no network.
 
     Lists a fleet of deployments, deactivates a few and follows the operations, downloads an image and
     verifies it.
     """
-    from datarobot_mlops_async.emulator import Emulator
+    # Not at the top: help and completion need no emulator.
+    from datarobot_mlops_async.emulator import Emulator, parse_size
 
-    emulator = Emulator(deployments=deployments, image_size=image_size, operation_seconds=_OPERATION_SECONDS)
+    try:
+        of_image = parse_size(image_size)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--image-size'") from None
+    emulator = Emulator(deployments=deployments, image_size=of_image, operation_seconds=_OPERATION_SECONDS)
     with ExitStack() as stack:
         if not keep:
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix="dr-mlops-demo-"))
@@ -65,7 +60,7 @@ def command(deployments: int, image_size: int, keep: bool) -> None:
         stack.enter_context(redirect_stderr(sys.stdout))
         click.echo(
             f"An emulator in this process serves {count(deployments, 'deployment')} and an image of "
-            f"{size(image_size)}\nat {emulator.endpoint}"
+            f"{size(of_image)}\nat {emulator.endpoint}"
         )
         *_, path = [_play(typed, called) for typed, called in _SCENES]
         click.echo(f"kept: {path}" if keep else "the image was removed again (--keep keeps it)")

@@ -97,7 +97,6 @@ class Invocation:
         return Printer(self.terminal, VIEWS[method].choose(columns), fit=not columns, **output)
 
     def show(self, thing: object, *, as_json: bool) -> None:
-        """Print one thing with everything there is of it."""
         show(self.terminal, thing, as_json=as_json)
 
     async def follow(self, operation: Operation[T], what: str, patience: float) -> T:
@@ -122,7 +121,6 @@ class Invocation:
         return result
 
     async def finish(self, operation: Operation[Any], what: str, *, wait: bool, patience: float) -> None:
-        """Wait for an operation, or print its location and leave it alone."""
         if wait:
             await self.follow(operation, what, patience)
         elif operation.location is None:
@@ -192,21 +190,18 @@ class Invocation:
             bar = bars.add_bar()
             show = partial(bars.draw_progress, bar) if live else LogLines(self.terminal.say).show
             result = await work(on_progress=show)
-            rest = "[good]✓ verified[/]" if result.verified_by else "[fair]done[/]"
+            rest = "[green]✓ verified[/]" if result.verified_by else "[yellow]done[/]"
             bars.update(bar, completed=result.size, total=result.size, rest=rest, refresh=True)
         return result
 
     async def watch(self, **options: Any) -> None:
-        """Print changes of deployments as they come; see `watch_deployments`."""
         await watch_deployments(self.terminal, self.session, **options)
 
     async def bulk(self, verb: str, call: Callable[[str], Awaitable[Any]], **options: Any) -> None:
-        """Carry out one action for many deployments; see `BulkAction`."""
         await BulkAction(self, verb, call, **options).run()
 
 
 def verdict(result: DownloadResult) -> str:
-    """Word in one line what a download brought."""
     if result.already_present:
         return f"already here, SHA-256 verified: {result.sha256}"
     checked = f"SHA-256 verified: {result.sha256}" if result.verified_by else f"SHA-256 {result.sha256}"

@@ -35,7 +35,6 @@ def given(**options: Any) -> dict[str, Any]:
 
 
 def an_id(kind: str) -> Declaration:
-    """Declare the id of one thing of a kind."""
     return argument(f"{kind}_id", f"The {kind}'s id.", metavar="ID", shell_complete=recent(kind))
 
 
@@ -58,7 +57,6 @@ waiting = together(
 
 
 def destination(default: str | None = None, made: str = "") -> Declaration:
-    """Declare where a download goes."""
     about = f"A file, a directory to put it in{made}, or - for stdout."
     metavar = "DEST" if default is None else "[DEST]"
     return argument("destination", about, metavar=metavar, default=default, required=default is None)

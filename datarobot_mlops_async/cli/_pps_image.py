@@ -217,7 +217,6 @@ async def _push_image(cli: Invocation, tool: str, image: Path, reference: str, *
 
 
 def _commands(tool: str, archive: Path, reference: str, *, insecure: bool) -> tuple[list[str], list[str]]:
-    """Return the arguments that push an archive, and those that print the manifest that the registry has then."""
     if Path(tool).name.startswith("crane"):
         options = ["--insecure"] if insecure else []
         return ["push", *options, os.fspath(archive), reference], ["manifest", *options, reference]

@@ -32,10 +32,10 @@ _ID_WIDTH = 24
 _STYLES = {
     word: style
     for style, words in {
-        "good": "active passing succeeded completed approved true",
-        "fair": "warning pending launching stopping replacingmodel queued in_progress high",
-        "bad": "failing errored failed error aborted expired critical",
-        "quiet": "inactive archived unknown unavailable notstarted not_tested false low",
+        "green": "active passing succeeded completed approved true",
+        "yellow": "warning pending launching stopping replacingmodel queued in_progress high",
+        "red": "failing errored failed error aborted expired critical",
+        "dim": "inactive archived unknown unavailable notstarted not_tested false low",
     }.items()
     for word in words.split()
 }
@@ -67,7 +67,6 @@ class Printer:
             self._table(rows, pages[-1].total_count if pages else None)
 
     def several(self, things: Sequence[object]) -> None:
-        """Print things that are all here."""
         shown = things[: self.limit]
         if self.as_json:
             self.terminal.write(to_json(shown, indent=2))
@@ -82,7 +81,6 @@ class Printer:
         return not self.as_json and (self.as_lines or not self.terminal.for_people)
 
     def _table(self, things: Sequence[object], total: int | None) -> None:
-        """Print a table, and how many rows it has, of how many."""
         remember(self.view.noun, things)
         if things:
             width = self.terminal.out.width
@@ -122,9 +120,7 @@ def table_of(columns: Sequence[Column], things: Sequence[object], width: int, *,
     shown = _with_room(columns, needed, width) if fit else list(columns)
     wide = [column for column in shown if column.wide]
     left = width - sum(needed[column] for column in shown if not column.wide) - _GAP * (len(shown) - 1)
-    table = Table(
-        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="strong"
-    )
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for column in shown:
         is_cut = column.wide or column is not shown[0]
         table.add_column(
@@ -149,7 +145,6 @@ def _with_room(columns: Sequence[Column], needed: Mapping[Column, int], width: i
 
 
 def cell_of(column: Column, thing: object) -> Text:
-    """Return what a person reads in a column."""
     return cell(value_at(thing, column.value) if isinstance(column.value, str) else column.value(thing))
 
 
@@ -158,7 +153,7 @@ def cell(value: object) -> Text:
     if isinstance(value, Text):
         return value
     if value is None or value == ():
-        return Text("-", style="quiet")
+        return Text("-", style="dim")
     if isinstance(value, datetime):
         return Text(ago(value))
     text = field_text(value)
@@ -170,7 +165,7 @@ def _described(pairs: Sequence[tuple[str, object]], width: int) -> Table:
     grid = Table.grid(padding=(0, 2))
     beside = max(len(name) for name, _ in pairs) + _GAP + _ID_WIDTH <= width
     for name, value in pairs:
-        cells = (Text(name, style="quiet"), _explained(name, value))
+        cells = (Text(name, style="dim"), _explained(name, value))
         for row in (cells,) if beside else ((each,) for each in cells):
             grid.add_row(*row)
     for column in grid.columns:
@@ -184,7 +179,7 @@ def _explained(name: str, value: object) -> Text:
     if isinstance(value, datetime):
         return Text(f"{value:%Y-%m-%d %H:%M:%S %Z} ({text})")
     if isinstance(value, int) and name.endswith(("_size", "_bytes")):
-        text.append(f" ({size(value)})", style="quiet")
+        text.append(f" ({size(value)})", style="dim")
     return text
 
 
@@ -253,5 +248,4 @@ def _plain_data(value: Any) -> Any:
 
 
 def style_of(word: str) -> str:
-    """Return the style of a status word; empty for one without."""
     return _STYLES.get(word.lower(), "")

@@ -30,18 +30,7 @@ if TYPE_CHECKING:
 _BLANK_SECONDS = 0.5
 """How long the screen may stay blank before it says that the server is waited for."""
 
-_THEME = Theme(
-    {
-        "good": "green",
-        "fair": "yellow",
-        "bad": "red",
-        "quiet": "dim",
-        "strong": "bold",
-        "bar.complete": "cyan",
-        "bar.finished": "green",
-        "progress.spinner": "cyan",
-    }
-)
+_THEME = Theme({"bar.complete": "cyan", "bar.finished": "green"})
 
 
 def plain(text: object, style: str | Style = "") -> Text:
@@ -65,7 +54,6 @@ class Terminal:
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
-        """Show what goes on."""
         self.spin(what)
         try:
             yield
@@ -112,7 +100,6 @@ class Terminal:
         return can_redraw(self.out) and can_redraw(self.err)
 
     def print(self, result: RenderableType) -> None:
-        """Print a result for a person."""
         self.hide()
         self.out.print(result)
 
@@ -159,7 +146,6 @@ class Terminal:
 
 
 def can_redraw(console: Console) -> bool:
-    """Tell whether what stands on a console can be drawn over."""
     return console.file.isatty() and not console.is_dumb_terminal
 
 
@@ -193,15 +179,13 @@ class LogHandler(logging.Handler):
         self._until = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show one record; of waiting until its delay is over."""
         if self.level == logging.DEBUG:
-            self._terminal.err.print(plain(self.format(record), "quiet"), soft_wrap=True)
+            self._terminal.err.print(plain(self.format(record), "dim"), soft_wrap=True)
         if (delay := getattr(record, "delay", None)) is not None:
             # The library's threads log too.
             self._loop.call_soon_threadsafe(self._wait, delay, getattr(record, "reason", ""))
 
     def close(self) -> None:
-        """Leave the screen as it was."""
         self._timer.cancel()
         self._terminal.hide()
         super().close()

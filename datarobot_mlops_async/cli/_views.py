@@ -49,7 +49,6 @@ class View:
 
     @property
     def fields(self) -> list[str]:
-        """The paths of what programs get."""
         return self.told.split() or [each.value for each in self.columns if isinstance(each.value, str)]
 
     def choose(self, paths: Sequence[str]) -> View:
@@ -59,7 +58,6 @@ class View:
 
 
 def paths_of(record: type[Record], prefix: str = "") -> Iterator[str]:
-    """Yield the paths of all attributes that can be shown."""
     types = get_type_hints(record)
     for name in names_of(record):
         yield prefix + name
@@ -77,22 +75,20 @@ _SIGNS = {
     "unavailable": "-",
     "notStarted": "·",
 }
-HEALTH_LEGEND = Text("health: service, model, accuracy\n", style="quiet").append_tokens(
+HEALTH_LEGEND = Text("health: service, model, accuracy\n", style="dim").append_tokens(
     part
     for status, sign in _SIGNS.items()
-    for part in ((sign, style_of(status)), (f" {status.replace('notS', 'not s')}  ", "quiet"))
+    for part in ((sign, style_of(status)), (f" {status.replace('notS', 'not s')}  ", "dim"))
 )
 
 
 def health_signs(deployment: Deployment) -> Text:
-    """Return service, model and accuracy health as three signs."""
     healths = (deployment.service_health, deployment.model_health, deployment.accuracy_health)
     statuses = [str(getattr(health, "status", None) or "unknown") for health in healths]
     return Text(" ").join(Text(_SIGNS.get(status, "?"), style_of(status)) for status in statuses)
 
 
 def daily_predictions(deployment: Deployment) -> str:
-    """Return the average number of predictions a day."""
     rates = (deployment.prediction_usage and deployment.prediction_usage.daily_rates) or ()
     return f"{sum(rates) / len(rates):,.0f}" if rates else "-"
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datarobot_mlops_async.resources import Watch
     from datarobot_mlops_async.session import AsyncSession
 
-_COMING_AND_GOING = {"added": ("+ added", "good"), "removed": ("- removed", "quiet")}
+_COMING_AND_GOING = {"added": ("+ added", "green"), "removed": ("- removed", "dim")}
 _LINES_BELOW = 4
 
 
@@ -46,8 +46,8 @@ def _what(seen: Seen) -> Text:
     name, *more = seen.fields
     after = _word(getattr(seen.deployment, name))
     differs = after != _word(getattr(seen.before, name))
-    first = ((f"{name} → ", "quiet"), (after, style_of(after))) if differs else ((name, "quiet"),)
-    return Text.assemble(*first, (f", +{len(more)}" if more else "", "quiet"))
+    first = ((f"{name} → ", "dim"), (after, style_of(after))) if differs else ((name, "dim"),)
+    return Text.assemble(*first, (f", +{len(more)}" if more else "", "dim"))
 
 
 def _word(value: Any) -> str:
@@ -131,11 +131,11 @@ class _View:
 
     def __rich__(self) -> Group:
         age = self._watch.stale_for
-        caption = Text("reading the list", style="quiet")
+        caption = Text("reading the list", style="dim")
         if age is not None:
             caption = Text(f"{count(self.count, 'deployment')}, seen {_since(age)} ago")
         if self.trouble:
-            caption = plain(f"{caption}; {self.trouble}", "bad")
+            caption = plain(f"{caption}; {self.trouble}", "red")
         changes = tuple(self._changes)
         return Group(*([table_of(_COLUMNS, changes, self._terminal.out.width)] if changes else []), caption)
 
