@@ -42,18 +42,6 @@ class Limiter:
         self._waiting: OrderedDict[Slot, None] = OrderedDict()
         self._halved_at = -math.inf
 
-    def slot(self, *, budget: float) -> Slot:
-        """Hold one of the places in flight inside of ``async with``; the value is when it was taken.
-
-        Args:
-            budget: Seconds that the caller would wait for pauses to end, counted from the first one on.
-                Waiting for a place alone does not count.
-
-        Raises:
-            PausedError: A pause is longer, or became longer while the caller waited.
-        """
-        return Slot(self, budget)
-
     def succeeded(self) -> None:
         """Count a normal answer: the bound grows back by one for each round of requests."""
         if self.bound < self.maximum:
@@ -114,7 +102,14 @@ class Limiter:
 
 
 class Slot:
-    """One of the places in flight, held inside of ``async with``.
+    """One of the places in flight, held inside of ``async with``; the value is when it was taken.
+
+    `PausedError` raises when a pause is longer than the budget, or became longer while the caller waited.
+
+    Args:
+        limiter: Whose place it is.
+        budget: Seconds that the caller would wait for pauses to end, counted from the first one on. Waiting for a
+            place alone does not count.
 
     Attributes:
         since: When the caller's budget began to be spent (monotonic seconds): with the first pause, or else when
@@ -123,7 +118,7 @@ class Slot:
 
     __slots__ = ("_budget", "_give_up_at", "_limiter", "holds", "since", "woken")
 
-    def __init__(self, limiter: Limiter, budget: float) -> None:
+    def __init__(self, limiter: Limiter, *, budget: float) -> None:
         self._limiter = limiter
         self._budget = budget
         self._give_up_at = math.inf

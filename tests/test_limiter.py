@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datarobot_mlops_async import AsyncSession, RetryPolicy
-from datarobot_mlops_async._limiter import Limiter, PausedError
+from datarobot_mlops_async._limiter import Limiter, PausedError, Slot
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import RateLimitError
 from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all tests of this module
@@ -23,7 +23,7 @@ DEPLOYMENT = Answer(body=b'{"id": "d1"}')
 
 
 async def hold(limiter, seconds=0.0, *, order=None, name=None, budget=math.inf):
-    async with limiter.slot(budget=budget):
+    async with Slot(limiter, budget=budget):
         if order is not None:
             order.append(name)
         await anyio.sleep(seconds)
@@ -40,7 +40,7 @@ async def test_places_are_never_exceeded_and_all_are_used():
 
     async def work():
         nonlocal most
-        async with limiter.slot(budget=0.0):
+        async with Slot(limiter, budget=0.0):
             most = max(most, limiter.in_flight)
             await anyio.sleep(0.001)
 
@@ -54,7 +54,7 @@ async def test_places_are_never_exceeded_and_all_are_used():
 async def test_waiters_are_served_in_the_order_in_which_they_came():
     limiter = Limiter(1)
     order = []
-    async with anyio.create_task_group() as group, limiter.slot(budget=0.0):
+    async with anyio.create_task_group() as group, Slot(limiter, budget=0.0):
         for name in range(10):
             group.start_soon(lambda name: hold(limiter, order=order, name=name), name)
             await settle()
@@ -65,7 +65,7 @@ async def test_newcomer_does_not_overtake_those_who_wait():
     limiter = Limiter(1)
     order = []
     async with anyio.create_task_group() as group:
-        async with limiter.slot(budget=0.0):
+        async with Slot(limiter, budget=0.0):
             group.start_soon(lambda: hold(limiter, 0.01, order=order, name="waiting"))
             await settle()
         # The place was handed over, not freed.
@@ -83,7 +83,7 @@ async def test_cancelled_waiters_leave_the_queue_and_lose_no_place():
             await hold(limiter, order=order, name=number)
 
     async with anyio.create_task_group() as group:
-        async with limiter.slot(budget=0.0):
+        async with Slot(limiter, budget=0.0):
             for number in range(5):
                 group.start_soon(wait, number)
                 await settle()
@@ -107,7 +107,7 @@ async def test_any_mix_of_holding_cancelling_and_overload_gives_every_place_back
         nonlocal most
         await anyio.sleep(draw.random() * 0.02)
         with anyio.move_on_after(draw.random() * 0.03):
-            async with limiter.slot(budget=math.inf) as started:
+            async with Slot(limiter, budget=math.inf) as started:
                 most = max(most, limiter.in_flight)
                 await anyio.sleep(draw.random() * 0.005)
                 if draw.random() < 0.2:
@@ -130,7 +130,7 @@ async def test_overload_halves_the_bound_once_for_requests_that_were_in_flight_t
         starts = []
 
         async def refused():
-            async with limiter.slot(budget=0.0) as started:
+            async with Slot(limiter, budget=0.0) as started:
                 starts.append(started)
                 await settle()
                 limiter.overloaded(started=started, retry_after=None)
@@ -169,7 +169,7 @@ async def test_success_wakes_those_for_whom_there_is_room_again():
     limiter = Limiter(2)
     limiter.overloaded(started=time.monotonic(), retry_after=None)
     order = []
-    async with anyio.create_task_group() as group, limiter.slot(budget=0.0):
+    async with anyio.create_task_group() as group, Slot(limiter, budget=0.0):
         group.start_soon(lambda: hold(limiter, order=order, name="second"))
         await settle()
         assert order == []
@@ -203,7 +203,7 @@ async def test_no_more_than_the_bound_rush_in_when_a_pause_ends():
 
     async def work():
         nonlocal most
-        async with limiter.slot(budget=math.inf):
+        async with Slot(limiter, budget=math.inf):
             most = max(most, limiter.in_flight)
             await anyio.sleep(0.001)
 
@@ -231,7 +231,7 @@ async def test_pause_that_begins_while_one_waits_is_refused_too():
             with pytest.raises(PausedError):
                 await hold(limiter, budget=1.0)
 
-        async with limiter.slot(budget=0.0) as started:
+        async with Slot(limiter, budget=0.0) as started:
             group.start_soon(impatient)
             await settle()
             limiter.overloaded(started=started, retry_after=100.0)
@@ -248,7 +248,7 @@ async def test_pause_ends_the_wait_of_those_in_the_queue_that_it_is_too_long_for
         except PausedError:
             refused.append(name)
 
-    async with anyio.create_task_group() as group, limiter.slot(budget=0.0) as started:
+    async with anyio.create_task_group() as group, Slot(limiter, budget=0.0) as started:
         for name, budget in (
             ("patient", 10.0),
             ("impatient", 1.0),
@@ -291,7 +291,7 @@ async def test_pauses_that_follow_each_other_cost_no_more_than_ones_budget():
 
 async def test_waiting_for_a_place_alone_costs_no_budget():
     limiter = Limiter(1)
-    async with anyio.create_task_group() as group, limiter.slot(budget=0.0):
+    async with anyio.create_task_group() as group, Slot(limiter, budget=0.0):
         group.start_soon(lambda: hold(limiter, budget=0.0))
         await settle()
         await anyio.sleep(0.01)

@@ -27,12 +27,11 @@ from datarobot_mlops_async._api._lifetime import Lifetime
 from datarobot_mlops_async._api._options import RequestHeaders
 from datarobot_mlops_async._config import origin_of
 from datarobot_mlops_async._counting import current_counter
-from datarobot_mlops_async._limiter import Limiter, PausedError
+from datarobot_mlops_async._limiter import Limiter, PausedError, Slot
 from datarobot_mlops_async._retry import IDEMPOTENT_METHODS, Retries
 from datarobot_mlops_async._telemetry import Telemetry, telemetry_for
 from datarobot_mlops_async._transport import Response, without_query
 from datarobot_mlops_async.errors import (
-    APIStatusError,
     ConnectError,
     DecodeError,
     MLOpsError,
@@ -252,7 +251,7 @@ class Api:
 
     async def _attempt(self, call: _Call) -> Response:
         queued = time.monotonic()
-        slot = self.limiter.slot(budget=call.retries.budget_left)
+        slot = Slot(self.limiter, budget=call.retries.budget_left)
         try:
             async with slot as started:
                 call.retries.begin(slot.since)
@@ -265,16 +264,7 @@ class Api:
         if response.status < 400:
             self.limiter.succeeded()
             return response
-        failure = self._failure(call, response)
-        if response.status in {429, 503}:
-            self.limiter.overloaded(started=started, retry_after=failure.retry_after)
-        call.failed(failure, answer_lost=response.status in {502, 504})
-        if response.status == 401 and await self._renew_token(call):
-            return await self._attempt(call)
-        raise failure
-
-    def _failure(self, call: _Call, response: Response) -> APIStatusError:
-        return status_error(
+        failure = status_error(
             status=response.status,
             headers=response.headers,
             body=response.content,
@@ -283,6 +273,12 @@ class Api:
             attempts=call.number,
             redactor=self.redactor,
         )
+        if response.status in {429, 503}:
+            self.limiter.overloaded(started=started, retry_after=failure.retry_after)
+        call.failed(failure, answer_lost=response.status in {502, 504})
+        if response.status == 401 and await self._renew_token(call):
+            return await self._attempt(call)
+        raise failure
 
     async def _renew_token(self, call: _Call) -> bool:
         """Give a refused request another token, once; ``False`` where that is no use."""

@@ -6,7 +6,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
@@ -15,18 +15,11 @@ from datarobot_mlops_async._telemetry import logger
 from datarobot_mlops_async.errors import MLOpsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from datarobot_mlops_async._streaming import StreamingResponse
+    from datarobot_mlops_async._transport import Response
 
 
-class _Answer(Protocol):
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-
-A = TypeVar("A", bound=_Answer)
+A = TypeVar("A", bound="Response | StreamingResponse")
 
 
 @frozen(kw_only=True)

@@ -18,22 +18,9 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT = 60.0
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # What this library decides: whom a request is from, how it is framed, and how its answer is read.
-_OURS = frozenset(
-    {
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "range",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
+_OURS = re.compile(
+    "accept-encoding|authorization|connection|content-(encoding|length|type)|expect|host|range|te|trailer"
+    "|transfer-encoding|upgrade"
 )
 _HARMLESS = frozenset({"accept", "accept-language", "user-agent"})
 USER_AGENT = "datarobot-mlops-async/{} Python/{}.{}.{}".format(
@@ -52,7 +39,7 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError("headers must be strings by name")
-        if not _NAME.fullmatch(name) or name.lower() in _OURS:
+        if not _NAME.fullmatch(name) or _OURS.fullmatch(name.lower()):
             raise ValueError(f"headers: {name!r} is no name of a header field that can be set here")
         if not value.isascii() or not value.isprintable():
             raise ValueError(f"headers: the value of {name} holds control or non-ASCII characters")

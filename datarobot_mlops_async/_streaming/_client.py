@@ -9,7 +9,6 @@ its pieces and closed with it.
 from __future__ import annotations
 
 import builtins
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
@@ -36,7 +35,7 @@ from datarobot_mlops_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     import httpx
 
@@ -107,25 +106,17 @@ class StreamingClient:
         Raises:
             TransportError: No answer came.
         """
-        with _named(url):
+        try:
             if self._foreign is None:
                 return await self._get_directly(url, self._route_to(url), headers)
             # It brings httpx, which most processes need not wait for.
             from datarobot_mlops_async._streaming._general import send_general
 
-            return await send_general(
-                self._foreign,
-                url,
-                Address.parse(url),
-                headers,
-                timeouts={
-                    "connect": self._settings.connect_timeout,
-                    "read": self._read_timeout,
-                    "write": self._read_timeout,
-                    "pool": None,
-                },
-                limiter=self._limiter,
-            )
+            connect, read = self._settings.connect_timeout, self._read_timeout
+            timeouts = {"connect": connect, "read": read, "write": read, "pool": None}
+            return await send_general(self._foreign, url, headers, timeouts=timeouts, limiter=self._limiter)
+        except TransportError as error:
+            raise name_request(error, "GET", url)  # noqa: B904 - the same error
 
     def _route_to(self, url: str) -> Route:
         # Looking through the environment for each piece would be felt.
@@ -249,13 +240,3 @@ class _DirectResponse:
             self._keep()
         else:
             self._connection.close()
-
-
-@contextmanager
-def _named(url: str) -> Iterator[None]:
-    """Give transport errors the request they belong to."""
-    try:
-        yield
-    except TransportError as error:
-        name_request(error, "GET", url)
-        raise

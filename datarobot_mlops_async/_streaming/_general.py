@@ -15,7 +15,7 @@ import httpx
 
 from datarobot_mlops_async._streaming._http import pour
 from datarobot_mlops_async._threads import run_interruptible
-from datarobot_mlops_async._transport import quiet, translate_error
+from datarobot_mlops_async._transport import Address, quiet, translate_error
 from datarobot_mlops_async.errors import ProtocolError, ReadError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from anyio import CapacityLimiter
 
     from datarobot_mlops_async._streaming._http import Sink
-    from datarobot_mlops_async._transport import Address
 
 # A hop to a thread costs what reading this many bytes costs.
 _GATHER = 1024 * 1024
@@ -98,10 +97,9 @@ class GeneralResponse:
 async def send_general(
     transport: httpx.AsyncBaseTransport,
     url: str,
-    address: Address,
     headers: Mapping[str, str],
     *,
-    timeouts: Mapping[str, float | None],
+    timeouts: dict[str, float | None],
     limiter: CapacityLimiter,
 ) -> GeneralResponse:
     """GET a URL, byte for byte, over an httpx transport."""
@@ -109,7 +107,7 @@ async def send_general(
         "GET",
         _known_to_httpx(url),
         headers=[(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-        extensions={"timeout": dict(timeouts), "target": address.target.encode()},
+        extensions={"timeout": timeouts, "target": Address.parse(url).target.encode()},
     )
     try:
         with quiet():

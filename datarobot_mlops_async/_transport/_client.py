@@ -1,23 +1,32 @@
-"""One HTTP exchange, read whole: the transport of API calls (downloads have their own)."""
+"""One HTTP exchange, read whole: the transport of API calls (downloads have their own); and why none came."""
 
 from __future__ import annotations
 
 import os
 import re
+import socket
+import ssl
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+import anyio
 import sniffio
 from attrs import field, frozen
 
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._answer import decode_content
 from datarobot_mlops_async._transport._certificates import tls_context
-from datarobot_mlops_async._transport._diagnosis import diagnose
-from datarobot_mlops_async._transport._failures import UnansweredError, name_request, speaks_tls
-from datarobot_mlops_async._transport._route import Proxy, proxy_for
-from datarobot_mlops_async.errors import ReadError, SessionStateError, TransportError
+from datarobot_mlops_async._transport._dialing import dial_route
+from datarobot_mlops_async._transport._failures import (
+    UnansweredError,
+    name_request,
+    refused_certificate,
+    speaks_tls,
+)
+from datarobot_mlops_async._transport._route import Proxy, Route, proxy_for
+from datarobot_mlops_async.errors import ConnectError, ReadError, SessionStateError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
 
 
 _loaded: dict[str, Any] = {}
+_HANDSHAKE_TIMEOUT = 1.0
 # What nginx, Go and Apache say to a plain request at a port that wants TLS.
 _WANTS_TLS = re.compile(rb"sent to HTTPS port|HTTP request to an HTTPS server|plain HTTP to an SSL-enabled")
 
@@ -120,7 +130,7 @@ class HTTPClient:
         return Response(status=status, headers=fields, content=body)
 
     async def _reason(self, error: UnansweredError) -> TransportError:
-        found = None if self._answered else await diagnose(self._settings)
+        found = None if self._answered else await _diagnose(self._settings)
         return found or ReadError(error.message, method=error.method, url=error.url)
 
     async def aclose(self) -> None:
@@ -168,3 +178,52 @@ async def _load(name: str) -> Any:
     if name not in _loaded:
         _loaded[name] = await run_interruptible(partial(import_module, name))
     return _loaded[name]
+
+
+async def _diagnose(settings: Settings) -> ConnectError | None:
+    """Return what is wrong with the endpoint's scheme or with the client's certificate; ``None`` if neither is.
+
+    TLS servers drop a connection that begins with a plain request, many without a word; and with TLS 1.3 a server
+    says only behind the handshake that it wants a certificate, which is lost when the request arrives at a closed
+    socket. So it is asked again, with a handshake and nothing else: no token, no request.
+    """
+    route = Route.find(settings.endpoint, proxy_for(settings.endpoint, settings))
+    if route.forwards or (route.proxy is not None and route.proxy.speaks_tls):
+        return None
+    plain = route.address.scheme == "http"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else tls_context(settings, settings.endpoint)
+    try:
+        with anyio.move_on_after(_HANDSHAKE_TIMEOUT):
+            sock = await dial_route(route)
+            sock.setblocking(True)
+            wrapped = context.wrap_socket(
+                sock, server_hostname=route.address.host, do_handshake_on_connect=False
+            )
+            with wrapped:
+                error = await run_interruptible(
+                    partial(_shake_hands, wrapped), interrupt=partial(_shut_down, wrapped)
+                )
+            return _speaks_tls(error) if plain else refused_certificate(error)
+    except (TransportError, OSError, ValueError):
+        pass
+    return None
+
+
+def _shake_hands(wrapped: ssl.SSLSocket) -> Exception | None:
+    try:
+        wrapped.do_handshake()
+        wrapped.recv(1)
+    except (OSError, ValueError) as error:
+        return error
+    return None
+
+
+def _shut_down(wrapped: ssl.SSLSocket) -> None:
+    # Not its own method, which would take the TLS object from under the thread.
+    with suppress(OSError):
+        socket.socket.shutdown(wrapped, socket.SHUT_RDWR)
+
+
+def _speaks_tls(error: Exception | None) -> ConnectError | None:
+    told = isinstance(error, ssl.SSLError) and "ALERT" in str(error.reason)
+    return speaks_tls() if error is None or told or isinstance(error, ssl.SSLCertVerificationError) else None
