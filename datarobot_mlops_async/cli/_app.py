@@ -142,13 +142,12 @@ def app(ctx: click.Context, /, **given: Any) -> None:
         raise usage("--token-file and --token-command exclude each other")
     if key is not None and given["cert"] is None:
         raise usage("--cert-key wants --cert")
-    certificate = (str(given["cert"]), str(key)) if key else given["cert"]
-    changed = {
+    ctx.obj = {
+        **given,
         "verify": ca_file or given["verify"],
-        "cert": certificate,
+        "cert": (str(given["cert"]), str(key)) if key else given["cert"],
         "headers": dict(given["headers"]) or None,
     }
-    ctx.obj = {**given, **changed}
 
 
 def run(arguments: Sequence[str]) -> int:

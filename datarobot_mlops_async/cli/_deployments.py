@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from datarobot_mlops_async.cli import _options as shared
-from datarobot_mlops_async.cli._command import Group, flag, one_of, option, together, with_session
+from datarobot_mlops_async.cli._command import Group, flag, one_of, option, with_session
 from datarobot_mlops_async.cli._messages import usage
 from datarobot_mlops_async.errors import ConflictError
 from datarobot_mlops_async.models import DeploymentOrder, FeatureOrder, Importance
@@ -125,7 +125,17 @@ _add_change("deactivate", "inactive")
 _add_change("activate", "active")
 
 
-def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any]:
+@command.command()
+@option("--set-label", "The new label.")
+@option("--set-description", "The new description.")
+@flag("--clear-description", "No description any more.")
+@option("--set-importance", "The new importance.", metavar="LEVEL", enum=Importance)
+@shared.bulk_options
+@with_session(opened=False)
+async def update(
+    cli: Invocation, *, clear_description: bool, options: dict[str, Any], **changes: str | None
+) -> None:
+    """Change the label, description or importance of deployments."""
     chosen = {name.removeprefix("set_"): value for name, value in shared.given(**changes).items()}
     if clear_description:
         if "description" in chosen:
@@ -135,23 +145,8 @@ def _changes(*, clear_description: bool, **changes: str | None) -> dict[str, Any
         raise usage(
             "say what to change: --set-label, --set-description, --clear-description or --set-importance"
         )
-    return chosen
-
-
-@command.command()
-@together(
-    "changes",
-    _changes,
-    option("--set-label", "The new label."),
-    option("--set-description", "The new description."),
-    flag("--clear-description", "No description any more."),
-    option("--set-importance", "The new importance.", metavar="LEVEL", enum=Importance),
-)
-@shared.bulk_options
-@with_session
-async def update(cli: Invocation, changes: dict[str, Any], options: dict[str, Any]) -> None:
-    """Change the label, description or importance of deployments."""
-    await cli.bulk("update", partial(cli.session.deployments.update, **changes), **options)
+    async with cli.opened():
+        await cli.bulk("update", partial(cli.session.deployments.update, **chosen), **options)
 
 
 @command.command()

@@ -139,13 +139,11 @@ async def _find_engine(engine: str, patience: float) -> str:
             f"there is no {engine} here: install it, or 'dr-mlops pps-image download' the image and load it "
             "where there is one"
         )
-    reason = ""
     try:
         with anyio.fail_after(patience):
             # 'info' and not 'version': it fails without an engine for docker and podman alike.
             asked = await _run(program, "info")
-        if asked.returncode:
-            reason = _last_line(asked.stderr)
+        reason = _last_line(asked.stderr) if asked.returncode else ""
     except TimeoutError:
         reason = f"timed out after {patience:g} s"
     except OSError as error:

@@ -220,10 +220,8 @@ def field_text(value: object) -> str:
     """Return a value as one field of a tab-separated line."""
     if isinstance(value, tuple) and not any(isinstance(each, Record) for each in value):
         return ",".join(field_text(each) for each in value)
-    if isinstance(value, (Record, tuple)):
+    if isinstance(value, (Record, tuple, bool)):
         return to_json(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
     data = _plain_data(value)
     return "" if data is None else clean(data)
 

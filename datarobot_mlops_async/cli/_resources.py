@@ -44,36 +44,38 @@ deleted = Group("deleted", help="Deleted deployments: list them, erase them. On-
 shared.listing(deleted, "deleted_deployments.list", "List deleted deployments whose data is still there.")
 
 
-def _named(*, ids: list[str] | None, everything: bool) -> list[str] | None:
-    if (ids is not None) == everything:
-        raise usage("name deleted deployments (or - for stdin), or say --all")
-    return ids
-
-
 @deleted.command()
-@together(
-    "named", _named, shared.ids("deleted deployment"), flag("--all everything", "Every deleted deployment.")
-)
+@shared.ids("deleted deployment")
+@flag("--all everything", "Every deleted deployment.")
 @shared.yes
 @shared.dry_run
 @shared.waiting
-@with_session
+@with_session(opened=False)
 async def erase(
-    cli: Invocation, *, named: list[str] | None, yes: bool, dry_run: bool, waiting: dict[str, Any]
+    cli: Invocation,
+    *,
+    ids: list[str] | None,
+    everything: bool,
+    yes: bool,
+    dry_run: bool,
+    waiting: dict[str, Any],
 ) -> None:
     """Erase all data of deleted deployments, for good."""
-    listed = cli.session.deleted_deployments
-    chosen = [each.id for each in await listed.list().collect()] if named is None else named
-    counted = count(len(chosen), "deleted deployment")
-    if not chosen:
-        cli.terminal.say("nothing to erase")
-    elif dry_run:
-        for each in chosen:
-            cli.terminal.write(clean(each))
-        cli.terminal.say(f"would erase {counted}")
-    else:
-        await cli.terminal.confirm(f"Erase all data of {counted}, for good?", yes=yes)
-        await cli.finish(await listed.begin_erase(chosen), f"erasing {counted}", **waiting)
+    if (ids is not None) == everything:
+        raise usage("name deleted deployments (or - for stdin), or say --all")
+    async with cli.opened():
+        listed = cli.session.deleted_deployments
+        chosen = [each.id for each in await listed.list().collect()] if ids is None else ids
+        counted = count(len(chosen), "deleted deployment")
+        if not chosen:
+            cli.terminal.say("nothing to erase")
+        elif dry_run:
+            for each in chosen:
+                cli.terminal.write(clean(each))
+            cli.terminal.say(f"would erase {counted}")
+        else:
+            await cli.terminal.confirm(f"Erase all data of {counted}, for good?", yes=yes)
+            await cli.finish(await listed.begin_erase(chosen), f"erasing {counted}", **waiting)
 
 
 logs = Group("logs", help="Logs of custom model deployments.")
