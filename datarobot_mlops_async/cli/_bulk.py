@@ -6,6 +6,7 @@ import shlex
 import tempfile
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,14 +135,8 @@ class BulkAction:
             terminal.say(f"and {more:,} more")
 
     async def _act(self) -> None:
-        with many_bar(self.cli.terminal, self.verb, self._chosen, done=self._done) as show:
-
-            def take(outcome: Outcome[str, Any]) -> None:
-                self._outcomes[outcome.item] = outcome
-                self._tell(outcome)
-                failures = f"[red]{self._told:,} failed[/]" if self._told else ""
-                show(failures, advance=0 if _is_on_its_way(outcome) else 1)
-
+        with many_bar(self.cli.terminal, self.verb, self._chosen, done=self._done) as draw:
+            take = partial(self._take, draw)
             outcomes = await self.cli.session.bulk(
                 self.call,
                 self._asked,
@@ -161,9 +156,10 @@ class BulkAction:
                 ):
                     take(outcome)
 
-    def _tell(self, outcome: Outcome[str, Any]) -> None:
-        """Tell one outcome: a person of a failure, a program of each, in a line."""
+    def _take(self, draw: Callable[..., None], outcome: Outcome[str, Any]) -> None:
+        """Tell a person of a failure, a program of each outcome, in a line."""
         terminal = self.cli.terminal
+        self._outcomes[outcome.item] = outcome
         if outcome.state is not OutcomeState.SUCCEEDED and not _is_on_its_way(outcome):
             self._told += 1
             # That of a single one is told by the command itself.
@@ -175,6 +171,8 @@ class BulkAction:
             terminal.write(messages.escaped(outcome.to_json()))
         elif not terminal.for_people:
             terminal.write(f"{messages.clean(outcome.item)}\t{outcome.state.value}")
+        failures = f"[red]{self._told:,} failed[/]" if self._told else ""
+        draw(failures, advance=0 if _is_on_its_way(outcome) else 1)
 
     def _sum_up(self) -> None:
         terminal, outcomes = self.cli.terminal, list(self._outcomes.values())

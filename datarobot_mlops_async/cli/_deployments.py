@@ -86,7 +86,10 @@ shared.listing(
 @with_session
 async def watch(cli: Invocation, *, fields: tuple[str, ...], filters: dict[str, Any], **options: Any) -> None:
     """Print what changes, as it does: deployments that come, go and differ."""
-    await cli.watch(fields=fields or None, **options, **filters)
+    # Not at the top: help draws nothing.
+    from datarobot_mlops_async.cli._watch import watch_deployments
+
+    await watch_deployments(cli.terminal, cli.session, fields=fields or None, **options, **filters)
 
 
 @command.command()

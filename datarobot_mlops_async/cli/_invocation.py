@@ -24,10 +24,9 @@ from datarobot_mlops_async.artifacts import verify_file
 from datarobot_mlops_async.cli import _messages as messages
 from datarobot_mlops_async.cli._bulk import BulkAction
 from datarobot_mlops_async.cli._options import STDIN, STDOUT
-from datarobot_mlops_async.cli._printing import Printer, show
+from datarobot_mlops_async.cli._printing import Printer, described, field_text, flat, to_json
 from datarobot_mlops_async.cli._terminal import CleanLines, LogHandler, Terminal, can_redraw
 from datarobot_mlops_async.cli._views import VIEWS
-from datarobot_mlops_async.cli._watch import watch_deployments
 from datarobot_mlops_async.errors import ConfigError, IntegrityError, ObjectChangedError
 from datarobot_mlops_async.session import AsyncSession
 
@@ -96,8 +95,15 @@ class Invocation:
         """Return what prints the list that a method of `VIEWS` returns, or only these attributes of its things."""
         return Printer(self.terminal, VIEWS[method].choose(columns), fit=not columns, **output)
 
-    def show(self, thing: object, *, as_json: bool) -> None:
-        show(self.terminal, thing, as_json=as_json)
+    def show(self, thing: Any, *, as_json: bool) -> None:
+        """Print one thing with everything there is of it."""
+        if as_json:
+            self.terminal.write(to_json(thing, indent=2))
+        elif not self.terminal.for_people:
+            for name, value in flat(thing):
+                self.terminal.write(f"{name}\t{field_text(value)}")
+        else:
+            self.terminal.print(described(flat(thing), self.terminal.out.width))
 
     async def follow(self, operation: Operation[T], what: str, patience: float) -> T:
         """Wait for an operation, in seconds, and return its result; meanwhile the server's word is shown."""
@@ -193,9 +199,6 @@ class Invocation:
             rest = "[green]✓ verified[/]" if result.verified_by else "[yellow]done[/]"
             bars.update(bar, completed=result.size, total=result.size, rest=rest, refresh=True)
         return result
-
-    async def watch(self, **options: Any) -> None:
-        await watch_deployments(self.terminal, self.session, **options)
 
     async def bulk(self, verb: str, call: Callable[[str], Awaitable[Any]], **options: Any) -> None:
         await BulkAction(self, verb, call, **options).run()

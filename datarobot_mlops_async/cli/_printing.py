@@ -96,17 +96,6 @@ class Printer:
             self.terminal.write("\t".join(field_text(value_at(thing, path)) for path in self.view.fields))
 
 
-def show(terminal: Terminal, thing: Any, *, as_json: bool) -> None:
-    """Print one thing with everything there is of it."""
-    if as_json:
-        terminal.write(to_json(thing, indent=2))
-    elif not terminal.for_people:
-        for name, value in _flat(thing):
-            terminal.write(f"{name}\t{field_text(value)}")
-    else:
-        terminal.print(_described(_flat(thing), terminal.out.width))
-
-
 def table_of(columns: Sequence[Column], things: Sequence[object], width: int, *, fit: bool = True) -> Group:
     """Return a table for a terminal of so many characters, and below it what its signs mean.
 
@@ -160,7 +149,7 @@ def cell(value: object) -> Text:
     return plain(text, style_of(text))
 
 
-def _described(pairs: Sequence[tuple[str, object]], width: int) -> Table:
+def described(pairs: Sequence[tuple[str, object]], width: int) -> Table:
     """Return names beside values, or above them where they would leave an id no room."""
     grid = Table.grid(padding=(0, 2))
     beside = max(len(name) for name, _ in pairs) + _GAP + _ID_WIDTH <= width
@@ -183,13 +172,13 @@ def _explained(name: str, value: object) -> Text:
     return text
 
 
-def _flat(record: Record, prefix: str = "") -> list[tuple[str, object]]:
+def flat(record: Record, prefix: str = "") -> list[tuple[str, object]]:
     """Return every attribute with its dotted path; what is ``None`` is left out."""
     pairs: list[tuple[str, object]] = []
     for name in names_of(type(record)):
         value = getattr(record, name)
         if isinstance(value, Record):
-            pairs += _flat(value, f"{prefix}{name}.")
+            pairs += flat(value, f"{prefix}{name}.")
         elif value is not None:
             pairs.append((prefix + name, value))
     return pairs
