@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -48,14 +49,7 @@ async def run_interruptible(
         # What has not begun will not begin.
         if not call.cancel() and not call.done():
             interrupt()
-            await _outlast(call)
-
-
-async def _outlast(call: Future[None]) -> None:
-    while not call.done():
-        try:
-            with anyio.CancelScope(shield=True):
-                await anyio.sleep(_POLL)
-        except anyio.get_cancelled_exc_class():
-            # asyncio's own Task.cancel() breaks through the shield; the first cancellation is raised already.
-            continue
+            while not call.done():
+                # asyncio's own Task.cancel() breaks through the shield; the first cancellation is raised already.
+                with suppress(anyio.get_cancelled_exc_class()), anyio.CancelScope(shield=True):
+                    await anyio.sleep(_POLL)

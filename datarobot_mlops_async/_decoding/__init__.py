@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from attrs import frozen
 
 from datarobot_mlops_async._decoding._converter import hooks
-from datarobot_mlops_async._decoding._records import array_hook, encode
+from datarobot_mlops_async._decoding._records import array_hook, encode, json_name
 from datarobot_mlops_async._decoding._values import ABSENT, Mismatch, describe
 from datarobot_mlops_async._record import REQUIRED, Record
 from datarobot_mlops_async._redaction import Redactor
@@ -24,7 +24,7 @@ from datarobot_mlops_async.errors import DecodeError, Hint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Decoder", "RawPage", "encode"]
+__all__ = ["Decoder", "RawPage", "encode", "json_name"]
 
 T = TypeVar("T")
 

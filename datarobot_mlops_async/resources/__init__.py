@@ -20,7 +20,7 @@ from datarobot_mlops_async.resources._arguments import (
     TargetDeploymentStatusWord,
 )
 from datarobot_mlops_async.resources._arguments import RawValue as RawValue
-from datarobot_mlops_async.resources._base import Results as Results
+from datarobot_mlops_async.resources._base import result_at as result_at
 from datarobot_mlops_async.resources._changes import Change, Watch
 from datarobot_mlops_async.resources._custom_model_deployments import CustomModelDeployments
 from datarobot_mlops_async.resources._deployments import Deployments

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from datarobot_mlops_async._api import query_pairs
+from datarobot_mlops_async._decoding import json_name
 from datarobot_mlops_async.models import enums
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def checked(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[s
         checks: Functions of a name and a value, by name, in the order in which they go out.
     """
     return {
-        page_name(name): None if arguments[name] is None else check(name, arguments[name])
+        json_name(name): None if arguments[name] is None else check(name, arguments[name])
         for name, check in checks.items()
         if arguments[name] is not UNSET
     }
@@ -147,12 +148,6 @@ def given(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str
 def query_from(arguments: Mapping[str, Any], checks: Mapping[str, Check]) -> tuple[tuple[str, str], ...]:
     """Return the query of a method's arguments; see `checked`. ``None`` is left out, a list repeats its name."""
     return query_pairs(checked(arguments, checks))
-
-
-def page_name(name: str) -> str:
-    """Return a parameter's name as the API page spells it."""
-    first, *rest = name.split("_")
-    return first + "".join(map(str.capitalize, rest))
 
 
 def choice(name: str, value: str, enum: type[E]) -> str:

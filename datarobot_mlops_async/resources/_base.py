@@ -6,8 +6,6 @@ import re
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import frozen
-
 from datarobot_mlops_async._api import rebase
 from datarobot_mlops_async.errors import ProtocolError
 from datarobot_mlops_async.models import Deployment
@@ -29,42 +27,12 @@ _SCORING_CODE = re.compile(r"deployments/[^/?]+/scoringCode.*")
 _LOG = re.compile(r"customModelDeployments/[^/?]+/logs/.*")
 
 
-@frozen
-class Results:
-    """Makes results from paths that are relative to the API's root."""
-
-    api: Api
-
-    async def deployment(self, resource: str | None) -> Deployment:
-        """Read the deployment at a path."""
-        if resource is None:
-            raise ProtocolError("the server did not say which deployment it created: list the deployments")
-        return self.api.decode(await self.api.follow(resource), Deployment, f"GET /{resource}")
-
-    async def any(self, resource: str | None) -> Deployment | Artifact | None:
-        """Return what a path names; ``None`` for none and for kinds this library does not read."""
-        if resource is None:
-            return None
-        if _DEPLOYMENT.fullmatch(resource):
-            return await self.deployment(resource)
-        if _SCORING_CODE.fullmatch(resource):
-            return self.artifact(resource, "jar")
-        return self.artifact(resource, "text") if _LOG.fullmatch(resource) else None
-
-    def artifact(self, path: str, kind: str) -> Artifact:
-        """Return what can be downloaded at a path."""
-        from datarobot_mlops_async.artifacts import Artifact  # with the engine behind it
-
-        return Artifact(self.api, path, kind=kind)
-
-
 class Resource:
     """One family of routes."""
 
     def __init__(self, api: Api, poller: Poller) -> None:
         self._api = api
         self._poller = poller
-        self._results = Results(api)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._api.settings.endpoint}>"
@@ -113,3 +81,28 @@ class Resource:
 
 async def nothing(_resource: str | None) -> None:
     """Resolve an operation that has no result."""
+
+
+async def result_at(api: Api, path: str | None) -> Deployment | Artifact | None:
+    """Return what a path below the API's root names; ``None`` for none and for kinds this library does not read."""
+    if path is None:
+        return None
+    if _DEPLOYMENT.fullmatch(path):
+        return await deployment_at(api, path)
+    if _SCORING_CODE.fullmatch(path):
+        return artifact_at(api, path, "jar")
+    return artifact_at(api, path, "text") if _LOG.fullmatch(path) else None
+
+
+async def deployment_at(api: Api, path: str | None) -> Deployment:
+    """Read the deployment at a path."""
+    if path is None:
+        raise ProtocolError("the server did not say which deployment it created: list the deployments")
+    return api.decode(await api.follow(path), Deployment, f"GET /{path}")
+
+
+def artifact_at(api: Api, path: str, kind: str) -> Artifact:
+    """Return what can be downloaded at a path."""
+    from datarobot_mlops_async.artifacts import Artifact  # with the engine behind it
+
+    return Artifact(api, path, kind=kind)

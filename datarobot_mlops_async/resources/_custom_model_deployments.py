@@ -8,7 +8,7 @@ from datarobot_mlops_async._api import route_path
 from datarobot_mlops_async.errors import ProtocolError
 from datarobot_mlops_async.models import AcceptedOperation, CustomModelDeployment
 from datarobot_mlops_async.resources._arguments import texts
-from datarobot_mlops_async.resources._base import Resource
+from datarobot_mlops_async.resources._base import Resource, artifact_at
 
 if TYPE_CHECKING:
     from datarobot_mlops_async.artifacts import Artifact
@@ -56,7 +56,7 @@ class CustomModelDeployments(Resource):
 
         Nothing is sent until it is downloaded or streamed.
         """
-        return self._results.artifact(route_path(_LOGS, {"deployment_id": deployment_id}), "text")
+        return artifact_at(self._api, route_path(_LOGS, {"deployment_id": deployment_id}), "text")
 
     async def begin_prediction_log(self, deployment_id: str) -> Operation[Artifact]:
         """Ask for the log of predictions. Implements ``POST /customModelDeployments/{deploymentId}/logs/``.
@@ -75,7 +75,7 @@ class CustomModelDeployments(Resource):
         async def log(resource: str | None) -> Artifact:
             if resource is None:
                 raise ProtocolError("the server did not say where the log is: ask for it again")
-            return self._results.artifact(resource, "text")
+            return artifact_at(self._api, resource, "text")
 
         return self._operation(response, log, status_id=accepted.status_id)
 
@@ -86,4 +86,4 @@ class CustomModelDeployments(Resource):
         ``GET /customModelDeployments/{deploymentId}/logs/{logId}/``.
         """
         path = route_path(_LOGS + "{log_id}/", {"deployment_id": deployment_id, "log_id": log_id})
-        return self._results.artifact(path, "text")
+        return artifact_at(self._api, path, "text")

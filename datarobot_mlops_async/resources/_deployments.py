@@ -24,6 +24,7 @@ from datarobot_mlops_async.resources._arguments import (
     given,
     text,
 )
+from datarobot_mlops_async.resources._base import deployment_at
 from datarobot_mlops_async.resources._changes import Watch
 from datarobot_mlops_async.resources._one_deployment import ATTRIBUTES, OneDeployment
 
@@ -239,7 +240,7 @@ class Deployments(OneDeployment):
         )
 
         async def read(resource: str | None) -> Deployment:
-            return await self.get(created.id) if created.id else await self._results.deployment(resource)
+            return await self.get(created.id) if created.id else await deployment_at(self._api, resource)
 
         return self._operation(response, read)
 

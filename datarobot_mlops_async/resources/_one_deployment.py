@@ -17,7 +17,7 @@ from datarobot_mlops_async.resources._arguments import (
     query_from,
     text,
 )
-from datarobot_mlops_async.resources._base import Resource, nothing
+from datarobot_mlops_async.resources._base import Resource, artifact_at, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,7 +167,7 @@ class OneDeployment(Resource):
         response = await self._send("POST", deployment_id, "scoringCodeBuilds/", json=body)
 
         async def built(resource: str | None) -> Artifact:
-            return self._results.artifact(resource or path, "jar")
+            return artifact_at(self._api, resource or path, "jar")
 
         return self._operation(response, built)
 
@@ -209,7 +209,7 @@ class OneDeployment(Resource):
         asked = locals()
         extras = {name: asked[name] for name in _EXTRAS}
         if not (any(extras.values()) if build is None else build):
-            return self._results.artifact(_scoring_code_path(asked, _JARS), "jar")
+            return artifact_at(self._api, _scoring_code_path(asked, _JARS), "jar")
         if source_code:
             raise ValueError("source_code cannot be built with extras: pass build=False or leave them out")
         operation = await self.begin_scoring_code_build(deployment_id, **extras)

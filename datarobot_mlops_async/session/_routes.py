@@ -180,6 +180,6 @@ class Routes:
         return Operation(self._poller, locations, self._result)
 
     async def _result(self, resource: str | None) -> Any:
-        from datarobot_mlops_async.resources import Results
+        from datarobot_mlops_async.resources import result_at
 
-        return await Results(self._api).any(resource)
+        return await result_at(self._api, resource)
