@@ -76,7 +76,6 @@ class _Call:
 
     @property
     def number(self) -> int:
-        """Number of the attempt, from 1."""
         return self.retries.failures + 1
 
     def failed(self, error: MLOpsError, *, answer_lost: bool) -> None:

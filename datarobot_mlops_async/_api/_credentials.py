@@ -52,8 +52,7 @@ class Credentials:
     async def get(self, timeout: float) -> str:
         """Return the value, asked for where there is none that is good for a while.
 
-        Args:
-            timeout: Seconds to wait for the source, and for whoever asks it already.
+        The timeout counts for the source, and for whoever asks it already.
 
         Raises:
             ConfigError: The source has failed, or gave no token.
@@ -71,9 +70,7 @@ class Credentials:
     async def renew(self, refused: str, timeout: float) -> bool:
         """Ask for another token after one was refused; ``False`` where there is nobody to ask.
 
-        Args:
-            refused: The value that was refused; if another is known by now, nobody is asked.
-            timeout: As for `get`.
+        If another one than the refused one is known by now, nobody is asked.
         """
         if self._source is None:
             return False

@@ -214,15 +214,7 @@ class Decoder:
 
 
 def _parse(body: bytes, *, strict: bool) -> object:
-    """Parse a JSON body.
-
-    Args:
-        body: The bytes. A byte order mark is ignored.
-        strict: Whether ``NaN`` and ``Infinity``, which Python servers write, are refused.
-
-    Raises:
-        Mismatch: The bytes are not JSON.
-    """
+    """Parse a JSON body; a strict one holds no ``NaN`` and ``Infinity``, which Python servers write."""
     try:
         return json.loads(body, parse_constant=_refuse) if strict else json.loads(body)
     except (ValueError, RecursionError) as error:

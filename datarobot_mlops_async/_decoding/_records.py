@@ -89,13 +89,7 @@ def record_hook(cls: type[attrs.AttrsInstance], find_hook: FindHook, *, strict: 
 
 
 def array_hook(item_type: object, find_hook: FindHook, *, nulls: bool) -> Hook:
-    """Return the function that makes a tuple from a parsed JSON array.
-
-    Args:
-        item_type: The type of its items.
-        find_hook: Finds the hook of that type.
-        nulls: Whether ``null`` items are let through as ``None``.
-    """
+    """Return the function that makes a tuple from a parsed JSON array, with ``nulls`` also of ``null`` items."""
     hook = find_hook(item_type)
     passing = _PASSING.get(item_type)
     only = {passing}
@@ -169,12 +163,8 @@ class _Source:
         }
 
     def add(self, attribute: str, type_: object, hook: Hook) -> None:
-        n, name, passing, enums = (
-            len(self._attributes),
-            json_name(attribute),
-            _PASSING.get(type_),
-            open_enums(type_),
-        )
+        n, name = len(self._attributes), json_name(attribute)
+        passing, enums = _PASSING.get(type_), open_enums(type_)
         convert = f"v{n} = hook{n}(v{n}, memo)"
         self._attributes.append(attribute)
         self._scope[f"hook{n}"] = hook
@@ -191,18 +181,18 @@ class _Source:
             conditions.append(f"v{n} is not None")
         self._reading.append(f"if {' and '.join(conditions) or True}: at = {name!r}; {convert}")
 
-    def _look_for_unknown(self) -> Iterator[str]:
-        # The path to an unknown field ends in its own name, not in that of the last field read.
-        yield "at = None"
-        if self._strict:
-            yield "if not value.keys() <= known: reject_unknown(value, known)"
-        else:
-            yield f"if (lacking or len(value) != {len(self._attributes)}) and not value.keys() <= known:"
-            yield "    extra = {name: v for name, v in value.items() if name not in known}"
-
-    def _look_for_shared(self) -> Iterator[str]:
-        yield "shared = memo is not None and extra is None"
-        yield f"if shared and (it := memo.get(key := ({', '.join(self._key)}))) is not None: return it"
+    def _checks(self) -> Iterator[str]:
+        if issubclass(self._cls, Record):
+            # The path to an unknown field ends in its own name, not in that of the last field read.
+            yield "at = None"
+            if self._strict:
+                yield "if not value.keys() <= known: reject_unknown(value, known)"
+            else:
+                yield f"if (lacking or len(value) != {len(self._attributes)}) and not value.keys() <= known:"
+                yield "    extra = {name: v for name, v in value.items() if name not in known}"
+        if self._shared:
+            yield "shared = memo is not None and extra is None"
+            yield f"if shared and (it := memo.get(key := ({', '.join(self._key)}))) is not None: return it"
 
     def compiled(self) -> Hook:
         names, default = [*map(json_name, self._attributes)], ABSENT if self._strict else None
@@ -210,12 +200,7 @@ class _Source:
         self._scope["fetch"] = itemgetter(*names)
         self._scope["fetch_some"] = lambda value: [value.get(name, default) for name in names]
         targets = ", ".join(f"v{n}" for n in range(len(names)))
-        reading = [
-            *self._reading,
-            *(self._look_for_unknown() if issubclass(self._cls, Record) else ()),
-            *(self._look_for_shared() if self._shared else ()),
-            *self._making,
-        ]
+        reading = [*self._reading, *self._checks(), *self._making]
         filling = [f"it.{attribute} = v{n}" for n, attribute in enumerate(self._attributes)]
         text = f"""
 def structure(value, memo):

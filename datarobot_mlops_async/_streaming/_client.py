@@ -46,13 +46,7 @@ T = TypeVar("T")
 
 
 class StreamingResponse(Protocol):
-    """An answer whose body is still on the way.
-
-    Attributes:
-        status: The HTTP status code.
-        headers: Header fields by lower-case name.
-        url: The URL asked for.
-    """
+    """An answer whose body is still on the way. Its header fields have lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -127,7 +121,6 @@ class StreamingClient:
         return Route.find(url, self._proxies[origin])
 
     async def aclose(self) -> None:
-        """Close all idle connections."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()

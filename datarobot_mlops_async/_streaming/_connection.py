@@ -30,9 +30,7 @@ _HANDSHAKE = 64 * 1024
 class Connection:
     """A connected socket. All but `interrupt` and `close` blocks: for worker threads.
 
-    Args:
-        sock: A connected socket.
-        read_timeout: Seconds of silence after which a read ends.
+    A read ends after ``read_timeout`` seconds of silence.
     """
 
     def __init__(self, sock: socket.socket, *, read_timeout: float) -> None:
@@ -132,7 +130,6 @@ class Connection:
                 self._sock.settimeout(self._read_timeout)
 
     def close(self) -> None:
-        """Close the socket."""
         self._sock.close()
 
     def _decrypt(self, tls: ssl.SSLObject, view: memoryview) -> int:

@@ -54,7 +54,6 @@ class GeneralResponse:
         self._interrupted = False
 
     async def drain(self, sink: Sink) -> None:
-        """Put the body into a sink until either ends."""
         with self._scope:
             await self._drain(sink)
         if self._interrupted:
@@ -89,7 +88,6 @@ class GeneralResponse:
         self._scope.cancel()
 
     async def aclose(self) -> None:
-        """Give the connection back, or close it."""
         with anyio.CancelScope(shield=True), quiet():
             await self._response.aclose()
 

@@ -46,11 +46,7 @@ class Sink(Protocol):
 class Exchange:
     """The head of an answer, and its body, which is still on the connection.
 
-    Attributes:
-        status: The HTTP status code.
-        headers: Header fields by lower-case name.
-        reusable: Whether the connection can take another request: all of the body was read, nothing came
-            behind it and the server stays.
+    The connection is reusable when all of the body was read, nothing came behind it and the server stays.
     """
 
     def __init__(self, connection: Connection, http: h11.Connection, response: h11.Response) -> None:

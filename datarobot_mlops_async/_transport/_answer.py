@@ -84,7 +84,6 @@ class AnswerReader:
         return self.complete
 
     def on_message_begin(self) -> None:
-        """A status line begins."""
         if self.complete:
             raise self._refuse("another answer follows")
 
@@ -103,7 +102,6 @@ class AnswerReader:
                 raise self._refuse("the answer's transfer encoding is not chunked")
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
         status = self._parser.get_status_code()
         if status < 200:
             if status < 100 or status == 101:
@@ -118,7 +116,6 @@ class AnswerReader:
             raise self._refuse("no body follows")
 
     def on_body(self, data: bytes) -> None:
-        """A part of the body."""
         self.body += data
         if len(self.body) > MOST_BODY:
             raise self._refuse(f"the answer is larger than {MOST_BODY} bytes")

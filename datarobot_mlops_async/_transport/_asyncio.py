@@ -43,7 +43,7 @@ class AsyncioExchanger:
     async def exchange(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes, timeout: float
     ) -> tuple[int, httpx.Headers, bytes]:
-        """Send a request and return status, header fields and the body, its encoding not undone."""
+        """Return status, header fields and the body, its encoding not undone."""
         if self._seen[0] is not headers:
             self._seen = headers, httpx.Headers({**self._host, **headers})
         request = httpx.Request(
@@ -63,7 +63,6 @@ class AsyncioExchanger:
         return response.status_code, response.headers, b"".join(cast("httpx.ByteStream", response.stream))
 
     async def aclose(self) -> None:
-        """Close all connections; requests on their way fail."""
         await self._transport.aclose()
 
 
@@ -80,11 +79,6 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         self._tls_lock = asyncio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read its answer.
-
-        Raises:
-            TransportError: No whole answer came.
-        """
         url = request.url
         origin = url.raw_scheme, url.raw_host, url.port
         pool = self._pools.get(origin) or self._add_pool(origin, str(url))
@@ -105,7 +99,6 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
 
     async def aclose(self) -> None:
-        """Close all connections; requests on their way fail."""
         for pool in self._pools.values():
             await pool.aclose()
 

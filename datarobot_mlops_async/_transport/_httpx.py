@@ -46,7 +46,6 @@ class HttpxExchanger:
     async def exchange(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes, timeout: float
     ) -> tuple[int, httpx.Headers, bytes]:
-        """Send a request and read its answer; as `AsyncioExchanger.exchange`."""
         # The limiter before the pool keeps requests from ever waiting in it.
         timeouts = {
             "connect": min(timeout, self._settings.connect_timeout),
@@ -72,7 +71,6 @@ class HttpxExchanger:
         raise TimeoutError(f"no whole answer within {timeout:g} s")
 
     async def aclose(self) -> None:
-        """Close all connections; requests on their way fail."""
         for scope in self._running:
             scope.cancel()
         while self._running:
@@ -152,7 +150,6 @@ class SingleTransport(httpx.AsyncHTTPTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; the answer's body is read by the caller."""
         self._backend.expect(request.method)
         return await super().handle_async_request(request)
 
@@ -201,7 +198,6 @@ class TransportPool:
             await _close(self._idle.popleft()[1])
 
     async def aclose(self) -> None:
-        """Close all connections."""
         while self._idle:
             await self._idle.pop()[1].aclose()
 
@@ -224,7 +220,6 @@ class _Backend:
         self.expect("")
 
     def expect(self, method: str) -> None:
-        """Get ready for the answer to a request with this method."""
         self.method = method
         self.reader = AnswerReader()
         self.reader.expect(method)
@@ -255,8 +250,6 @@ class _Backend:
 
 
 class _Stream:
-    """A stream of httpcore's."""
-
     def __init__(self, stream: Any, backend: _Backend) -> None:
         self._stream = stream
         self._backend = backend

@@ -30,12 +30,8 @@ _UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 class Address:
     """An absolute http(s) URL, taken apart without changing a byte of it.
 
-    Attributes:
-        scheme: ``http`` or ``https``.
-        host: Host name or IP address, without brackets.
-        port: Port, the scheme's default filled in.
-        authority: Value of the ``Host`` header.
-        target: Path and query as they came.
+    The host stands without brackets; the port is the scheme's default where the URL has none; the authority is the
+    value of the ``Host`` header, the target path and query as they came.
     """
 
     scheme: str
@@ -51,15 +47,14 @@ class Address:
         Raises:
             ProtocolError: It is not an absolute http(s) URL, or holds characters that cannot be sent.
         """
+        taken = None
         with suppress(ValueError):
             parts = urlsplit(url)
-            host, port = ascii_host(parts.hostname or ""), parts.port
-            return cls._from_parts(url, parts, host, port)
-        # Outside a handler: the cause would quote what may be a secret.
-        raise ProtocolError("the server named an address that is not a URL")
-
-    @classmethod
-    def _from_parts(cls, url: str, parts: SplitResult, host: str | None, port: int | None) -> Address:
+            taken = parts, ascii_host(parts.hostname or ""), parts.port
+        if taken is None:
+            # Outside a handler: the cause would quote what may be a secret.
+            raise ProtocolError("the server named an address that is not a URL")
+        parts, host, port = taken
         if parts.scheme not in DEFAULT_PORTS or not host or _UNSENDABLE.search(url):
             raise ProtocolError(f"not an http(s) URL: {without_query(url)!r}")
         return cls(
@@ -88,14 +83,7 @@ def _target(url: str, parts: SplitResult) -> str:
 
 @frozen(kw_only=True)
 class Proxy:
-    """A proxy.
-
-    Attributes:
-        scheme: ``http``, ``https``, ``socks5`` or ``socks5h``; with both of the last the proxy resolves names.
-        host: Host name or IP address, without brackets.
-        port: Port, the scheme's default filled in.
-        credentials: User name and password; ``None`` for none.
-    """
+    """A proxy: ``http``, ``https``, ``socks5`` or ``socks5h``; with both of the last the proxy resolves names."""
 
     scheme: str
     host: str
@@ -104,7 +92,6 @@ class Proxy:
 
     @classmethod
     def parse(cls, url: str) -> Proxy:
-        """Take a proxy's URL apart, which was checked before."""
         parts = urlsplit(url)
         return cls(
             scheme=parts.scheme,
@@ -117,7 +104,6 @@ class Proxy:
 
     @property
     def speaks_socks(self) -> bool:
-        """Whether it is a SOCKS proxy."""
         return self.scheme.startswith("socks")
 
     @property
@@ -142,7 +128,6 @@ class Route:
 
     @classmethod
     def find(cls, url: str, proxy_url: str | None) -> Route:
-        """Return the route to a URL."""
         return cls(address=Address.parse(url), proxy=None if proxy_url is None else Proxy.parse(proxy_url))
 
     @property

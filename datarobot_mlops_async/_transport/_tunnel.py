@@ -93,7 +93,7 @@ def _connect(route: Route) -> _Steps:
 def _socks(route: Route, proxy: Proxy) -> _Steps:
     credentials = proxy.credentials
     methods = _NO_PASSWORD if credentials is None else _NO_PASSWORD + _PASSWORD
-    version, method = yield from _read(b"\x05%c%b" % (len(methods), methods), _two)
+    version, method = yield from _read(b"\x05%c%b" % (len(methods), methods))
     if version != 5:
         raise refused("does not speak SOCKS5")
     if method not in methods:
@@ -102,7 +102,7 @@ def _socks(route: Route, proxy: Proxy) -> _Steps:
         user, password = credentials
         if max(len(user), len(password)) > 255:
             raise ConfigError("a SOCKS proxy takes a user name and a password of at most 255 bytes")
-        _, status = yield from _read(b"\x01%c%b%c%b" % (len(user), user, len(password), password), _two)
+        _, status = yield from _read(b"\x01%c%b%c%b" % (len(user), user, len(password), password))
         if status:
             raise refused("refused the user name or the password")
     address = route.address
@@ -114,7 +114,7 @@ def _socks(route: Route, proxy: Proxy) -> _Steps:
         raise refused(f"cannot connect to {address.host}:{address.port} ({why})", hint=hint)
 
 
-def _read(out: bytes, length: Callable[[bytes], int]) -> Generator[bytes, bytes, bytes]:
+def _read(out: bytes, length: Callable[[bytes], int] = lambda _: 2) -> Generator[bytes, bytes, bytes]:
     """Send something and read an answer, whose length its beginning tells."""
     data = b""
     while len(data) < length(data):
@@ -123,10 +123,6 @@ def _read(out: bytes, length: Callable[[bytes], int]) -> Generator[bytes, bytes,
     if len(data) > length(data):
         raise refused("said more than it was asked")
     return data
-
-
-def _two(_: bytes) -> int:
-    return 2
 
 
 def _reply_length(reply: bytes) -> int:

@@ -120,21 +120,18 @@ class Operation(Generic[T]):
         # Not "timeout < 0": that lets NaN through, and a deadline that is no moment never comes.
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
         with self._bound().telemetry.operation() as tell:
             tell(location=" ".join(location.partition("?")[0] for location in self.locations) or None)
-            return await self._wait(timeout, on_update)
-
-    async def _wait(self, timeout: float | None, on_update: Callable[[OperationStatus], object] | None) -> T:
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        try:
-            await self._until_over(deadline, on_update)
-        except DeadlineError:
-            raise OperationTimeoutError(
-                f"the operation at {self.location} was not over within {timeout:g} s; the server goes on with it",
-                operation=self,
-            ) from None
-        self._raise_if_failed()
-        return await self._read_result()
+            try:
+                await self._until_over(deadline, on_update)
+            except DeadlineError:
+                raise OperationTimeoutError(
+                    f"the operation at {self.location} was not over within {timeout:g} s; the server goes on with it",
+                    operation=self,
+                ) from None
+            self._raise_if_failed()
+            return await self._read_result()
 
     def __await__(self) -> Generator[Any, None, T]:
         return self.wait().__await__()
@@ -180,10 +177,10 @@ class Operation(Generic[T]):
     async def _read_result(self) -> T:
         # Several tasks may wait; the result is read once and is the same object for all of them.
         async with self._resolving:
-            if self._result is not _UNKNOWN:
-                return self._result
-            resolve = cast("Callable[[str | None], Awaitable[T]]", self._resolve)
-            self._result = await resolve(self._resource())
+            if self._result is _UNKNOWN:
+                resource = next((status.resource for status in self._over.values() if status.resource), None)
+                resolve = cast("Callable[[str | None], Awaitable[T]]", self._resolve)
+                self._result = await resolve(resource)
             return self._result
 
     def _bound(self) -> Poller:
@@ -193,9 +190,6 @@ class Operation(Generic[T]):
                 operation=self,
             )
         return self._poller
-
-    def _resource(self) -> str | None:
-        return next((status.resource for status in self._over.values() if status.resource), None)
 
     def _raise_if_failed(self) -> None:
         for location, status in self._over.items():

@@ -26,9 +26,6 @@ class ListRequest(Generic[T]):
     """What to ask for.
 
     Attributes:
-        route: The list's route.
-        item_type: What each item decodes to.
-        ids: Values for the names in the route.
         query: Filters and order, without offset and limit.
         key: What identifies an item; ``None`` where nothing does.
         page_size: Items to ask for at a time.
