@@ -68,13 +68,7 @@ OnResponse = Callable[[ResponseInfo], Awaitable[None] | None]
 
 @frozen(kw_only=True)
 class Hooks:
-    """Who is told of each request: the caller's own functions, and the log at DEBUG.
-
-    Attributes:
-        endpoint: What the log leaves out of addresses.
-        on_request: Called before each attempt.
-        on_response: Called after each, answered or not.
-    """
+    """Who is told of each request: the caller's own functions, and the log at DEBUG, relative to the endpoint."""
 
     endpoint: str
     on_request: OnRequest | None = None

@@ -95,11 +95,7 @@ class Options:
 
 
 class RequestHeaders:
-    """The fields of all requests. The same ones are the same object: the transport renders them once.
-
-    Args:
-        own: The caller's, checked. Its ``user-agent`` stands before ours.
-    """
+    """The fields of all requests. The same ones are the same object: the transport renders them once."""
 
     def __init__(self, own: Mapping[str, str]) -> None:
         agent = f"{own['user-agent']} {USER_AGENT}" if "user-agent" in own else USER_AGENT

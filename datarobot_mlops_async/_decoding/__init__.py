@@ -88,12 +88,8 @@ def _envelope_of(item_type: object) -> Any:
 class _FastParser:
     """A parser that gives what the standard library's gives, or raises one of `failures`.
 
-    Attributes:
-        value: Parses any JSON.
-        members: Parses an object down to its members.
-        items: Parses an array down to its items.
-        failures: What is raised for bytes that are not JSON, for some that only the standard library takes,
-            and by the hooks for what was not promised.
+    Those are raised for bytes that are not JSON, for some that only the standard library takes, and by the hooks for
+    what was not promised. `members` and `items` stop at the members of an object and the items of an array.
     """
 
     value: Callable[[Any], Any]

@@ -15,7 +15,9 @@ from datarobot_mlops_async._telemetry import Telemetry
 from datarobot_mlops_async.errors import APIStatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from opentelemetry.metrics import Histogram
 
     from datarobot_mlops_async._telemetry import Fact, Tell, Watch
 
@@ -49,12 +51,11 @@ class OpenTelemetry(Telemetry):
             "server.address": parts.hostname or "",
             "server.port": parts.port or _PORTS[parts.scheme],
         }
-        self._requests = meter.create_histogram(
-            "http.client.request.duration",
-            "s",
-            "Duration of HTTP client requests.",
-            explicit_bucket_boundaries_advisory=_SECONDS,
-        )
+
+        def histogram(name: str, what: str, bounds: Sequence[float] = _SECONDS) -> Histogram:
+            return meter.create_histogram(name, "s", what, explicit_bucket_boundaries_advisory=bounds)
+
+        self._requests = histogram("http.client.request.duration", "Duration of HTTP client requests.")
         self._retries = meter.create_counter(
             "datarobot_mlops.request.retries", "{retry}", "Attempts of requests after the first."
         )
@@ -63,24 +64,18 @@ class OpenTelemetry(Telemetry):
             "{request}",
             "Attempts that the server refused with 429 or 503.",
         )
-        self._queue = meter.create_histogram(
+        self._queue = histogram(
             "datarobot_mlops.request.queue.duration",
-            "s",
             "How long requests waited for their turn, or for a pause that the server asked for.",
-            explicit_bucket_boundaries_advisory=_SECONDS,
         )
-        self._operations = meter.create_histogram(
-            "datarobot_mlops.operation.duration",
-            "s",
-            "How long operations were waited for.",
-            explicit_bucket_boundaries_advisory=_LONG_SECONDS,
+        self._operations = histogram(
+            "datarobot_mlops.operation.duration", "How long operations were waited for.", _LONG_SECONDS
         )
         self._bytes = meter.create_counter(
             "datarobot_mlops.download.io", "By", "Bytes that downloads received, repeated ones included."
         )
 
     def request(self, operation: str, *, url: str, attempt: int) -> Watch:
-        """Watch one attempt of a request."""
         method, _, route = operation.partition(" ")
         attributes = {"http.request.method": method, "url.template": self._prefix + route, **self._server}
         if attempt > 1:
@@ -100,15 +95,12 @@ class OpenTelemetry(Telemetry):
         return self._span(name, SpanKind.CLIENT, {**attributes, **more}, count)
 
     def operation(self) -> Watch:
-        """Watch a wait for a long-running operation."""
-
         def count(seconds: float, outcome: Mapping[str, Fact]) -> None:
             self._operations.record(seconds, {**self._server, **_only(outcome, "error.type")})
 
         return self._span("wait for operation", SpanKind.INTERNAL, {**self._server}, count)
 
     def download(self, kind: str) -> Watch:
-        """Watch a download."""
         attributes = {"datarobot_mlops.download.kind": kind, **self._server}
 
         def count(_seconds: float, outcome: Mapping[str, Fact]) -> None:
@@ -125,7 +117,6 @@ class OpenTelemetry(Telemetry):
         return {name.lower(): value for name, value in carrier.items() if name.lower() in _PROPAGATED}
 
     def queued(self, seconds: float) -> None:
-        """Count how long a request waited for its turn."""
         self._queue.record(seconds, self._server)
 
     @contextmanager

@@ -99,11 +99,9 @@ class HTTPClient:
         """Send one request and read its answer.
 
         Args:
-            method: The HTTP method.
             url: An absolute URL of the endpoint's origin, already encoded.
             headers: All header fields but those of the framing. An object that was passed before is taken to
                 hold what it held then.
-            content: The body; empty for none.
             timeout: Seconds for the whole exchange, connecting included.
 
         Raises:

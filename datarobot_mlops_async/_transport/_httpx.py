@@ -47,12 +47,8 @@ class HttpxExchanger:
         self, method: str, url: str, headers: Mapping[str, str], content: bytes, timeout: float
     ) -> tuple[int, httpx.Headers, bytes]:
         # The limiter before the pool keeps requests from ever waiting in it.
-        timeouts = {
-            "connect": min(timeout, self._settings.connect_timeout),
-            "read": timeout,
-            "write": timeout,
-            "pool": None,
-        }
+        connect = min(timeout, self._settings.connect_timeout)
+        timeouts = {"connect": connect, "read": timeout, "write": timeout, "pool": None}
         try:
             request = httpx.Request(
                 method, url, headers=headers, content=content or None, extensions={"timeout": timeouts}

@@ -130,14 +130,7 @@ class ConnectionPool:
 
 
 class Connection(asyncio.Protocol):
-    """A connection that is open, idle or in use by one request at a time.
-
-    Args:
-        register: Where the connection is noted as long as it has a socket.
-
-    Attributes:
-        idle_since: When it was last given back, in seconds of the pool's clock.
-    """
+    """A connection that is open, idle or in use by one request at a time; registered as long as it has a socket."""
 
     def __init__(self, register: set[Connection]) -> None:
         self.idle_since = 0.0

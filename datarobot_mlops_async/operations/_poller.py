@@ -158,12 +158,9 @@ class Poller:
         return await _look(self._api, location)
 
     async def wait(self, location: str, *, deadline: float, on_update: OnUpdate) -> OperationStatus:
-        """Poll until the operation is over.
+        """Poll until the operation is over or the deadline (monotonic seconds) has passed.
 
-        Args:
-            location: The address of its status.
-            deadline: When to give up (monotonic seconds).
-            on_update: Called with each poll's status, in the task that waits.
+        ``on_update`` is called with each poll's status, in the task that waits.
 
         Raises:
             DeadlineError: The operation is not over at the deadline.
