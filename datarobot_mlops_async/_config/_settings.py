@@ -211,9 +211,11 @@ def _find(
         raise ConfigError(f"no endpoint and token found in {', '.join(read)}", hint=Hint.GIVE_CREDENTIALS)
     found, own = read[source], (arguments, read[source])
     verify = _first("ssl_verify", (*own, read.get(_ENVIRONMENT, {})))
+    endpoint = normalize_endpoint(found["endpoint"], source)
+    token = found.get("token") or TokenFile(_text("token_file", found["token_file"], source))
     return {
-        "endpoint": normalize_endpoint(found["endpoint"], source),
-        **_token(found, source),
+        "endpoint": endpoint,
+        **({"token_source": token} if callable(token) else {"token": check_token(token, source)}),
         "token_type": check_token(_first("token_type", own) or "Bearer", source, "token_type"),
         "verify": True if verify is None else _verify(verify),
         "cert": _certificate(_first("ssl_cert", own), verify),
@@ -270,12 +272,6 @@ def _check_complete(values: Values, source: str) -> None:
                 hint=Hint.GIVE_CREDENTIALS,
             )
     _text("endpoint", given["endpoint"], source)
-
-
-def _token(found: Values, source: str) -> dict[str, Any]:
-    """Return the token, or its source, as `Settings` has it."""
-    token = found.get("token") or TokenFile(_text("token_file", found["token_file"], source))
-    return {"token_source": token} if callable(token) else {"token": check_token(token, source)}
 
 
 def _number(key: str, value: object) -> float:

@@ -60,7 +60,14 @@ class BulkStream(AsyncIterator[Outcome[Item, T]]):
     async def __aenter__(self) -> Self:
         if self._group is not None:
             raise RuntimeError("a bulk run can be entered once: call bulk_stream() again")
-        await self._open_records()
+        if (path := self._run.journal_path) is not None:
+            self._writer = JournalWriter(path)
+        try:
+            self._earlier = await Earlier.read(self._run, self._writer)
+        except BaseException:
+            if self._writer is not None:
+                self._writer.close()
+            raise
         self._feed_scope = anyio.CancelScope()
         self._changed = anyio.Event()
         self._group = group = await anyio.create_task_group().__aenter__()
@@ -115,16 +122,6 @@ class BulkStream(AsyncIterator[Outcome[Item, T]]):
         an outcome were not begun, or changed nothing.
         """
         return list(self._finished)
-
-    async def _open_records(self) -> None:
-        if (path := self._run.journal_path) is not None:
-            self._writer = JournalWriter(path)
-        try:
-            self._earlier = await Earlier.read(self._run, self._writer)
-        except BaseException:
-            if self._writer is not None:
-                self._writer.close()
-            raise
 
     async def _feed(self, group: TaskGroup) -> None:
         try:

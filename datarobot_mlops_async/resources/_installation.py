@@ -59,9 +59,8 @@ class ResourceBundles(Resource):
         Raises:
             NotFoundError: There is no such bundle.
         """
-        return await self._api.get(
-            ResourceBundle, "mlops/compute/bundles/{bundle_id}/", ids={"bundle_id": bundle_id}
-        )
+        route = "mlops/compute/bundles/{bundle_id}/"
+        return await self._api.get(ResourceBundle, route, ids={"bundle_id": bundle_id})
 
 
 class PPSImage(Resource):
@@ -164,13 +163,9 @@ class DeletedDeployments(Resource):
         ids = list(dict.fromkeys(texts("deployment_ids", deployment_ids)))
         locations: list[str] = []
         for done in range(0, len(ids), _IDS_A_REQUEST):
-            chunk = ids[done : done + _IDS_A_REQUEST]
+            body = {"action": "PermanentlyErase", "deploymentIds": ids[done : done + _IDS_A_REQUEST]}
             try:
-                response = await self._api.send(
-                    "PATCH",
-                    "deletedDeployments/",
-                    json={"action": "PermanentlyErase", "deploymentIds": chunk},
-                )
+                response = await self._api.send("PATCH", "deletedDeployments/", json=body)
             except MLOpsError as error:
                 if not done:
                     raise

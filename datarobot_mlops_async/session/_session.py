@@ -177,7 +177,7 @@ class AsyncSession(SessionView):
     async def __aenter__(self) -> Self:
         if not sys.modules.keys() >= _PARTS:
             # Whatever loads them first would hold up the event loop: 0.1 s, once in a process.
-            await run_interruptible(_load_parts)
+            await run_interruptible(lambda: [import_module(name) for name in sorted(_PARTS)])
         self._api.lifetime.enter()
         return self
 
@@ -190,8 +190,3 @@ class AsyncSession(SessionView):
         # A cancelled task must still close its sockets.
         with anyio.CancelScope(shield=True):
             await self._api.client.aclose()
-
-
-def _load_parts() -> None:
-    for name in sorted(_PARTS):
-        import_module(name)
