@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-from attrs import field, frozen, validators
+from attrs import define, field, frozen, validators
 
 from datarobot_mlops_async._telemetry import log_delay
 from datarobot_mlops_async.errors import (
@@ -101,32 +101,22 @@ def retry_delay(
     return min(delay, LONGEST_PAUSE) if elapsed + delay <= policy.budget else None
 
 
+@define(eq=False)
 class Retries:
     """The retries of one request, or of one piece of a download: how many there were, and since when."""
 
-    __slots__ = ("_clock", "_delay", "_idempotent", "_policy", "_reason", "_what", "failures", "since")
-
-    def __init__(
-        self,
-        what: str,
-        policy: RetryPolicy,
-        *,
-        idempotent: bool = True,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._what = what
-        self._policy = policy
-        self._idempotent = idempotent
-        self._clock = clock
-        self._delay = 0.0
-        self._reason: str | None = None
-        self.failures = 0
-        self.since: float | None = None
+    _what: str
+    _policy: RetryPolicy
+    idempotent: bool = True
+    _delay: float = field(default=0.0, init=False)
+    _reason: str | None = field(default=None, init=False)
+    failures: int = field(default=0, init=False)
+    since: float | None = field(default=None, init=False)
 
     @property
     def elapsed(self) -> float:
         """Seconds since the budget's clock was started."""
-        return 0.0 if self.since is None else self._clock() - self.since
+        return 0.0 if self.since is None else time.monotonic() - self.since
 
     @property
     def budget_left(self) -> float:
@@ -144,10 +134,10 @@ class Retries:
 
     def delay_after(self, error: BaseException) -> float | None:
         """Count a failed attempt; return the seconds until the next one, ``None`` to give up."""
-        self.begin(self._clock())
+        self.begin(time.monotonic())
         self.failures += 1
         return retry_delay(
-            error, self._policy, attempt=self.failures, elapsed=self.elapsed, idempotent=self._idempotent
+            error, self._policy, attempt=self.failures, elapsed=self.elapsed, idempotent=self.idempotent
         )
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:

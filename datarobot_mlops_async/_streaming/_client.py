@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
 from anyio import CapacityLimiter
+from attrs import define
 
 from datarobot_mlops_async._streaming._connection import Connection
 from datarobot_mlops_async._streaming._http import exchange_heads
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport import (
-    Address,
     Handshake,
     Route,
     dial_route,
@@ -87,7 +87,7 @@ class StreamingClient:
         self._read_timeout = read_timeout
         self._limiter = CapacityLimiter(max_threads)
         self._foreign = foreign_transport
-        self._proxies: dict[tuple[str, str, int], str | None] = {}
+        self._routes: dict[str, Route] = {}
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
 
     async def get(self, url: str, headers: Mapping[str, str]) -> StreamingResponse:
@@ -114,11 +114,9 @@ class StreamingClient:
 
     def _route_to(self, url: str) -> Route:
         # Looking through the environment for each piece would be felt.
-        address = Address.parse(url)
-        origin = address.scheme, address.host, address.port
-        if origin not in self._proxies:
-            self._proxies[origin] = proxy_for(url, self._settings)
-        return Route.find(url, self._proxies[origin])
+        if url not in self._routes:
+            self._routes[url] = Route.find(url, proxy_for(url, self._settings))
+        return self._routes[url]
 
     async def aclose(self) -> None:
         for connections in self._idle.values():
@@ -182,7 +180,9 @@ class StreamingClient:
         def keep() -> None:
             self._idle.setdefault(route.key, []).append(connection)
 
-        return _DirectResponse(url, connection, exchange, self._limiter, keep)
+        return _DirectResponse(
+            url, exchange.status, exchange.headers, connection, exchange, self._limiter, keep
+        )
 
     async def _in_thread(self, connection: Connection, function: Callable[[], T]) -> T:
         """Let a thread use a connection, which is closed should that fail."""
@@ -193,25 +193,18 @@ class StreamingClient:
             raise
 
 
+@define(eq=False)
 class _DirectResponse:
     """An answer on a connection of our own."""
 
-    def __init__(
-        self,
-        url: str,
-        connection: Connection,
-        exchange: Exchange,
-        limiter: CapacityLimiter,
-        keep: Callable[[], None],
-    ) -> None:
-        self.url = url
-        self.status = exchange.status
-        self.headers = exchange.headers
-        self._connection = connection
-        self._exchange = exchange
-        self._limiter = limiter
-        self._keep = keep
-        self._closed = False
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    _connection: Connection
+    _exchange: Exchange
+    _limiter: CapacityLimiter
+    _keep: Callable[[], None]
+    _closed: bool = False
 
     async def drain(self, sink: Sink) -> None:
         def interrupt() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import anyio
 import anyio.lowlevel
 import httpx
+from attrs import define, field
 
 from datarobot_mlops_async._threads import run_interruptible
 from datarobot_mlops_async._transport._answer import AnswerReader
@@ -34,14 +35,14 @@ if TYPE_CHECKING:
 httpcore: Any = import_module(httpx.__name__.replace("httpx", "httpcore"))
 
 
+@define(eq=False)
 class HttpxExchanger:
     """Exchanges with one origin over httpx transports."""
 
-    def __init__(self, settings: Settings, foreign_transport: httpx.AsyncBaseTransport | None) -> None:
-        self._settings = settings
-        self._foreign = foreign_transport
-        self._pool: TransportPool | None = None
-        self._running: set[anyio.CancelScope] = set()
+    _settings: Settings
+    _foreign: httpx.AsyncBaseTransport | None
+    _pool: TransportPool | None = field(default=None, init=False)
+    _running: set[anyio.CancelScope] = field(init=False, factory=set)
 
     async def exchange(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes, timeout: float
@@ -160,6 +161,7 @@ class SingleTransport(httpx.AsyncHTTPTransport):
         return self._backend.reader.reusable
 
 
+@define(eq=False)
 class TransportPool:
     """One httpx transport for each connection, the one used last taken first.
 
@@ -167,13 +169,10 @@ class TransportPool:
     half of the cost of a small request. The session's limiter bounds how many are taken at a time.
     """
 
-    def __init__(
-        self, make: Callable[[], SingleTransport], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._make = make
-        self._clock = clock
-        # From the one idle for longest to the one used last.
-        self._idle: deque[tuple[float, SingleTransport]] = deque()
+    _make: Callable[[], SingleTransport]
+    _clock: Callable[[], float] = time.monotonic
+    # From the one idle for longest to the one used last.
+    _idle: deque[tuple[float, SingleTransport]] = field(init=False, factory=deque)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[SingleTransport]:

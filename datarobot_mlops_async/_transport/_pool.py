@@ -9,6 +9,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from attrs import define, field
+
 from datarobot_mlops_async._transport._answer import AnswerReader
 from datarobot_mlops_async._transport._dialing import dial_route
 from datarobot_mlops_async._transport._failures import broken, handshake_failed
@@ -29,22 +31,17 @@ RawAnswer = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, header fields in order, and the body, all as they came."""
 
 
+@define(eq=False)
 class ConnectionPool:
     """Connections to one origin, the one used last taken first. The session's limiter bounds how many are in use."""
 
-    def __init__(
-        self,
-        route: Route,
-        tls_context: Callable[[], Awaitable[ssl.SSLContext]],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.route = route
-        self._tls_context = tls_context
-        self._clock = clock
-        self._idle: list[Connection] = []
-        self._open: set[Connection] = set()
-        self._connecting: set[asyncio.Timeout] = set()
-        self._loop = asyncio.get_running_loop()
+    route: Route
+    _tls_context: Callable[[], Awaitable[ssl.SSLContext]]
+    _clock: Callable[[], float] = time.monotonic
+    _idle: list[Connection] = field(init=False, factory=list)
+    _open: set[Connection] = field(init=False, factory=set)
+    _connecting: set[asyncio.Timeout] = field(init=False, factory=set)
+    _loop: asyncio.AbstractEventLoop = field(init=False, factory=asyncio.get_running_loop)
 
     async def exchange(
         self, method: str, head: bytes, body: bytes, *, connect_timeout: float, timeout: float
