@@ -208,6 +208,10 @@ async def test_deadline_passes_while_nothing_is_due():
             results = await wait_for(session, "a", "b", timeout=0.02)
             assert all(isinstance(each, OperationTimeoutError) for each in results.values())
             assert is_idle(session)
+            # What is waited for no more is not kept until it would have been asked.
+            del results
+            gc.collect()
+            assert not [each for each in gc.get_objects() if type(each).__name__ == "_Watch"]
     assert server.asked == []
 
 

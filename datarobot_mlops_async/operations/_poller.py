@@ -208,6 +208,9 @@ class Poller:
         watch.due = -math.inf
         if self._watches.get(watch.location) is watch:
             del self._watches[watch.location]
+        if not self._watches:
+            # A server may have asked to be left alone for an hour.
+            self._due.clear()
 
     def _schedule(self, watch: _Watch, when: float) -> None:
         watch.due = when
