@@ -82,8 +82,6 @@ def retry_delay(
     """Decide on another attempt.
 
     Args:
-        error: What the attempt raised.
-        policy: How often, and for how long.
         attempt: Number of the failed attempt, from 1.
         elapsed: Seconds since the first attempt began.
         idempotent: Whether the request may reach the server twice.

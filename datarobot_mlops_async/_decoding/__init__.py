@@ -62,19 +62,14 @@ class _BareEnvelope(Record):
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class _EnvelopeWithoutTotal(Record):
-    count: int | None = None
-    total_count: int | None = None
+class _EnvelopeWithoutTotal(_BareEnvelope):
     next: str | None = REQUIRED
     previous: str | None = REQUIRED
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class _Envelope(Record):
-    count: int | None = None
+class _Envelope(_EnvelopeWithoutTotal):
     total_count: int = REQUIRED
-    next: str | None = REQUIRED
-    previous: str | None = REQUIRED
 
 
 def _envelope_of(item_type: object) -> Any:

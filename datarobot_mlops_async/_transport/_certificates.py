@@ -87,10 +87,7 @@ def _system_context() -> ssl.SSLContext:
         for name, path in named.items():
             _loaded(context, path, f" ({name})")
         return context
-    if sys.platform in {
-        "darwin",
-        "win32",
-    }:  # pragma: no cover - their stores are behind functions of their own
+    if sys.platform in {"darwin", "win32"}:  # pragma: no cover - they have functions for their stores
         import truststore
 
         return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -105,10 +102,8 @@ def _system_context() -> ssl.SSLContext:
 
 def _loaded(context: ssl.SSLContext, path: str, source: str) -> ssl.SSLContext:
     try:
-        if Path(path).is_dir():
-            context.load_verify_locations(capath=path)
-        else:
-            context.load_verify_locations(cafile=path)
+        is_directory = Path(path).is_dir()
+        context.load_verify_locations(None if is_directory else path, path if is_directory else None)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}{source} is not a usable CA file: {_reason(error)}") from error
     return context
