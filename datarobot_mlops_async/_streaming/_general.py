@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, nullcontext, suppress
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -19,7 +19,7 @@ from datarobot_mlops_async._transport import Address, quiet, translate_error
 from datarobot_mlops_async.errors import ProtocolError, ReadError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from anyio import CapacityLimiter
 
@@ -27,18 +27,6 @@ if TYPE_CHECKING:
 
 # A hop to a thread costs what reading this many bytes costs.
 _GATHER = 1024 * 1024
-
-
-@asynccontextmanager
-async def _chunks(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Give the body as it is on the connection; also of an answer that a mock transport has read already."""
-    chunks = aiter(cast("httpx.AsyncByteStream", response.stream))
-    try:
-        yield chunks
-    finally:
-        # Left to the garbage collector, a generator would be finished on whatever loop runs then.
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
 
 
 class GeneralResponse:
@@ -61,9 +49,13 @@ class GeneralResponse:
 
     async def _drain(self, sink: Sink) -> None:
         gathered = bytearray()
+        # As the body is on the connection; also of an answer that a mock transport has read already.
+        chunks = aiter(cast("httpx.AsyncByteStream", self._response.stream))
+        # Left to the garbage collector, a generator would be finished on whatever loop runs then.
+        closing = aclosing(chunks) if isinstance(chunks, AsyncGenerator) else nullcontext()
         try:
             with quiet():
-                async with _chunks(self._response) as chunks:
+                async with closing:
                     async for chunk in chunks:
                         gathered += chunk
                         if len(gathered) >= _GATHER and not await self._pour(gathered, sink):

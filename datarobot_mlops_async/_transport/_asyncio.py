@@ -27,17 +27,23 @@ _NO_TIMEOUT = 86_400.0  # event loops know no infinity
 _TARGET = re.compile(rb"[\x21-\x7e]+")
 
 
-class AsyncioExchanger:
-    """Exchanges with the endpoint's origin over `AsyncioTransport`, each httpx object made in the cheapest way."""
+class AsyncioTransport(httpx.AsyncBaseTransport):
+    """HTTP/1.1 on asyncio and uvloop: direct, or through HTTP proxies. Answers come read whole.
+
+    It raises this library's errors. Of a request's ``timeout`` extension ``connect`` bounds connecting and
+    ``read`` the whole exchange; ``target`` takes the place of the URL's path and query. `exchange` asks the
+    endpoint's origin, with each httpx object made in the cheapest way.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._transport = AsyncioTransport(settings)
+        self._settings = settings
+        self._pools: dict[_Origin, ConnectionPool] = {}
+        self._tls_lock = asyncio.Lock()
         address = Address.parse(settings.endpoint)
         self._origin = f"{address.scheme}://{address.authority}"
         # Parsed once, and not for each request: its path is the request's "target".
         self._url = httpx.URL(self._origin)
         self._host = {"host": address.authority}
-        self._connect_timeout = settings.connect_timeout
         self._seen: tuple[Mapping[str, str] | None, httpx.Headers] = None, httpx.Headers()
 
     async def exchange(
@@ -53,30 +59,14 @@ class AsyncioExchanger:
             # What httpx would add for "content" costs more than all else here.
             stream=httpx.ByteStream(content),
             extensions={
-                "timeout": {"connect": self._connect_timeout, "read": timeout},
+                "timeout": {"connect": self._settings.connect_timeout, "read": timeout},
                 "target": url.removeprefix(self._origin).encode(),
             },
         )
         if content or method in _WITH_LENGTH:
             request.headers["content-length"] = str(len(content))
-        response = await self._transport.handle_async_request(request)
+        response = await self.handle_async_request(request)
         return response.status_code, response.headers, b"".join(cast("httpx.ByteStream", response.stream))
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()
-
-
-class AsyncioTransport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 on asyncio and uvloop: direct, or through HTTP proxies. Answers come read whole.
-
-    It raises this library's errors. Of a request's ``timeout`` extension ``connect`` bounds connecting and
-    ``read`` the whole exchange; ``target`` takes the place of the URL's path and query.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._pools: dict[_Origin, ConnectionPool] = {}
-        self._tls_lock = asyncio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url

@@ -145,7 +145,7 @@ class HTTPClient:
             raise SessionStateError("the session is closed")
         if (exchanger := self._exchanger) is None:
             exchanger = (
-                module.AsyncioExchanger(self._settings)
+                module.AsyncioTransport(self._settings)
                 if direct
                 else module.HttpxExchanger(self._settings, self.foreign_transport)
             )
