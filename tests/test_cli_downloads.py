@@ -210,6 +210,13 @@ def test_engine_that_hangs_does_not_answer(dr, docker):
     assert "timed out" in dr("pps-image", "load", "--patience", 0.1).error
 
 
+def test_engine_that_is_no_program_is_told(dr, docker):
+    docker().with_name("docker").write_bytes(b"")
+    ran = dr("pps-image", "load")
+    assert ran.code == 1
+    assert "no container engine answers docker: [Errno 8] Exec format error" in ran.error
+
+
 def test_missing_engine_says_what_to_do(dr, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     ran = dr("pps-image", "load", "--engine", "podman")
