@@ -31,12 +31,12 @@ def elsewhere(monkeypatch, tmp_path):
     return options
 
 
-@pytest.mark.datarobot_emulator(faults=["GET /deployments/ status=503 retry-after=2 times=2"])
+@pytest.mark.datarobot_emulator(faults=["GET /deployments/ status=503 retry-after=1 times=2"])
 def test_wait_that_the_server_asks_for_is_said_and_gone_afterwards(datarobot_emulator):
     command = ("deployments", "list", "-n", 1)
     with Terminal(*command, columns=40) as narrow, Terminal(*command, columns=80) as wide:
         for terminal in (narrow, wide):
-            terminal.wait_for("the server asks to wait 2 s")
+            terminal.wait_for("the server asks to wait 1 s")
         for terminal in (narrow, wide):
             assert terminal.finish() == 0
             assert "asks to wait" not in terminal.screen
