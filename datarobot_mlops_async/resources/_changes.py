@@ -153,9 +153,8 @@ class Watch(AsyncIterator[Change]):
         self._told[id_] = after
         if known is None:
             return Change(kind="added", deployment=after)
-        return Change(
-            kind="changed", deployment=after, before=known, fields=_differing(known, after, self._names)
-        )
+        fields = _differing(known, after, self._names)
+        return Change(kind="changed", deployment=after, before=known, fields=fields)
 
     async def _read(self) -> None:
         """Read the list; what fails for a while is survived once there is something to go on with."""

@@ -183,14 +183,12 @@ class Deployments(OneDeployment):
             ValueError: An argument is out of bounds, or ``state`` is that of another list.
         """
         paginator = self.list(**filters)
-        unfiltered = {"order_by", "page_size"}.issuperset(
-            name for name, value in filters.items() if value is not None
-        )
+        narrowing = filters.keys() - {"order_by", "page_size"}
         return Watch(
             paginator,
             self.get,
             source=self._api.url_of(paginator.path),
-            filtered=not unfiltered,
+            filtered=any(filters[name] is not None for name in narrowing),
             interval=interval,
             fields=fields,
             state=state,

@@ -113,12 +113,10 @@ def _expectation(metadata: PPSImageMetadata) -> Expectation:
     from datarobot_mlops_async.artifacts import Expectation
 
     # The page knows one algorithm; a hash of another one is no SHA-256 to compare with.
-    sha256 = (
-        metadata.hash if (metadata.hash_algorithm or "SHA256").replace("-", "").upper() == "SHA256" else None
-    )
+    is_sha256 = (metadata.hash_algorithm or "SHA256").replace("-", "").upper() == "SHA256"
     return Expectation(
         size=metadata.image_size,
-        sha256=sha256.lower() if sha256 else None,
+        sha256=metadata.hash.lower() if metadata.hash and is_sha256 else None,
         docker_image_id=metadata.docker_image_id,
         version=metadata.datarobot_runtime_image_tag,
     )
