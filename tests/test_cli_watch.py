@@ -47,7 +47,7 @@ def test_each_change_is_an_object_for_machines(watch):
     changes = [json.loads(line) for line in ran.lines]
     assert len(changes) == 30
     for each in changes:
-        assert set(each) == {"at", "kind", "fields", "deployment", "before"}
+        assert list(each) == ["at", "kind", "fields", "deployment", "before"]
         assert each["deployment"]["id"]
         for name in each["fields"]:
             assert each["before"][name] != each["deployment"][name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import tempfile
 from collections import Counter
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ class BulkAction:
                 terminal.write("\n".join(map(messages.clean, left)))
             terminal.say(f"would {verb} {counted}")
         else:
-            if terminal.can_ask and not self.yes:
+            if sys.stdin.isatty() and not self.yes:
                 await self._name(left, shown)
             await terminal.confirm(f"{verb.capitalize()} {counted}?", yes=self.yes)
             self._journal = self.resume or _new_journal(verb)

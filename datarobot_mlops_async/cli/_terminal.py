@@ -91,10 +91,6 @@ class Terminal:
         return self.out.file.isatty()
 
     @property
-    def can_ask(self) -> bool:
-        return sys.stdin.isatty()
-
-    @property
     def live(self) -> bool:
         """Whether progress may be drawn and redrawn: only for a person who sees both streams."""
         return can_redraw(self.out) and can_redraw(self.err)
@@ -116,7 +112,7 @@ class Terminal:
         """
         if yes:
             return
-        if not self.can_ask:
+        if not sys.stdin.isatty():
             raise usage("nobody can be asked, because stdin is not a terminal: say --yes (or --dry-run)")
         # Ctrl-C ends a blocking read at once: asyncio's own handler waits for the event loop, which waits here.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,13 +18,13 @@ from datarobot_mlops_async.cli._messages import count, duration
 from datarobot_mlops_async.cli._printing import field_text, style_of, table_of, to_json
 from datarobot_mlops_async.cli._terminal import plain
 from datarobot_mlops_async.cli._views import Column
-from datarobot_mlops_async.resources import Change
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from datarobot_mlops_async.cli._terminal import Terminal
     from datarobot_mlops_async.errors import MLOpsError
+    from datarobot_mlops_async.models import Deployment
     from datarobot_mlops_async.resources import Watch
     from datarobot_mlops_async.session import AsyncSession
 
@@ -33,10 +33,14 @@ _LINES_BELOW = 4
 
 
 @frozen(kw_only=True)
-class Seen(Change):
-    """A change and when it was seen."""
+class Seen:
+    """A change and when it was seen, in the order in which a line of JSON tells it."""
 
     at: datetime = field(factory=partial(datetime.now, UTC))
+    kind: str
+    fields: tuple[str, ...]
+    deployment: Deployment
+    before: Deployment | None
 
 
 def _what(seen: Seen) -> Text:
