@@ -63,9 +63,14 @@ class DownloadError(MLOpsError):
     """
 
     def __init__(
-        self, message: str, *, filename: str | None = None, destination: Path | None = None, **more: Any
+        self,
+        message: str,
+        *,
+        filename: str | None = None,
+        destination: Path | None = None,
+        hint: Hint | None = None,
     ) -> None:
-        super().__init__(message, **more)
+        super().__init__(message, hint=hint)
         self.filename = filename
         self.destination = destination
 
@@ -88,9 +93,10 @@ class IntegrityError(DownloadError):
         actual: str,
         size: int,
         object_changed: bool | None = None,
-        **more: Any,
+        filename: str | None = None,
+        destination: Path | None = None,
     ) -> None:
-        super().__init__(message, **more)
+        super().__init__(message, filename=filename, destination=destination)
         self.expected = expected
         self.actual = actual
         self.size = size
@@ -100,8 +106,18 @@ class IntegrityError(DownloadError):
 class DestinationError(DownloadError, FileError):
     """The operating system refused what a download needs: to look at, write or replace its destination."""
 
-    def __init__(self, message: str, *, destination: Path | None = None, **more: Any) -> None:
-        super().__init__(message, destination=destination, path=destination, **more)
+    def __init__(
+        self,
+        message: str,
+        *,
+        errno: int | None = None,
+        filename: str | None = None,
+        destination: Path | None = None,
+        hint: Hint | None = None,
+    ) -> None:
+        FileError.__init__(self, message, path=destination, errno=errno, hint=hint)
+        self.filename = filename
+        self.destination = destination
 
 
 class InsufficientSpaceError(DestinationError):
@@ -115,8 +131,17 @@ class InsufficientSpaceError(DestinationError):
 
     hint = Hint.FREE_SPACE
 
-    def __init__(self, message: str, *, required: int, available: int, **more: Any) -> None:
-        super().__init__(message, **more)
+    def __init__(
+        self,
+        message: str,
+        *,
+        required: int,
+        available: int,
+        errno: int | None = None,
+        filename: str | None = None,
+        destination: Path | None = None,
+    ) -> None:
+        super().__init__(message, errno=errno, filename=filename, destination=destination)
         self.required = required
         self.available = available
         self.missing = max(0, required - available)
