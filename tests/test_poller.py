@@ -4,6 +4,7 @@ import gc
 import random
 import threading
 import time
+from functools import partial
 
 import anyio
 import pytest
@@ -231,6 +232,21 @@ async def test_later_wait_with_an_early_deadline_is_not_kept_until_the_next_poll
                 statuses.answers["s"] = COMPLETED
                 await session.operation("status/s/").wait(timeout=50)
             assert is_idle(session)
+
+
+async def test_poll_that_was_moved_forward_is_not_made_again_at_its_old_moment():
+    def once(elapsed, polls, retry_after, *, remaining):
+        return 1000.0 if polls else 0.0 if remaining < 100 else 0.1
+
+    statuses = Statuses(running=10)
+    with serve(statuses) as server:
+        async with session_for(server, delays=once) as session, anyio.create_task_group() as group:
+            group.start_soon(session.operation("status/s/").wait)
+            group.start_soon(partial(session.operation("status/s/").wait, timeout=50))
+            await wait_until(lambda: statuses.polls)
+            await anyio.sleep(0.12)
+            assert statuses.polls == {"s": 1}
+            group.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("timeout", [0, 0.001])
