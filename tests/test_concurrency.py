@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -245,6 +247,31 @@ async def test_no_thread_is_used_while_operations_are_awaited(emulator):
             for operation in operations:
                 group.start_soon(lambda operation: operation.wait(on_update=note), operation)
     assert 0 < most <= threads
+
+
+FIRST_CALLS = """
+import asyncio, sys, threading
+from datarobot_mlops_async import AsyncSession
+
+async def main():
+    async with AsyncSession(sys.argv[1], "emulator-token") as session:
+        threads = threading.active_count()
+        await asyncio.gather(*(session.request("GET", "version/") for _ in range(30)))
+        print(threading.active_count() - threads)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("transport", ["", "httpx"])
+@pytest.mark.parametrize("anyio_backend", [BACKENDS["asyncio"]], ids=["asyncio"])
+async def test_first_calls_that_come_together_load_the_transport_once(transport, emulator):
+    # In a process of its own: here it is loaded already.
+    child = await anyio.run_process(
+        [sys.executable, "-c", FIRST_CALLS, emulator.endpoint],
+        env={**os.environ, "DATAROBOT_MLOPS_TRANSPORT": transport},
+    )
+    assert child.stdout == b"0\n"
 
 
 @on_asyncio

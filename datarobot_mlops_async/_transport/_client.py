@@ -84,6 +84,7 @@ class HTTPClient:
         self.foreign_transport = transport
         """The caller's own transport; downloads use it too, in place of connections of their own."""
         self._exchanger: _Exchanger | None = None
+        self._opening = anyio.Lock()
         self._guard = self._closing()
         self._answered = False
         self._closed = False
@@ -139,19 +140,20 @@ class HTTPClient:
             await self.foreign_transport.aclose()
 
     async def _open(self) -> _Exchanger:
-        direct = self.foreign_transport is None and self._is_direct()
-        module = await _load(f"{__package__}.{'_asyncio' if direct else '_httpx'}")
-        if self._closed:
-            raise SessionStateError("the session is closed")
-        if (exchanger := self._exchanger) is None:
-            exchanger = (
-                module.AsyncioTransport(self._settings)
-                if direct
-                else module.HttpxExchanger(self._settings, self.foreign_transport)
-            )
-            self._exchanger = exchanger
-            await anext(self._guard)
-        return exchanger
+        # Of many first calls one loads what it takes, and not each in a thread of its own.
+        async with self._opening:
+            if self._exchanger is None:
+                direct = self.foreign_transport is None and self._is_direct()
+                module = await _load(f"{__package__}.{'_asyncio' if direct else '_httpx'}")
+                if self._closed:
+                    raise SessionStateError("the session is closed")
+                self._exchanger = (
+                    module.AsyncioTransport(self._settings)
+                    if direct
+                    else module.HttpxExchanger(self._settings, self.foreign_transport)
+                )
+                await anext(self._guard)
+            return self._exchanger
 
     async def _closing(self) -> AsyncGenerator[None, None]:
         # Once begun it is ended by `aclose`, or by its event loop, which ends asynchronous generators as long as

@@ -42,6 +42,7 @@ class HttpxExchanger:
     _settings: Settings
     _foreign: httpx.AsyncBaseTransport | None
     _pool: TransportPool | None = field(default=None, init=False)
+    _opening: anyio.Lock = field(init=False, factory=anyio.Lock)
     _running: set[anyio.CancelScope] = field(init=False, factory=set)
 
     async def exchange(
@@ -81,12 +82,12 @@ class HttpxExchanger:
     async def _exchange(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
         if self._foreign is not None:
             return await _read_whole(self._foreign, request)
-        if self._pool is None:
-            # Reading the system's authorities takes 20 to 40 ms.
-            pool = await run_interruptible(partial(_pool_for, self._settings))
+        if (pool := self._pool) is None:
             # The first requests may come together, and connections belong to one pool.
-            self._pool = self._pool or pool
-        async with self._pool.connection() as transport:
+            async with self._opening:
+                # Reading the system's authorities takes 20 to 40 ms.
+                pool = self._pool = self._pool or await run_interruptible(partial(_pool_for, self._settings))
+        async with pool.connection() as transport:
             try:
                 return await _read_whole(transport, request)
             except (httpx.HTTPError, ssl.SSLError) as error:
