@@ -332,9 +332,9 @@ def test_trickle_is_a_stall_whatever_the_peers_do():
     assert too_slow(meters, limit, None) == (set(), {1, 2})
 
 
-def _controlled(*steps, most=8, busy=1.0, latency=0.0):
+def _controlled(*steps, most=8, busy=1.0, latency=0.0, processors=2):
     """Feed (seconds, received, starved) and return the number of workers after each."""
-    controller = ConcurrencyController(most, now=0.0, trial=1.0, hold=5.0)
+    controller = ConcurrencyController(most, now=0.0, trial=1.0, hold=5.0, processors=processors)
     return [
         controller.decide(now, received=received, starved=starved, busy=busy, latency=latency)
         for now, received, starved in steps
@@ -362,12 +362,14 @@ def test_process_that_gets_no_processor_is_not_taken_for_idle():
 
 
 def test_one_connection_is_enough_while_the_hash_is_busy():
-    assert _controlled((1, 100, 0.1), (2, 200, 0.3), (3, 300, 0.0)) == [1, 1, 1]
+    assert _controlled((1, 100, 0.1), (2, 200, 0.5), (3, 300, 0.0)) == [1, 1, 1]
 
 
-def test_hash_that_waits_for_less_than_half_its_time_gets_a_second_connection():
+def test_hash_that_often_waits_gets_help_where_processors_idle():
     # One connection under TLS costs half as much again as the hash: with the processors for it, two feed it.
-    assert _controlled((1, 100, 0.4), (2, 200, 0.4), (3, 350, 0.1)) == [1, 2, 2]
+    steps = [(1, 100, 0.4), (2, 200, 0.4), (3, 350, 0.1)]
+    assert _controlled(*steps, processors=4) == [1, 2, 2]
+    assert _controlled(*steps, processors=2) == [1, 1, 1]
 
 
 def test_connections_that_did_not_pay_are_given_up_and_tried_again_later():

@@ -142,10 +142,14 @@ class ConcurrencyController:
         most: The caller's limit.
         trial: Seconds after which a number is judged, at least.
         hold: Seconds after which a number that did not pay is tried again.
+        processors: How many the machine has.
     """
 
-    def __init__(self, most: int, *, now: float, trial: float = 0.1, hold: float = 5.0) -> None:
+    def __init__(
+        self, most: int, *, now: float, trial: float = 0.1, hold: float = 5.0, processors: int = 1
+    ) -> None:
         self._most = most
+        self._processors = processors
         self._trial = trial
         self._hold = hold
         self._judge_at = now
@@ -175,7 +179,8 @@ class ConcurrencyController:
         self._judge_at = now + max(self._trial, _WARM_UP * latency if warm else 0.0)
         if self._before is not None:
             self._settle(now, rate)
-        if warm and self.workers < self._most and now >= self._grow_at and starved > _STARVED:
+        worth_trying = starved > (_STARVED if busy < self._processors / 2 else 0.5)
+        if warm and self.workers < self._most and now >= self._grow_at and worth_trying:
             self._before = (self.workers, rate)
             self.workers = self._most if asleep else min(self._most, self.workers * 2)
         return self.workers
@@ -188,8 +193,8 @@ class ConcurrencyController:
             self._grow_at = now + self._hold
 
 
-# A hash that waits this share of its time could go four tenths faster: worth a trial, also where one connection under
-# TLS keeps it busy for most.
+# A hash that waits this share of its time could go four tenths faster: worth a trial where processors are to spare, as
+# one connection under TLS keeps it busy for most of its time.
 _STARVED = 0.3
 # More connections that bring less than this cost more than they bring.
 _WORTHWHILE = 1.2

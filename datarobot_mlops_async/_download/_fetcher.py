@@ -7,6 +7,7 @@ raise nothing, so no exception group ever reaches a caller.
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
@@ -145,7 +146,7 @@ class Fetcher:
 
     def __attrs_post_init__(self) -> None:
         most = self._context.max_connections if self._probe.ranged else 1
-        self._controller = ConcurrencyController(most, now=time.monotonic())
+        self._controller = ConcurrencyController(most, now=time.monotonic(), processors=os.cpu_count() or 1)
         self._next = self._probe.end or 0
         self.stats = TransferStats(start=self._probe.start, total=self._probe.total)
 

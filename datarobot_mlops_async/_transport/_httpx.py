@@ -85,8 +85,9 @@ class HttpxExchanger:
         if (pool := self._pool) is None:
             # The first requests may come together, and connections belong to one pool.
             async with self._opening:
-                # Reading the system's authorities takes 20 to 40 ms.
-                pool = self._pool = self._pool or await run_interruptible(partial(_pool_for, self._settings))
+                if (pool := self._pool) is None:
+                    # Reading the system's authorities takes 20 to 40 ms.
+                    pool = self._pool = await run_interruptible(partial(_pool_for, self._settings))
         async with pool.connection() as transport:
             try:
                 return await _read_whole(transport, request)
