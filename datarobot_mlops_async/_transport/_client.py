@@ -142,18 +142,18 @@ class HTTPClient:
     async def _open(self) -> _Exchanger:
         # Of many first calls one loads what it takes, and not each in a thread of its own.
         async with self._opening:
-            if self._exchanger is None:
+            if (exchanger := self._exchanger) is None:
                 direct = self.foreign_transport is None and self._is_direct()
                 module = await _load(f"{__package__}.{'_asyncio' if direct else '_httpx'}")
                 if self._closed:
                     raise SessionStateError("the session is closed")
-                self._exchanger = (
+                exchanger = self._exchanger = (
                     module.AsyncioTransport(self._settings)
                     if direct
                     else module.HttpxExchanger(self._settings, self.foreign_transport)
                 )
                 await anext(self._guard)
-            return self._exchanger
+            return exchanger
 
     async def _closing(self) -> AsyncGenerator[None, None]:
         # Once begun it is ended by `aclose`, or by its event loop, which ends asynchronous generators as long as
