@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import httpx
@@ -11,7 +12,7 @@ from datarobot_mlops_async import AsyncSession, RetryPolicy
 from datarobot_mlops_async.cli._app import run
 from datarobot_mlops_async.emulator import Emulator
 from datarobot_mlops_async.errors import ConfigError
-from tests.canaries import CONTENT, PASSWORD, SIGNATURE, TOKEN, watched
+from tests.canaries import CONTENT, NOWHERE, PASSWORD, SIGNATURE, TOKEN, watched
 from tests.scripted import Answer, ScriptedServer
 from tests.surface import Ids, call_everything, find_ids
 
@@ -121,6 +122,34 @@ async def test_no_signature_is_seen_when_the_storage(what, way, tmp_path):
         async with session_for(server.endpoint, **transport) as session:
             raised = await call_everything(session, Ids(), evidence, tmp_path, IMAGE)
     assert set(raised) == set(IMAGE)
+
+
+@on_asyncio
+async def test_no_object_shows_a_secret_while_it_works(emulator, tmp_path):
+    """As a debugger or a crash reporter would see it, which write down what stands in each frame."""
+    shown, leaks = set(), set()
+
+    def look(_progress):
+        for each in gc.get_objects():
+            module = type(each).__module__
+            if str(module).startswith("datarobot_mlops_async.") and ".emulator" not in module:
+                name = f"{module}.{type(each).__name__}"
+                shown.add(name)
+                if NOWHERE.search(repr(each)):
+                    leaks.add(name)
+
+    async with session_for(emulator.endpoint, on_response=look) as session:
+        assert await session.deployments.list().first_page()
+        image = await session.pps_image.artifact()
+        await image.download(tmp_path, on_progress=look)
+        fetched = emulator.requests_to("GET storage")[-1]
+        signed = f"{emulator.storage_endpoint}{fetched.path}?{fetched.query}"
+        for artifact in (image, session.artifact(signed, filename="image")):
+            async with artifact.stream(on_progress=look, mirrors=[signed]) as chunks:
+                async for _ in chunks:
+                    look(None)
+    assert len(shown) > 30
+    assert not leaks
 
 
 ANSWERS = {

@@ -59,7 +59,7 @@ _METHOD = re.compile(r"[A-Za-z]+")
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
 
 
-@define(kw_only=True, eq=False)
+@define(kw_only=True, eq=False, repr=False)
 class _Call:
     """A request on its way: what each attempt sends, and what is known after those before."""
 

@@ -81,7 +81,7 @@ class DownloadContext:
     """
 
     api: Api
-    path: str
+    path: str = field(repr=False)
     kind: ArtifactKind
     filename: str | None
     metadata: Expectation
@@ -89,7 +89,7 @@ class DownloadContext:
     expected_sha256: str | None
     max_connections: int
     max_rate: RateLimit | None
-    mirrors: Sequence[str]
+    mirrors: Sequence[str] = field(repr=False)
     tuning: Tuning
     _stats: list[TransferStats] = field(factory=list, init=False)
 

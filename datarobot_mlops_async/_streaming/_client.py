@@ -193,7 +193,7 @@ class StreamingClient:
             raise
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _DirectResponse:
     """An answer on a connection of our own."""
 

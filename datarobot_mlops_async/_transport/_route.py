@@ -38,7 +38,7 @@ class Address:
     host: str
     port: int
     authority: str
-    target: str
+    target: str = field(repr=False)
 
     @classmethod
     def parse(cls, url: str) -> Address:

@@ -54,7 +54,7 @@ class ListRequest(Generic[T]):
         return (*self.query, ("offset", "0"), ("limit", str(size)))
 
 
-@frozen
+@frozen(repr=False)
 class _Known(Generic[T]):
     """A page that was read: what follows it, the total it told, its items where they are kept."""
 
