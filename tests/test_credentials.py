@@ -136,7 +136,8 @@ async def test_token_that_is_still_good_is_used_while_its_source_fails(caplog):
     def source():
         if isinstance(answers[0], Exception):
             raise answers[0]
-        return answers.pop(0)
+        answer = answers.pop(0)
+        return answer() if callable(answer) else answer
 
     settings = Settings.load("https://h", source)
     credentials = Credentials(settings, Redactor(), clock=lambda: now)
@@ -151,7 +152,7 @@ async def test_token_that_is_still_good_is_used_while_its_source_fails(caplog):
     assert "was not renewed" in caplog.text
     assert credentials.known == "Bearer first"
     now = 1580.0
-    answers[:] = [never()]
+    answers[:] = [never]
     assert await credentials.get(0.01) == "Bearer first"
     assert "gave no token within 0.01 s" in caplog.text
     now = 1601.0
