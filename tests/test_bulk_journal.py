@@ -32,7 +32,7 @@ from tests.blocking import no_call_blocks_the_event_loop  # noqa: F401 - for all
 from tests.conftest import BACKENDS
 from tests.polled import COMPLETED, RUNNING, Statuses, operations_server, patched, session_for
 from tests.scripted import Answer, ScriptedServer
-from tests.waiting import cancelled_when
+from tests.waiting import cancelled_when, wait_until
 
 pytestmark = pytest.mark.anyio
 SUCCEEDED, FAILED, UNKNOWN = OutcomeState
@@ -592,6 +592,8 @@ async def test_journal_is_read_while_its_run_goes_on(journal):
         ):
             await anext(outcomes)
             await anext(outcomes)
+            # What is polled has been written down before.
+            await wait_until(lambda: statuses.polls.get("d1"))
             seen = await anyio.to_thread.run_sync(read_journal, journal)
     assert isinstance(seen, Journal)
     assert (seen.path, seen.action, seen.endpoint, seen.version) == (
