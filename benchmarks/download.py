@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import platform
 import shutil
 import signal
 import socket
@@ -30,11 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 import trustme
 from download_contenders import CONTENDERS, IDLE, IMAGE, OURS, WATCH
+from reporting import RESULTS, machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RESULTS = Path(__file__).with_name("results")
 OURS_ONE = f"{OURS}, 1 connection"
 SDK = "official SDK (no check)"
 ARIA = "aria2c -x8 --checksum"
@@ -287,12 +286,6 @@ def targets(summary: dict[str, Any]) -> list[tuple[str, float, str, bool]]:
         )
         at_most("50 MB/s a connection: peak memory, MiB", limited[OURS]["rss"], 96)
     return rows
-
-
-def machine() -> str:
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    model = names[0].partition(":")[2].strip() if names else platform.processor()
-    return f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 
 def report(summary: dict[str, Any], size: int, repeats: int) -> str:

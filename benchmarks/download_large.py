@@ -18,10 +18,10 @@ import tempfile
 import threading
 from pathlib import Path
 
-from download import GIB, RESULTS, idle_loop, machine
+from download import GIB, idle_loop
 from download_contenders import OURS, WATCH
 from emulated import emulated
-from reporting import spread, table
+from reporting import RESULTS, machine, spread, table
 
 MEMORY = Path("/proc/meminfo")
 

@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from download import GIB, RESULTS, machine, serving
+from download import GIB, serving
 from download_contenders import IMAGE
+from reporting import RESULTS, machine
 
 from datarobot_mlops_async import AsyncSession, Settings
 from datarobot_mlops_async._streaming import StreamingClient
